@@ -1,0 +1,75 @@
+"""Data for training: sets by name, files and folders by path.
+
+    data = tinyae.data.load("fashion-mini")        # or a path
+    x = tinyae.data.to_float(data.train.x[:100])   # float32 (100, 28, 28, 1) in [0, 1]
+
+`digits` and `fashion-mini` come with tinyae; `mnist`, `fashion-mnist` and `cifar10` are found on disk or fetched.
+"""
+
+import os
+
+from tinyae.errors import DataError
+
+from . import cifar, idx, images, numpy_files, sources
+from .dataset import Dataset, Split, to_float
+from .download import fetch
+from .files import problem
+from .sources import catalogue
+
+__all__ = ["DataError", "Dataset", "Split", "catalogue", "fetch", "load", "to_float"]
+
+
+def load(name_or_path, size=None):
+    """Load a data set as a `Dataset`.
+
+    name_or_path: a name from `catalogue()` (a str; a known name goes before a path of the same spelling), or a path to
+      - a folder with MNIST's four IDX files, plain or .gz;
+      - a folder with CIFAR-10's six .bin files, or their .tar.gz;
+      - any other folder: its images (needs the extra `viz`), sub-folders as classes, see `images.load_folder`;
+      - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
+      - a .npz with x or x_train, and optionally x_test, y or labels or y_train, y_test.
+    size: (H, W) or int, for a folder of images: resize them all.
+
+    Without a test part, a fixed tenth of the examples becomes one if there are ten or more (see `arrays.holdout`).
+    Raises `DataError` with one line that names the file, what is wrong and what to do.
+    """
+    if isinstance(name_or_path, str) and name_or_path in sources.KNOWN:
+        _refuse_size(size, name_or_path)
+        return sources.load(name_or_path)
+    path = os.fsdecode(name_or_path)
+    if not os.path.exists(path):
+        if _may_be_name(name_or_path):
+            sources.get(path)  # raises, with the nearest name
+        raise problem(path, "no such file or folder that may be read: check the path")
+    train, test, class_names = _load_path(path, size)
+    name = os.path.basename(os.path.abspath(path)).removesuffix(".gz").removesuffix(".tar")
+    return Dataset(name.removesuffix(".npy").removesuffix(".npz"), train, test, class_names, source=path)
+
+
+def _load_path(path, size):
+    """(train, test, class_names) from a file or folder that exists."""
+    if os.path.isdir(path):
+        if idx.find(path):
+            _refuse_size(size, path)
+            return *idx.load_folder(path), None
+        if place := cifar.find(path):
+            _refuse_size(size, path)
+            return *cifar.load(place), sources.CIFAR
+        return images.load_folder(path, size)
+    _refuse_size(size, path)
+    if path.lower().endswith(".npy"):
+        return *numpy_files.load_npy(path), None
+    if path.lower().endswith(".npz"):
+        return *numpy_files.load_npz(path), None
+    if path.lower().endswith((".tar.gz", ".tgz")):
+        return *cifar.load(path), sources.CIFAR
+    raise problem(path, "is no data file that tinyae reads: give a .npy, .npz or CIFAR-10 .tar.gz file, or a folder")
+
+
+def _refuse_size(size, where):
+    if size is not None:
+        raise problem(where, "takes no size, only a folder of image files does: leave --size out")
+
+
+def _may_be_name(given):
+    return isinstance(given, str) and given.isprintable() and not (os.path.dirname(given) or os.path.splitext(given)[1])

@@ -1,0 +1,102 @@
+"""The rules that arrays from outside must meet, and the split for data that come without a test part."""
+
+import math
+
+import numpy as np
+
+from .dataset import Split
+from .files import problem
+
+MAX_CLASSES = 65_536  # one-hot rows and embeddings are sized by the largest label, so a wild one must not pass
+
+
+def check_header(dtype, shape, limit, where):
+    """Refuse an array by its header alone, before its data are read; returns its size in bytes.
+
+    `limit`: the most bytes that the file can deliver. Raises `DataError` for objects (they need pickle, which can run
+    code), for what is not a plain number, and for a shape that the file cannot hold.
+    """
+    if dtype.hasobject:
+        raise problem(where, "holds Python objects, which tinyae never unpickles: save plain numbers")
+    if dtype.kind not in "biuf":
+        raise problem(where, f"has dtype {dtype}, not plain numbers: save uint8 or float32")
+    if any(size < 0 for size in shape):
+        raise problem(where, f"has a negative size in its shape {shape}: the file is damaged")
+    count = math.prod(shape) * dtype.itemsize
+    if count > limit:
+        raise problem(where, f"promises {count:,} bytes but can hold at most {limit:,}: it is cut short or damaged")
+    return count
+
+
+def check_examples(x, where):
+    """Check examples and bring them to the form that `Split` documents: uint8 or float32, images with a channel axis.
+
+    x: `(N, D)`, `(N, H, W)` or `(N, H, W, C)`. Booleans become 0 and 255; other integers must lie in 0..255; float
+    images must lie in [0, 1]; every float must be finite. Raises `DataError`.
+    """
+    if x.ndim not in (2, 3, 4):
+        raise problem(where, f"has shape {x.shape}: give (N, H, W, C) or (N, H, W) images, or (N, D) rows")
+    if x.size == 0:
+        raise problem(where, f"holds nothing, its shape is {x.shape}: give at least one example")
+    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] > 4:
+        raise problem(where, f"has shape {x.shape}, channels first: give (N, H, W, C), x.transpose(0, 2, 3, 1)")
+    x = _check_floats(x, where) if x.dtype.kind == "f" else _check_integers(x, where)
+    return x[..., None] if x.ndim == 3 else x
+
+
+def _check_integers(x, where):
+    if x.dtype.kind == "b":
+        return x.astype(np.uint8) * 255
+    low, high = int(x.min()), int(x.max())
+    if low < 0 or high > 255:
+        raise problem(where, f"has integers from {low} to {high}, pixels need 0..255: rescale them, or save float32")
+    if (low, high) == (0, 1):  # as pixels these would all be black
+        raise problem(where, "has only the integers 0 and 1, pixels need 0..255: multiply by 255, or save booleans")
+    return x.astype(np.uint8, copy=False)
+
+
+def _check_floats(x, where):
+    wrong = ~np.isfinite(x)
+    count = np.count_nonzero(wrong)
+    if count:
+        first = tuple(int(i) for i in np.unravel_index(wrong.argmax(), x.shape))
+        raise problem(where, f"has {count:,} NaN or infinite values, the first at index {first}: replace them")
+    low, high = float(x.min()), float(x.max())
+    if x.ndim > 2 and (low < 0 or high > 1):
+        advice = "divide by 255" if low >= 0 and 1 < high <= 255 else "use (x - x.min()) / (x.max() - x.min())"
+        raise problem(where, f"has values from {low:g} to {high:g}, float images need [0, 1]: {advice}")
+    if max(-low, high) > np.finfo(np.float32).max:
+        raise problem(where, f"has values from {low:g} to {high:g}, beyond float32: rescale them")
+    return x.astype(np.float32, copy=False)
+
+
+def check_labels(labels, count, where, classes=None):
+    """Check `(N,)` integer labels for `count` examples and return them as int64. Raises `DataError`.
+
+    classes: labels must lie in 0..classes-1 (default: `MAX_CLASSES`).
+    """
+    classes = classes or MAX_CLASSES
+    if labels.ndim != 1:
+        raise problem(where, f"has labels of shape {labels.shape}: give one whole number per example, shape (N,)")
+    if len(labels) != count:
+        raise problem(where, f"has {len(labels):,} labels for {count:,} examples: give one per example")
+    if labels.dtype.kind not in "iu":
+        raise problem(where, f"has labels of dtype {labels.dtype}: give whole numbers, classes counted from 0")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise problem(where, f"has labels from {low} to {high}, outside 0..{classes - 1}: count classes from 0")
+    return labels.astype(np.int64, copy=False)
+
+
+def holdout(x, labels=None):
+    """Split examples 90/10 into (train, test); test is None below ten examples.
+
+    The same tenth on every machine and NumPy: Philox's raw bits, the same everywhere, give each index a number; the
+    N // 10 indices with the smallest numbers are the test part, and both parts keep the given order.
+    """
+    count = len(x)
+    if count < 10:
+        return Split(x, labels), None
+    rank = np.argsort(np.random.Philox(key=0).random_raw(count), kind="stable")
+    test, train = np.sort(rank[: count // 10]), np.sort(rank[count // 10 :])
+    return tuple(Split(x[i], None if labels is None else labels[i]) for i in (train, test))

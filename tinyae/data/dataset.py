@@ -1,0 +1,67 @@
+"""What every loader returns: a `Dataset` of a training `Split` and, where there is one, a test `Split`."""
+
+from tinyae.errors import DataError
+
+
+class Split:
+    """Examples with or without labels.
+
+    x: images `(N, H, W, C)`, uint8 in 0..255 or float32 in [0, 1]; or rows `(N, D)`, uint8 or any finite float32.
+    labels: int64 `(N,)`, classes counted from 0, or None.
+    """
+
+    def __init__(self, x, labels=None):
+        self.x = x
+        self.labels = labels
+
+    def __len__(self):
+        return len(self.x)
+
+    def __repr__(self):
+        return f"Split({self.x.dtype} {self.x.shape}, {'labelled' if self.labels is not None else 'no labels'})"
+
+
+class Dataset:
+    """A named data set.
+
+    name: str. train: `Split`. test: `Split` or None. class_names: tuple of str or None.
+    source: where the data were read from. licence: str, or None if unknown.
+    """
+
+    def __init__(self, name, train, test=None, class_names=None, source=None, licence=None):
+        self.name = name
+        self.train = train
+        self.test = test
+        self.class_names = class_names
+        self.source = source
+        self.licence = licence
+
+    @property
+    def shape(self):
+        """The shape of one example: `(H, W, C)` or `(D,)`."""
+        return self.train.x.shape[1:]
+
+    @property
+    def class_count(self):
+        """How many classes there are: as named, or up to the largest label; None without labels."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        labels = [part.labels for part in (self.train, self.test) if part is not None and part.labels is not None]
+        return max(int(part.max()) for part in labels) + 1 if labels else None
+
+    def __repr__(self):
+        return f"Dataset({self.name!r}, train={self.train!r}, test={self.test!r})"
+
+
+def to_float(x):
+    """uint8 0..255 -> float32 in [0, 1]; floats -> float32, values as they are. Any shape; NumPy or CuPy alike.
+
+    Raises `DataError` for other dtypes, whose scale is unknown.
+    """
+    if x.dtype == "uint8":
+        y = x.astype("float32")
+        y *= 1 / 255
+        return y
+    if x.dtype.kind != "f":
+        raise DataError(f"to_float takes uint8 or floating-point arrays, not {x.dtype}: convert with .astype first")
+    return x.astype("float32", copy=False)

@@ -1,0 +1,103 @@
+"""Opening files that may hold anything: what is read is bounded, and what is wrong is said in one line.
+
+A file's header is a claim. It is compared with what the file can hold before memory is asked for, and the data are read
+in blocks, so a lying header or a compressed bomb costs no more memory than an honest file of the same size.
+"""
+
+import os
+import stat
+from contextlib import contextmanager
+
+from tinyae.errors import DataError
+
+BLOCK = 1 << 20  # bytes read at a time
+DEFLATE_RATIO = 1100  # deflate expands at most 1032-fold, so more than this is a lie
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def problem(where, text):
+    """A `DataError` whose one line says where (a path, or a path and an array's name) and what is wrong."""
+    where = os.fsdecode(where)
+    return DataError(f"{where if where.isprintable() else repr(where)}: {text}")
+
+
+@contextmanager
+def clear_errors(path):
+    """Turn what reading `path` may raise into a `DataError` of one line."""
+    import zlib
+
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise problem(path, "no such file or folder: check the path") from error
+    except PermissionError as error:
+        raise problem(path, "permission denied: make it readable (chmod u+r, and u+x on its folders)") from error
+    except (EOFError, zlib.error) as error:
+        raise problem(path, f"damaged or cut short ({error}): copy or download it again") from error
+    except OSError as error:  # gzip.BadGzipFile is one, without a strerror
+        raise problem(path, f"cannot be read ({error.strerror or error}): copy or download it again") from error
+    except MemoryError as error:
+        raise problem(path, "does not fit into memory: use fewer or smaller examples") from error
+
+
+def file_size(path):
+    """Bytes of the regular file `path`; anything else (a folder, a pipe, a device) is a `DataError`."""
+    with clear_errors(path):
+        status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise problem(path, "is a folder where a file was expected: give the file")
+    if not stat.S_ISREG(status.st_mode):
+        raise problem(path, "is not a regular file: give a file on disk")  # opening a pipe could wait for ever
+    return status.st_size
+
+
+@contextmanager
+def open_file(path):
+    """Open `path` for reading bytes, through gzip if it begins as gzip does: yields (stream, limit).
+
+    `limit` bounds the bytes that the stream can deliver: the file's size, times deflate's largest ratio for gzip.
+    """
+    size = file_size(path)
+    with clear_errors(path), open(path, "rb") as raw:
+        compressed = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        if compressed:
+            import gzip
+
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield stream, size * DEFLATE_RATIO
+        else:
+            yield raw, size
+
+
+class Bounded:
+    """A stream for a parser that reads a header in one piece of the size it claims: a monstrous claim is refused."""
+
+    def __init__(self, stream, most, where):
+        self.seek, self.tell, self._read, self._most, self._where = stream.seek, stream.tell, stream.read, most, where
+
+    def read(self, size):
+        if size > self._most:
+            raise problem(self._where, f"claims a header of {size:,} bytes: it is damaged or not what it says")
+        return self._read(size)
+
+
+def read_exactly(stream, count, where, last=True):
+    """`count` bytes from `stream` as a bytearray; with `last`, the stream must end there. Raises `DataError`.
+
+    The buffer grows with what really arrives: never allocate on a header's word alone.
+    """
+    wanted = count + 1 if last else count  # the one byte more also makes gzip and zip verify their checksums
+    data = bytearray()
+    while len(data) < wanted:
+        block = stream.read(min(BLOCK, wanted - len(data)))
+        if not block:
+            break
+        data += block
+    if len(data) < count:
+        raise problem(where, f"ends after {len(data):,} of {count:,} promised bytes: copy or download it again")
+    if len(data) > count:
+        raise problem(where, f"holds more than the {count:,} bytes that its header promises: it is not what it says")
+    return data

@@ -1,0 +1,102 @@
+"""Arrays in NumPy's own files: one in a .npy, several by name in a .npz. Nothing is ever unpickled."""
+
+import warnings
+
+import numpy as np
+
+from tinyae.errors import DataError
+
+from .arrays import check_examples, check_header, check_labels, holdout
+from .dataset import Split
+from .files import DEFLATE_RATIO, Bounded, clear_errors, file_size, open_file, problem, read_exactly
+
+MAX_HEADER = 1 << 16  # bytes; that of a plain array has 118
+NAMES = "x or x_train, x_test, y or labels or y_train, y_test"
+
+
+def read_array(stream, limit, where):
+    """The array of a .npy `stream` that can deliver at most `limit` bytes, any version of the format."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy remarks on headers that Python 2 wrote; they are read all the same
+            opening = Bounded(stream, MAX_HEADER, where)
+            version = np.lib.format.read_magic(opening)
+            header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shape, fortran_order, dtype = header(opening)
+    except DataError:
+        raise
+    except KeyError as error:  # version 3 exists only for field names beyond Latin-1
+        raise problem(where, f"is .npy version {version}, not plain numbers: save uint8 or float32") from error
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise problem(where, "is not a .npy array (its header is damaged): write it with numpy.save") from error
+    count = check_header(dtype, shape, limit, where)
+    return np.frombuffer(read_exactly(stream, count, where), dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def load_npy(path):
+    """(train, test) from a .npy of `(N, H, W)`, `(N, H, W, C)` or `(N, D)`, split by `holdout`. Raises `DataError`."""
+    with open_file(path) as (stream, limit):
+        x = read_array(stream, limit, path)
+    return holdout(check_examples(x, path))
+
+
+def load_npz(path):
+    """(train, test) from a .npz: `x` or `x_train`, and optionally `x_test`, `y` or `labels` or `y_train`, `y_test`.
+
+    Without `x_test` the examples are split by `holdout`. Raises `DataError`.
+    """
+    arrays = _read_members(path)
+    x_name = _only_one(arrays, ("x", "x_train"), path)
+    y_name = _only_one(arrays, ("y", "labels", "y_train"), path)
+    if x_name is None:
+        found = ", ".join(sorted(arrays)) or "nothing"
+        raise problem(path, f"holds no array named x or x_train but {found}: tinyae reads {NAMES}")
+    if "y_test" in arrays and "x_test" not in arrays:
+        raise problem(path, "holds y_test without x_test: save both or neither")
+    train = _split(arrays, x_name, y_name, path)
+    if "x_test" not in arrays:
+        return holdout(train.x, train.labels)
+    test = _split(arrays, "x_test", "y_test" if "y_test" in arrays else None, path)
+    if train.x.shape[1:] != test.x.shape[1:] or train.x.dtype != test.x.dtype:
+        raise problem(path, f"has {x_name} of {train} unlike x_test of {test}: give both one shape and dtype")
+    return train, test
+
+
+def _split(arrays, x_name, y_name, path):
+    x = check_examples(arrays[x_name], f"{path}, array {x_name}")
+    labels = None if y_name is None else check_labels(arrays[y_name], len(x), f"{path}, array {y_name}")
+    return Split(x, labels)
+
+
+def _only_one(arrays, names, path):
+    found = [name for name in names if name in arrays]
+    if len(found) > 1:
+        raise problem(path, f"holds both {found[0]} and {found[1]}: keep one of them")
+    return found[0] if found else None
+
+
+def _read_members(path):
+    """{name: array} for the names that tinyae reads, {name: None} for the others, which are left unread."""
+    import struct
+    import zipfile
+
+    wanted = NAMES.replace(",", "").split()
+    limit = file_size(path) * DEFLATE_RATIO
+    with clear_errors(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                arrays = {}
+                for info in archive.infolist():
+                    name = info.filename.removesuffix(".npy")
+                    arrays[name] = None
+                    if name in wanted:
+                        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                            raise NotImplementedError("neither stored nor deflated")  # zipfile unpacks those unbounded
+                        where = f"{path}, array {name}"
+                        with archive.open(info) as stream:
+                            arrays[name] = read_array(stream, min(limit, info.file_size), where)
+                return arrays
+        except (zipfile.BadZipFile, struct.error, UnicodeError) as error:
+            raise problem(path, f"is damaged or no .npz file ({error}): write it with numpy.savez") from error
+        except RuntimeError as error:  # encrypted, or packed by a method that this Python lacks
+            raise problem(path, f"is packed in a way not read here ({error}): write it with numpy.savez") from error
