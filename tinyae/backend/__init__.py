@@ -1,0 +1,78 @@
+"""The array-module switch: the same mathematics on NumPy (CPU) or CuPy (GPU).
+
+Code that follows its input asks `array_module(x)`; code that creates arrays holds a `Backend`. The few operations worth a
+second implementation (noise, loss with gradient, optimiser update) stand in `primitives`, one name each.
+"""
+
+import sys
+
+import numpy as np
+
+from ..errors import BackendError, suggest
+from .noise import Noise, as_noise
+
+__all__ = ["BACKENDS", "Backend", "Noise", "array_module", "as_noise"]
+
+BACKENDS = ("numpy", "cupy")
+
+
+def array_module(x):
+    """The module (numpy or cupy) whose functions take `x`."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np
+    return sys.modules[type(x).__module__.partition(".")[0]]
+
+
+class Backend:
+    """Creates arrays, moves them and waits for them.
+
+    Backend("numpy") or Backend("cupy"). Raises BackendError, in one line, for an unknown name, without CuPy, or without
+    a device.
+    """
+
+    def __init__(self, name="numpy"):
+        if name not in BACKENDS:
+            raise suggest("backend", name, BACKENDS)
+        self.name = name
+        self.xp = np if name == "numpy" else _import_cupy()
+
+    def __repr__(self):
+        return f"Backend({self.name!r})"
+
+    def asarray(self, x, dtype=None):
+        """`x` on this backend's device."""
+        return self.xp.asarray(x, dtype=dtype)
+
+    def zeros(self, shape, dtype="float32"):
+        return self.xp.zeros(shape, dtype=dtype)
+
+    def noise(self, seed, step=0, given=None):
+        """The counter-based noise of (seed, step) on this device."""
+        return Noise(seed, step, xp=self.xp, given=given)
+
+    def to_host(self, x):
+        """`x` as a NumPy array; waits for the device."""
+        return x if array_module(x) is np else self.xp.asnumpy(x)
+
+    def synchronize(self):
+        """Wait until the device has finished all it was given."""
+        if self.xp is not np:
+            self.xp.cuda.get_current_stream().synchronize()
+
+
+def _import_cupy():
+    try:
+        import cupy
+    except ImportError:
+        raise BackendError(
+            "backend 'cupy' needs CuPy: pip install 'tinyae[cuda13]' (or 'tinyae[cuda12]'), or use --backend numpy"
+        ) from None
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # the driver's own exception type differs between CuPy's versions
+        raise BackendError(
+            f"backend 'cupy' finds no usable GPU ({str(error).splitlines()[0]}): use --backend numpy"
+        ) from None
+    if count == 0:
+        raise BackendError("backend 'cupy' finds no GPU: use --backend numpy")
+    return cupy

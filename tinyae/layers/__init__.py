@@ -1,0 +1,29 @@
+"""Layers with a hand-written forward and backward.
+
+The contract, for every layer:
+
+    y, cache = layer.forward(params, x, train=False, rng=None, state=None)
+    dx       = layer.backward(params, cache, dy, grads=None)
+
+- A layer holds hyperparameters only. `params` is a (nested) dict of arrays, `grads` one of the same shape; `backward` adds
+  into `grads`, and with `grads=None` it computes dx alone, so a frozen layer still passes gradients.
+- `forward` changes nothing; what `backward` needs is in `cache`. Two forwards may be followed by their backwards in
+  either order.
+- What is kept but not trained (BatchNorm's running statistics) is `state`, a dict of its own: read by `forward`, moved
+  by `layer.update_state(state, cache)` after backward.
+- `layer.output_shape(input_shape)` and `layer.param_shapes(input_shape)` are shape arithmetic without the batch axis;
+  `layer.init(input_shape, rng)` gives initial params, `layer.init_state(input_shape)` an initial state.
+- Noise comes from `rng` (`tinyae.backend.Noise`, or a seed), a pure function of (seed, step, name, shape).
+"""
+
+from .activations import ACTIVATIONS, ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from .base import REGISTRY, Layer, Residual, Sequential
+from .dense import Dense, Embedding
+from .initialisers import INITIALISERS
+from .norm import BatchNorm, LayerNorm
+from .shape import Dropout, Flatten, Reshape
+
+__all__ = [
+    "ACTIVATIONS", "ELU", "GELU", "INITIALISERS", "REGISTRY", "BatchNorm", "Dense", "Dropout", "Embedding", "Flatten",
+    "Layer", "LayerNorm", "LeakyReLU", "ReLU", "Reshape", "Residual", "Sequential", "SiLU", "Sigmoid", "Softplus", "Tanh",
+]  # fmt: skip

@@ -1,0 +1,139 @@
+"""Activations: y = f(x) element by element, so dx = dy f'(x). Each keeps what makes its derivative cheapest."""
+
+import math
+
+from ..backend import array_module
+from .base import Layer
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), without an exponential of a positive number: exp(min(x, 0)) / (1 + exp(-|x|))."""
+    xp = array_module(x)
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+
+
+def softplus(x):
+    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)), stable at both ends."""
+    xp = array_module(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+class _Activation(Layer):
+    @classmethod
+    def examples(cls):
+        return [(cls(), (7,)), (cls(), (2, 3, 2))]
+
+
+class ReLU(_Activation):
+    """y = max(x, 0);  f' = 1 where y > 0, else 0 (also at x = 0)."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        y = array_module(x).maximum(x, 0)
+        return y, y
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy * (cache > 0)
+
+
+class LeakyReLU(_Activation):
+    """y = x where x > 0, else slope x;  f' = 1 or slope (Maas et al. 2013). The slope is 0 <= slope < 1."""
+
+    def __init__(self, slope=0.01):
+        self.slope = slope
+
+    @classmethod
+    def examples(cls):
+        return [(cls(0.2), (7,)), (cls(), (2, 3, 2))]
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return array_module(x).maximum(x, self.slope * x), x
+
+    def backward(self, params, cache, dy, grads=None):
+        positive = (cache > 0).astype(dy.dtype)
+        return dy * (positive * (1 - self.slope) + self.slope)
+
+
+class ELU(_Activation):
+    """y = x where x > 0, else exp(x) - 1;  f' = 1 or exp(x) = y + 1 (Clevert et al. 2016, alpha = 1)."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        xp = array_module(x)
+        y = xp.maximum(x, 0) + xp.expm1(xp.minimum(x, 0))
+        return y, y
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy * (array_module(dy).minimum(cache, 0) + 1)
+
+
+class GELU(_Activation):
+    """y = x (1 + tanh u) / 2, u = sqrt(2/pi) (x + 0.044715 x^3): the tanh form (Hendrycks & Gimpel 2016, section 2).
+
+    f' = (1 + t) / 2 + x (1 - t^2) u' / 2 with t = tanh u.
+    """
+
+    C = math.sqrt(2 / math.pi)
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        t = array_module(x).tanh(self.C * (x + 0.044715 * x * x * x))
+        return 0.5 * x * (1 + t), (x, t)
+
+    def backward(self, params, cache, dy, grads=None):
+        x, t = cache
+        du = self.C * (1 + 3 * 0.044715 * x * x)
+        return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du)
+
+
+class SiLU(_Activation):
+    """y = x s, s = sigmoid(x);  f' = s + y (1 - s) (Elfwing et al. 2018)."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        s = sigmoid(x)
+        return x * s, (x, s)
+
+    def backward(self, params, cache, dy, grads=None):
+        x, s = cache
+        return dy * (s + x * s * (1 - s))
+
+
+class Sigmoid(_Activation):
+    """y = 1 / (1 + exp(-x));  f' = y (1 - y)."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        y = sigmoid(x)
+        return y, y
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy * cache * (1 - cache)
+
+
+class Tanh(_Activation):
+    """y = tanh(x);  f' = 1 - y^2."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        y = array_module(x).tanh(x)
+        return y, y
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy * (1 - cache * cache)
+
+
+class Softplus(_Activation):
+    """y = log(1 + exp(x));  f' = sigmoid(x)."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return softplus(x), x
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy * sigmoid(cache)
+
+
+ACTIVATIONS = {
+    "relu": ReLU,
+    "leaky-relu": LeakyReLU,
+    "elu": ELU,
+    "gelu": GELU,
+    "silu": SiLU,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+    "softplus": Softplus,
+}

@@ -1,0 +1,174 @@
+"""The contract of a layer; `tinyae.layers` explains it."""
+
+import numpy as np
+
+from ..backend import as_noise
+from ..errors import ShapeError
+from ..params import child
+from .initialisers import INITIALISERS
+
+REGISTRY = {}
+
+
+class Layer:
+    """Hyperparameters only: arrays come in as arguments and go out as results.
+
+    A subclass writes `forward` and `backward`, and overrides the shape arithmetic where the identity does not hold.
+    `examples` lists (layer, input shape) pairs on which the contract and the gradients are checked.
+    """
+
+    integer_input = None  # the number of values, where the input is integers in [0, integer_input)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if not cls.__name__.startswith("_"):
+            REGISTRY[cls.__name__] = cls
+
+    @classmethod
+    def examples(cls):
+        raise NotImplementedError(f"{cls.__name__}.examples() gives the (layer, input_shape) pairs that tests check")
+
+    def __repr__(self):
+        inside = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
+        return f"{type(self).__name__}({inside})"
+
+    def output_shape(self, input_shape):
+        """Shape out from shape in, both without the batch axis."""
+        return tuple(input_shape)
+
+    def param_shapes(self, input_shape):
+        """Nested dict of the parameters' shapes."""
+        return {}
+
+    def state_shapes(self, input_shape):
+        """Nested dict of the shapes of what is kept but not trained."""
+        return {}
+
+    def initialisers(self):
+        """Name of the initialiser for each parameter; those not named start at zero."""
+        return {}
+
+    def init(self, input_shape, rng, dtype="float32"):
+        """Initial parameters, a dict like `param_shapes`. rng: Noise, an int seed or a numpy Generator."""
+        rng, kinds = as_noise(rng), self.initialisers()
+        return {
+            name: INITIALISERS[kinds.get(name, "zeros")](rng, name, shape, dtype)
+            for name, shape in self.param_shapes(input_shape).items()
+        }
+
+    def init_state(self, input_shape, xp=np, dtype="float32"):
+        """Initial state, a dict like `state_shapes`: zeros unless a layer says otherwise."""
+        return {name: xp.zeros(shape, dtype=dtype) for name, shape in self.state_shapes(input_shape).items()}
+
+    def update_state(self, state, cache):
+        """Update `state` in place from a training forward's cache; called after backward, by the training loop."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        """-> (y, cache). Changes nothing. rng: Noise (or seed), needed where a layer draws in training."""
+        raise NotImplementedError
+
+    def backward(self, params, cache, dy, grads=None):
+        """-> dx. Adds the parameters' gradients into `grads`; with None it computes dx alone."""
+        raise NotImplementedError
+
+    def expect(self, fits, expected, got):
+        """Raise ShapeError, naming this layer, unless `fits`."""
+        if not fits:
+            raise ShapeError(f"{self!r}: expected input {expected}, got {tuple(got)}")
+
+
+def drawing(layer, rng):
+    """The Noise to draw from; an error that names the layer if there is none."""
+    if rng is None:
+        raise TypeError(f"{layer!r} draws noise in training: pass rng=Noise(seed, step)")
+    return as_noise(rng)
+
+
+class Sequential(Layer):
+    """Layers one after the other: y = f_n(... f_1(x)). Parameters are named by position: {"0": {...}, "1": {...}}."""
+
+    def __init__(self, *layers):
+        self.layers = layers
+
+    @classmethod
+    def examples(cls):
+        from . import BatchNorm, Dense, Dropout, ReLU, Tanh
+
+        return [
+            (Sequential(Dense(5), ReLU(), Dense(3)), (4,)),
+            (Sequential(Dense(4), BatchNorm(), Dropout(0.3), Sequential(Tanh(), Dense(2))), (3,)),
+        ]
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+
+    @property
+    def integer_input(self):
+        return self.layers[0].integer_input if self.layers else None
+
+    def _each(self, input_shape):
+        """(name, layer, its input shape) in order."""
+        for i, layer in enumerate(self.layers):
+            yield str(i), layer, input_shape
+            input_shape = layer.output_shape(input_shape)
+
+    def output_shape(self, input_shape):
+        for layer in self.layers:
+            input_shape = layer.output_shape(input_shape)
+        return tuple(input_shape)
+
+    def param_shapes(self, input_shape):
+        return {name: layer.param_shapes(shape) for name, layer, shape in self._each(input_shape)}
+
+    def state_shapes(self, input_shape):
+        return {name: layer.state_shapes(shape) for name, layer, shape in self._each(input_shape)}
+
+    def init(self, input_shape, rng, dtype="float32"):
+        rng = as_noise(rng)
+        return {name: layer.init(shape, rng.child(name), dtype) for name, layer, shape in self._each(input_shape)}
+
+    def init_state(self, input_shape, xp=np, dtype="float32"):
+        return {name: layer.init_state(shape, xp, dtype) for name, layer, shape in self._each(input_shape)}
+
+    def update_state(self, state, cache):
+        for i, (layer, layer_cache) in enumerate(zip(self.layers, cache, strict=True)):
+            layer.update_state(state[str(i)], layer_cache)
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        rng = None if rng is None else as_noise(rng)
+        caches = []
+        for i, layer in enumerate(self.layers):
+            name = str(i)
+            x, cache = layer.forward(params[name], x, train, rng and rng.child(name), child(state, name))
+            caches.append(cache)
+        return x, tuple(caches)
+
+    def backward(self, params, cache, dy, grads=None):
+        for i in reversed(range(len(self.layers))):
+            name = str(i)
+            dy = self.layers[i].backward(params[name], cache[i], dy, child(grads, name))
+        return dy
+
+
+class Residual(Sequential):
+    """y = x + f(x), f the layers in sequence (He et al. 2016, equation 1); so dx = dy + df/dx^T dy."""
+
+    @classmethod
+    def examples(cls):
+        from . import Dense, ReLU
+
+        return [(Residual(Dense(6), ReLU(), Dense(4)), (4,))]
+
+    def output_shape(self, input_shape):
+        inner = super().output_shape(input_shape)
+        if inner != tuple(input_shape):
+            raise ShapeError(f"{self!r}: the inner layers turn {tuple(input_shape)} into {inner}; the sum needs one shape")
+        return inner
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        y, cache = super().forward(params, x, train, rng, state)
+        self.expect(y.shape == x.shape, f"that the inner layers keep ({x.shape} became {y.shape})", x.shape)
+        return x + y, cache
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy + super().backward(params, cache, dy, grads)

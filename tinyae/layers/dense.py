@@ -1,0 +1,96 @@
+"""The fully connected layer and the table of vectors."""
+
+from ..backend import array_module
+from ..errors import suggest
+from .base import Layer
+from .initialisers import INITIALISERS
+
+
+class Dense(Layer):
+    """y = x W + b.   (N, D) -> (N, units), W (D, units), b (units,).
+
+    With dy = dL/dy (N, units):   dx = dy W^T,   dW += x^T dy,   db += sum_n dy.
+
+    init: name of the weight's initialiser, "glorot", "he" or "uniform"; the bias starts at zero.
+    """
+
+    def __init__(self, units, bias=True, init="glorot"):
+        if init not in INITIALISERS:
+            raise suggest("initialiser", init, INITIALISERS)
+        self.units, self.bias, self.init_name = units, bias, init
+
+    @classmethod
+    def examples(cls):
+        return [(cls(3), (5,)), (cls(1, bias=False), (4,)), (cls(4, init="he"), (1,)), (cls(2, init="uniform"), (3,))]
+
+    def __repr__(self):
+        return f"Dense({self.units}{'' if self.bias else ', bias=False'})"
+
+    def output_shape(self, input_shape):
+        self.expect(len(input_shape) == 1, "of one axis besides the batch (put Flatten() before it)", input_shape)
+        return (self.units,)
+
+    def param_shapes(self, input_shape):
+        self.output_shape(input_shape)
+        shapes = {"weight": (input_shape[0], self.units)}
+        return shapes | {"bias": (self.units,)} if self.bias else shapes
+
+    def initialisers(self):
+        return {"weight": self.init_name}
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        weight = params["weight"]
+        self.expect(x.ndim == 2 and x.shape[1] == weight.shape[0], f"(N, {weight.shape[0]})", x.shape)
+        y = x @ weight
+        if self.bias:
+            y += params["bias"]
+        return y, x
+
+    def backward(self, params, cache, dy, grads=None):
+        x = cache
+        if grads is not None:
+            grads["weight"] += x.T @ dy
+            if self.bias:
+                grads["bias"] += dy.sum(axis=0)
+        return dy @ params["weight"].T
+
+
+class Embedding(Layer):
+    """y = W[x]: a row of W (count, units) for each integer in x.   (N, ...) -> (N, ..., units).
+
+    dW_k += sum of dy over the places where x = k, as the product onehot(x)^T dy: deterministic on every backend. There
+    is no gradient by x: backward returns None. Integers outside [0, count) are the caller's to refuse, since a check
+    would wait for the device.
+    """
+
+    def __init__(self, count, units):
+        self.count, self.units = count, units
+
+    @classmethod
+    def examples(cls):
+        return [(cls(7, 3), ()), (cls(4, 2), (5,))]
+
+    @property
+    def integer_input(self):
+        return self.count
+
+    def output_shape(self, input_shape):
+        return (*input_shape, self.units)
+
+    def param_shapes(self, input_shape):
+        return {"weight": (self.count, self.units)}
+
+    def initialisers(self):
+        return {"weight": "normal"}
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self.expect(x.dtype.kind in "iu", "of integers", (*x.shape, x.dtype.name))
+        return params["weight"][x], x
+
+    def backward(self, params, cache, dy, grads=None):
+        x = cache
+        if grads is not None:
+            xp = array_module(dy)
+            onehot = (x.reshape(-1, 1) == xp.arange(self.count)).astype(dy.dtype)
+            grads["weight"] += onehot.T @ dy.reshape(-1, self.units)
+        return None

@@ -1,0 +1,129 @@
+"""Normalisation: subtract the mean, divide by the standard deviation, then a learned scale and shift.
+
+Both layers share one derivation. Over the m values that share a mean and a variance,
+
+    xhat = (x - mean) / sigma,   sigma = sqrt(var + epsilon),   y = scale xhat + shift
+
+and with g = dL/dxhat = dy scale
+
+    dx = (g - mean(g) - xhat mean(g xhat)) / sigma        (Ioffe & Szegedy 2015, section 3)
+
+since sigma and the mean depend on every one of the m values.
+"""
+
+import numpy as np
+
+from ..backend import array_module
+from .base import Layer
+
+
+def normalise(x, axis, epsilon):
+    """-> (xhat, 1 / sigma, mean, var) with the statistics over `axis`, kept as axes of length 1."""
+    xp = array_module(x)
+    mean = x.mean(axis=axis, keepdims=True)
+    centred = x - mean
+    var = (centred * centred).mean(axis=axis, keepdims=True)
+    inverse = 1 / xp.sqrt(var + epsilon)
+    return centred * inverse, inverse, mean, var
+
+
+def normalise_backward(g, xhat, inverse, axis):
+    """dx from g = dL/dxhat: the formula above."""
+    return (g - g.mean(axis=axis, keepdims=True) - xhat * (g * xhat).mean(axis=axis, keepdims=True)) * inverse
+
+
+class _Normalisation(Layer):
+    """The learned scale and shift over the last axis, (C,) each."""
+
+    def param_shapes(self, input_shape):
+        self.expect(len(input_shape) >= 1, "with a feature axis", input_shape)
+        return {"scale": (input_shape[-1],), "shift": (input_shape[-1],)}
+
+    def initialisers(self):
+        return {"scale": "ones"}
+
+    def _fits(self, params, x):
+        features = params["scale"].shape[0]
+        self.expect(x.ndim >= 2 and x.shape[-1] == features, f"(N, ..., {features})", x.shape)
+
+    def _add_grads(self, grads, xhat, dy):
+        rows = tuple(range(dy.ndim - 1))
+        grads["scale"] += (dy * xhat).sum(axis=rows)
+        grads["shift"] += dy.sum(axis=rows)
+
+
+class LayerNorm(_Normalisation):
+    """Statistics over the last axis of each example (Ba et al. 2016, equation 4).   (N, ..., C) -> the same."""
+
+    def __init__(self, epsilon=1e-5):
+        self.epsilon = epsilon
+
+    @classmethod
+    def examples(cls):
+        return [(cls(), (5,)), (cls(), (2, 3, 4))]
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self._fits(params, x)
+        xhat, inverse, _, _ = normalise(x, -1, self.epsilon)
+        return params["scale"] * xhat + params["shift"], (xhat, inverse)
+
+    def backward(self, params, cache, dy, grads=None):
+        xhat, inverse = cache
+        if grads is not None:
+            self._add_grads(grads, xhat, dy)
+        return normalise_backward(dy * params["scale"], xhat, inverse, -1)
+
+
+class BatchNorm(_Normalisation):
+    """Statistics of each feature over the batch and every other axis (Ioffe & Szegedy 2015).   (N, ..., C) -> the same.
+
+    In training they are the batch's and gradients flow through them; otherwise they are the running ones in
+    `state` ("mean" and "var", (C,) each; without a state, mean 0 and variance 1), which are constants:
+    dx = dy scale / sigma. `update_state` moves them: running = momentum running + (1 - momentum) batch, with the
+    unbiased variance (their algorithm 2).
+    """
+
+    def __init__(self, momentum=0.9, epsilon=1e-5):
+        self.momentum, self.epsilon = momentum, epsilon
+
+    @classmethod
+    def examples(cls):
+        return [(cls(), (4,)), (cls(momentum=0.5), (3, 2, 2))]
+
+    def state_shapes(self, input_shape):
+        return {"mean": (input_shape[-1],), "var": (input_shape[-1],)}
+
+    def init_state(self, input_shape, xp=np, dtype="float32"):
+        state = super().init_state(input_shape, xp, dtype)
+        state["var"] += 1
+        return state
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self._fits(params, x)
+        if train:
+            xhat, inverse, mean, var = normalise(x, tuple(range(x.ndim - 1)), self.epsilon)
+            statistics = (mean.reshape(-1), var.reshape(-1), x.size // x.shape[-1])
+        else:
+            mean, var = (0, 1) if state is None else (state["mean"], state["var"])
+            inverse = 1 / (var + self.epsilon) ** 0.5
+            xhat, statistics = (x - mean) * inverse, None
+        return params["scale"] * xhat + params["shift"], (xhat, inverse, statistics)
+
+    def backward(self, params, cache, dy, grads=None):
+        xhat, inverse, statistics = cache
+        if grads is not None:
+            self._add_grads(grads, xhat, dy)
+        g = dy * params["scale"]
+        if statistics is None:
+            return g * inverse
+        return normalise_backward(g, xhat, inverse, tuple(range(dy.ndim - 1)))
+
+    def update_state(self, state, cache):
+        _, _, statistics = cache
+        if statistics is None:
+            return
+        mean, var, m = statistics
+        state["mean"] *= self.momentum
+        state["mean"] += (1 - self.momentum) * mean
+        state["var"] *= self.momentum
+        state["var"] += ((1 - self.momentum) * m / max(m - 1, 1)) * var

@@ -1,0 +1,70 @@
+"""Layers that only rearrange, and dropout."""
+
+import math
+
+from ..errors import ConfigError
+from .base import Layer, drawing
+
+
+class Reshape(Layer):
+    """(N, *input) -> (N, *shape), the elements in order; the gradient takes the way back."""
+
+    def __init__(self, shape):
+        self.shape = tuple(shape)
+
+    @classmethod
+    def examples(cls):
+        return [(cls((2, 3, 2)), (12,)), (cls((6,)), (3, 2))]
+
+    def output_shape(self, input_shape):
+        self.expect(math.prod(input_shape) == math.prod(self.shape), f"of {math.prod(self.shape)} elements", input_shape)
+        return self.shape
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self.output_shape(x.shape[1:])
+        return x.reshape(x.shape[0], *self.shape), x.shape
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy.reshape(cache)
+
+
+class Flatten(Layer):
+    """(N, ...) -> (N, D), D the product of the other axes."""
+
+    @classmethod
+    def examples(cls):
+        return [(cls(), (2, 3, 2)), (cls(), (5,))]
+
+    def output_shape(self, input_shape):
+        return (math.prod(input_shape),)
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return x.reshape(x.shape[0], math.prod(x.shape[1:])), x.shape
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy.reshape(cache)
+
+
+class Dropout(Layer):
+    """In training y = x k / (1 - rate), k ~ Bernoulli(1 - rate) per element, and dx = dy k / (1 - rate); else y = x.
+
+    Inverted dropout (Srivastava et al. 2014, section 10): the expectation of y is x. The mask is the noise "keep".
+    """
+
+    def __init__(self, rate):
+        if not 0 <= rate < 1:
+            raise ConfigError(f"Dropout: rate must be in [0, 1), got {rate}")
+        self.rate = rate
+
+    @classmethod
+    def examples(cls):
+        return [(cls(0.4), (6,)), (cls(0.25), (3, 2)), (cls(0.0), (3,))]
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        if not train or self.rate == 0:
+            return x, None
+        mask = drawing(self, rng).bernoulli("keep", x.shape, 1 - self.rate, x.dtype) * (1 / (1 - self.rate))
+        return x * mask, mask
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy if cache is None else dy * cache

@@ -1,0 +1,59 @@
+"""The dense autoencoder: x -> code -> x, trained to reconstruct."""
+
+from ..errors import suggest
+from ..losses import bce_with_logits, l1, mse
+from .base import Model
+from .likelihood import Bernoulli, Gaussian
+from .networks import dense_decoder, dense_encoder, sizes
+
+LOSSES = {"bce": bce_with_logits, "mse": mse, "l1": l1}
+
+
+class AE(Model):
+    """z = encoder(x), y = decoder(z), loss = reconstruction error   (Hinton & Salakhutdinov 2006).
+
+    loss: "bce" (cross-entropy from logits, for images in [0, 1]), "mse" or "l1", summed over pixels. hidden: sizes of
+    the encoder's hidden layers, mirrored in the decoder; () gives a linear autoencoder.
+    """
+
+    name = "ae"
+    terms = ("loss", "reconstruction")
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=32, hidden=(256,), activation="relu", loss="bce",
+        seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        if loss not in LOSSES:
+            raise suggest("loss", loss, LOSSES)
+        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        (self.latent_dim,) = sizes("latent_dim", latent_dim)
+        self.loss_function = LOSSES[loss]
+        self.mean = (Bernoulli() if loss == "bce" else Gaussian()).mean
+        config = dict(input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss)
+        encoder = dense_encoder(hidden, latent_dim, activation), self.input_shape
+        decoder = dense_decoder(hidden, self.input_shape, activation), (latent_dim,)
+        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(3, 3, 1), latent_dim=2, hidden=(5,))
+        return [cls(**small, loss=loss) for loss in LOSSES] + [cls(input_shape=(4,), latent_dim=2, hidden=(), loss="mse")]
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        x, version = batch["x"], self.store.version
+
+        z, c_enc = self.forward("encoder", x, train, rng)
+        y, c_dec = self.forward("decoder", z, train, rng)
+        loss, dy = self.loss_function(y, x, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dz = self.backward("decoder", c_dec, dy, grads)
+            self.backward("encoder", c_enc, dz, grads)
+        return {"loss": loss, "reconstruction": loss}, {"encoder": c_enc, "decoder": c_dec}
+
+    def _encode(self, x):
+        return self.forward("encoder", x)[0]
+
+    def _decode(self, z):
+        return self.mean(self.forward("decoder", z)[0])

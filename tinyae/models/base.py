@@ -1,0 +1,163 @@
+"""What every model shares: parameters, batches in, arrays out, saving.
+
+A model's own file has its networks and its training step, written out: forward lines, then backward lines in reverse.
+"""
+
+import math
+
+import numpy as np
+
+from ..backend import Backend
+from ..errors import ConfigError, ShapeError
+from ..params import ParamStore
+
+CHUNK = 1024  # examples per forward when there is no gradient to keep, so that memory stays bounded
+
+
+class Model:
+    """A system of networks over one ParamStore.
+
+    A subclass calls `build(networks, ...)` in __init__ and writes `step`. Images are (N, H, W, C) in [0, 1] (uint8 is
+    scaled), or (N, D) for a flat `input_shape`.
+
+    Attributes: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (what is kept but not
+    trained), `backend`, `dtype`.
+    """
+
+    name = None  # the command line's name
+    terms = ("loss",)  # the names of the loss and its parts, in the order to print
+    generative = False  # whether codes have a prior to sample from
+
+    def build(self, networks, config, seed, backend, dtype):
+        """networks: {name: (layer, input shape)}."""
+        self.config = config
+        self.backend = backend if isinstance(backend, Backend) else Backend(backend)
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ConfigError(f"dtype must be float32 or float64, got {dtype}")
+        self.networks = {name: layer for name, (layer, _) in networks.items()}
+        xp = self.backend.xp
+        self.store = ParamStore({name: net.param_shapes(shape) for name, (net, shape) in networks.items()}, xp, dtype)
+        self.state = ParamStore({name: net.state_shapes(shape) for name, (net, shape) in networks.items()}, xp, dtype)
+        noise = self.backend.noise(seed).child("init")
+        self.store.fill({name: net.init(shape, noise.child(name), dtype) for name, (net, shape) in networks.items()})
+        self.state.fill({name: net.init_state(shape, xp, dtype) for name, (net, shape) in networks.items()})
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config.items())})"
+
+    @property
+    def param_count(self):
+        """Number of trained parameters."""
+        return self.store.flat.size
+
+    def named_parameters(self):
+        """{"encoder.1.weight": array, ...}: views of the parameters, in the buffer's order."""
+        return dict(self.store.named)
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        """-> (terms, caches): the loss and its parts, and the networks' caches by name for `update_state`.
+
+        With `grads` (a nested dict) it adds the gradients. `batch_size` is what the mean divides by where the rows are
+        a part of a larger batch.
+        """
+        raise NotImplementedError
+
+    def loss_and_grads(self, batch, noise=None, seed=0, step=0):
+        """The terms (dict of scalars, "loss" among them) and the gradients (dict by the names of `named_parameters()`).
+
+        batch: {"x": (N, ...)}, and "labels" where a model needs them. noise: arrays by name ("z": (N, latent_dim)) that
+        replace the draws of (seed, step).
+        """
+        grads = self.store.like()
+        terms, _ = self.step(self.prepare(batch), self._noise(noise, seed, step), grads.tree)
+        return terms, grads.named
+
+    def loss(self, batch, noise=None, seed=0, step=0, train=False):
+        """The terms alone, in evaluation mode unless `train`."""
+        return self.step(self.prepare(batch), self._noise(noise, seed, step), train=train)[0]
+
+    def _noise(self, given, seed, step):
+        given = {name: self.backend.asarray(value, self.dtype) for name, value in (given or {}).items()}
+        return self.backend.noise(seed, step, given)
+
+    @classmethod
+    def examples(cls):
+        """Small models, every option among them, on which gradients are checked."""
+        raise NotImplementedError
+
+    def example_batch(self, noise, n):
+        """A drawn batch of n examples in [0, 1] that `step` takes, for gradient checks."""
+        return {"x": noise.uniform("x", (n, *self.input_shape), self.dtype)}
+
+    def update_state(self, caches):
+        """Move what is kept but not trained (running statistics), after backward."""
+        for name, network in self.networks.items():
+            network.update_state(self.state.tree[name], caches[name])
+
+    def prepare(self, batch):
+        """The batch on this model's device: x scaled to [0, 1] if uint8, of `input_shape`; the rest as it is."""
+        return {
+            name: self._inputs(value) if name == "x" else self.backend.asarray(value) for name, value in batch.items()
+        }
+
+    def _inputs(self, x):
+        x = self.backend.asarray(x)
+        shape = tuple(self.input_shape)
+        if x.shape[1:] != shape:
+            if x.ndim < 1 or math.prod(x.shape[1:]) != math.prod(shape):
+                raise ShapeError(f"{self.name}: expected x of shape (N, {', '.join(map(str, shape))}), got {x.shape}")
+            x = x.reshape(x.shape[0], *shape)
+        return scaled(x, self.dtype)
+
+    def forward(self, name, x, train=False, rng=None):
+        """(y, cache) of the network `name` on the current parameters and state."""
+        child = None if rng is None else rng.child(name)
+        return self.networks[name].forward(self.store.tree[name], x, train, child, self.state.tree[name])
+
+    def backward(self, name, cache, dy, grads):
+        """dx of the network `name`; adds into grads[name]."""
+        return self.networks[name].backward(self.store.tree[name], cache, dy, grads[name])
+
+    def in_chunks(self, function, x):
+        """function over rows of `x` in bounded memory; a NumPy array."""
+        parts = [self.backend.to_host(function(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)]
+        if not parts:
+            raise ShapeError(f"{self.name}: no examples (x has shape {np.shape(x)})")
+        return np.concatenate(parts)
+
+    def encode(self, x):
+        """Codes (N, latent_dim) of x, as a NumPy array."""
+        return self.in_chunks(lambda part: self._encode(self._inputs(part)), x)
+
+    def decode(self, z):
+        """Images (N, *input_shape) of codes z (N, latent_dim), as a NumPy array."""
+        z = np.asarray(z, self.dtype) if isinstance(z, (list, tuple)) else z
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ShapeError(f"{self.name}: expected codes of shape (N, {self.latent_dim}), got {z.shape}")
+        return self.in_chunks(lambda part: self._decode(self.backend.asarray(part, self.dtype)), z)
+
+    def reconstruct(self, x):
+        """decode(encode(x)): (N, *input_shape), as a NumPy array."""
+        return self.in_chunks(lambda part: self._decode(self._encode(self._inputs(part))), x)
+
+    def sample(self, n, seed=0):
+        """n images decoded from codes drawn from the prior, as a NumPy array."""
+        raise ConfigError(f"{self.name} has no prior to sample from: use a variational model such as 'vae'")
+
+    def save(self, path):
+        """Write parameters, state and configuration to one .npz, whole or not at all."""
+        from ..training import checkpoint
+
+        checkpoint.write(path, self)
+
+
+def scaled(x, dtype):
+    """uint8 to [0, 1]; other numbers in `dtype` as they are."""
+    if x.dtype == np.uint8:
+        x = x.astype(dtype)
+        x *= 1 / 255
+        return x
+    return x.astype(dtype, copy=False)
+
+

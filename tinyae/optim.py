@@ -1,0 +1,171 @@
+"""Optimisers over the flat buffer, learning-rate schedules, and clipping.
+
+    optimizer.step(store, grads)
+
+moves `store.flat` by `grads.flat`, two `ParamStore`s of one layout, and bumps `store.version`. The learning rate is a
+number or a schedule, a function of the step counted from 0. Moments share the layout too; `state()` and `load_state`
+serve checkpoints.
+"""
+
+import math
+
+from .backend import array_module, primitives
+from .errors import CheckpointError, ConfigError, suggest
+
+
+class Optimizer:
+    """Counts steps and keeps moments: arrays like the parameters, by the names in `moments`."""
+
+    moments = ()
+
+    def __init__(self, lr):
+        self.lr, self.steps, self.arrays = lr, 0, {}
+
+    def rate(self):
+        """The learning rate of the coming step."""
+        return float(self.lr(self.steps)) if callable(self.lr) else self.lr
+
+    def step(self, store, grads):
+        if store.flat.shape != grads.flat.shape:
+            raise ConfigError(f"gradients {grads.flat.shape} do not fit parameters {store.flat.shape}")
+        if not self.arrays:
+            self.arrays = {name: array_module(store.flat).zeros_like(store.flat) for name in self.moments}
+        self.update(store.flat, grads.flat, self.rate())
+        self.steps += 1
+        store.version += 1
+
+    def update(self, w, g, lr):
+        raise NotImplementedError
+
+    def state(self):
+        """{"steps": int, moment name: flat array}."""
+        return {"steps": self.steps, **self.arrays}
+
+    def load_state(self, state, xp):
+        """Take up a `state()` again; arrays are copied to `xp`."""
+        arrays = {name: xp.array(value) for name, value in state.items() if name != "steps"}
+        if arrays and set(arrays) != set(self.moments):
+            raise CheckpointError(
+                f"checkpoint has moments {sorted(arrays)}, {type(self).__name__} needs {sorted(self.moments)}: "
+                "resume with the optimiser it was trained with"
+            )
+        self.steps, self.arrays = int(state["steps"]), arrays
+
+
+class SGD(Optimizer):
+    """u = momentum u + g;  w -= lr u, with Nesterov w -= lr (g + momentum u)   (Sutskever et al. 2013, as in PyTorch)."""
+
+    def __init__(self, lr=1e-2, momentum=0.0, nesterov=False):
+        super().__init__(lr)
+        if nesterov and not momentum:
+            raise ConfigError("SGD: nesterov needs a momentum above 0")
+        self.momentum, self.nesterov = momentum, nesterov
+        self.moments = ("velocity",) if momentum else ()
+
+    def update(self, w, g, lr):
+        if self.momentum:
+            u = self.arrays["velocity"]
+            u *= self.momentum
+            u += g
+            g = g + self.momentum * u if self.nesterov else u
+        w -= lr * g
+
+
+class RMSprop(Optimizer):
+    """v = decay v + (1 - decay) g^2;  w -= lr g / (sqrt(v) + epsilon)   (Tieleman & Hinton 2012, lecture 6.5)."""
+
+    moments = ("square",)
+
+    def __init__(self, lr=1e-3, decay=0.9, epsilon=1e-8):
+        super().__init__(lr)
+        self.decay, self.epsilon = decay, epsilon
+
+    def update(self, w, g, lr):
+        v = self.arrays["square"]
+        v *= self.decay
+        v += (1 - self.decay) * (g * g)
+        w -= lr * (g / (v**0.5 + self.epsilon))
+
+
+class Adam(Optimizer):
+    """Moment estimates with bias correction (Kingma & Ba 2015, algorithm 1); the formula is in `primitives.adam`.
+
+    """
+
+    moments = ("mean", "square")
+    weight_decay = 0.0
+
+    def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+        super().__init__(lr)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def update(self, w, g, lr):
+        t = self.steps + 1
+        corrections = 1 - self.beta1**t, 1 - self.beta2**t
+        mean, square = self.arrays["mean"], self.arrays["square"]
+        primitives.adam(
+            w, g, mean, square, lr, self.beta1, self.beta2, self.epsilon, *corrections, self.weight_decay
+        )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w shrinks by lr weight_decay w as well (Loshchilov & Hutter 2019)."""
+
+    def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
+        super().__init__(lr, beta1, beta2, epsilon)
+        self.weight_decay = weight_decay
+
+
+OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+
+
+def constant(lr):
+    """lr at every step."""
+    return lambda step: lr
+
+
+def step_decay(lr, every, factor=0.1):
+    """lr factor^(step // every)."""
+    return lambda step: lr * factor ** (step // every)
+
+
+def cosine(lr, total, floor=0.0):
+    """From lr down to `floor` along half a cosine over `total` steps (Loshchilov & Hutter 2017, equation 5)."""
+    return lambda step: floor + 0.5 * (lr - floor) * (1 + math.cos(math.pi * min(step / total, 1)))
+
+
+def warm_up(schedule, steps):
+    """A linear rise to `schedule` (a number or a function of the step) over the first `steps` steps."""
+    after = schedule if callable(schedule) else constant(schedule)
+    return lambda step: after(step) * min((step + 1) / steps, 1) if steps else after(step)
+
+
+SCHEDULES = ("constant", "step", "cosine")
+
+
+def schedule(name, lr, total, warmup=0):
+    """A schedule by name over `total` steps, with `warmup` steps of linear rise. "step": a tenth after each third."""
+    if name not in SCHEDULES:
+        raise suggest("schedule", name, SCHEDULES)
+    make = {
+        "constant": lambda: constant(lr),
+        "step": lambda: step_decay(lr, max(1, math.ceil(total / 3))),
+        "cosine": lambda: cosine(lr, max(1, total)),
+    }
+    return warm_up(make[name](), warmup)
+
+
+def global_norm(flat):
+    """sqrt(sum g^2) of a flat gradient, a 0-d array on its device."""
+    return (flat @ flat) ** 0.5
+
+
+def clip_by_global_norm(flat, max_norm):
+    """Scale a flat gradient in place to a norm of at most `max_norm` (Pascanu et al. 2013); returns the norm before.
+
+    A NaN gradient stays NaN, for the loop to notice.
+    """
+    xp = array_module(flat)
+    norm = global_norm(flat)
+    flat *= max_norm / xp.maximum(norm, max_norm)
+    return norm

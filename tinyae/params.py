@@ -1,0 +1,79 @@
+"""Parameters: one flat buffer, and named, shaped views of it.
+
+Gradients and optimiser moments share the layout, so an optimiser step, clipping, a checkpoint or a directional
+derivative is one line over one vector.
+"""
+
+import math
+
+import numpy as np
+
+from .errors import ShapeError, StaleParamsError
+
+
+class ParamStore:
+    """One 1-D buffer with named views.
+
+    shapes: nested dict of shapes, e.g. {"encoder": {"1": {"weight": (784, 256), "bias": (256,)}}}.
+
+    Attributes: `flat` (P,), `tree` the nested dict of views, `named` the same views by dotted name
+    ("encoder.1.weight"), in the buffer's order, and `version`, which an optimiser step bumps.
+    """
+
+    def __init__(self, shapes, xp=np, dtype="float32"):
+        self.shapes, self.xp, self.dtype = shapes, xp, np.dtype(dtype)
+        sizes = {name: math.prod(shape) for name, shape in walk(shapes)}
+        self.flat = xp.zeros(sum(sizes.values()), dtype=self.dtype)
+        self.version = 0
+        self.named, start = {}, 0
+        for name, shape in walk(shapes):
+            self.named[name] = self.flat[start : start + sizes[name]].reshape(shape)
+            start += sizes[name]
+        self.tree = nest(shapes, self.named)
+
+    def like(self):
+        """A store of zeros with this store's layout: for gradients and moments."""
+        return ParamStore(self.shapes, self.xp, self.dtype)
+
+    def fill(self, tree):
+        """Copy a nested dict of arrays of the same shapes into the views."""
+        values = dict(walk(tree))
+        if values.keys() != self.named.keys():
+            odd = sorted(values.keys() ^ self.named.keys())
+            raise ShapeError(f"parameters do not fit: {', '.join(odd)} on one side only")
+        for name, view in self.named.items():
+            if view.shape != values[name].shape:
+                raise ShapeError(f"parameter {name}: expected {view.shape}, got {values[name].shape}")
+            view[...] = values[name]
+        self.version += 1
+        return self
+
+    def check(self, version):
+        """Raise StaleParamsError unless the parameters are still those of `version`, read at the forward pass."""
+        if version != self.version:
+            raise StaleParamsError(
+                f"the parameters changed between forward (version {version}) and backward (version {self.version}): "
+                "run the forward pass again"
+            )
+
+
+def walk(tree, prefix=""):
+    """(dotted name, leaf) of every leaf of a nested dict, in order."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from walk(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def nest(shape_of, named, prefix=""):
+    """The nested dict with the structure of `shape_of` and the leaves of `named`."""
+    return {
+        key: nest(value, named, f"{prefix}{key}.") if isinstance(value, dict) else named[f"{prefix}{key}"]
+        for key, value in shape_of.items()
+    }
+
+
+def child(tree, name):
+    """`tree[name]`, or None where there is no tree: a frozen layer has no gradients, a stateless one no state."""
+    return None if tree is None else tree[name]
