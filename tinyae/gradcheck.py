@@ -4,12 +4,12 @@ For a point p and a unit direction d the derivative of a scalar L is measured as
 
     n = (L(p + h d) - L(p - h d)) / 2h        (error O(h^2), rounding O(1e-16 |L| / h))
 
-and compared with a = <gradient, d>. Directions are drawn over all inputs and parameters together, and within each array
-alone, so that a failure says where. The relative error is |n - a| / max(|n|, |a|, |gradient| / sqrt(size)): the last keeps a
-direction that happens to be orthogonal to the gradient from dividing by rounding.
+and compared with a = <gradient, d>. Directions are drawn over all inputs and parameters together, and within each
+array alone, so that a failure says where. The relative error is |n - a| / max(|n|, |a|, |gradient| / sqrt(size)): the
+last keeps a direction that happens to be orthogonal to the gradient from dividing by rounding.
 
-A kink (ReLU at 0) within h of the point would spoil n, not the gradient. It shows: n at h and at h/2 then disagree, which
-they cannot for a smooth L. Such a point is drawn again; the tolerance is never loosened.
+A kink (ReLU at 0) within h of the point would spoil n, not the gradient. It shows: n at h and at h/2 then disagree,
+which they cannot for a smooth L. Such a point is drawn again; the tolerance is never loosened.
 """
 
 import math

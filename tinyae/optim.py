@@ -53,7 +53,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """u = momentum u + g;  w -= lr u, with Nesterov w -= lr (g + momentum u)   (Sutskever et al. 2013, as in PyTorch)."""
+    """u = momentum u + g;  w -= lr u, with Nesterov w -= lr (g + momentum u)   (Sutskever et al. 2013)."""
 
     def __init__(self, lr=1e-2, momentum=0.0, nesterov=False):
         super().__init__(lr)

@@ -1,7 +1,7 @@
 """The array-module switch: the same mathematics on NumPy (CPU) or CuPy (GPU).
 
-Code that follows its input asks `array_module(x)`; code that creates arrays holds a `Backend`. The few operations worth a
-second implementation (noise, loss with gradient, optimiser update) stand in `primitives`, one name each.
+Code that follows its input asks `array_module(x)`; code that creates arrays holds a `Backend`. The few operations worth
+a second implementation (noise, loss with gradient, optimiser update) stand in `primitives`, one name each.
 """
 
 import sys

@@ -27,9 +27,9 @@ def sample_backward(cache, dz):
 
 
 def kl_standard(mu, logvar, batch_size=None):
-    """KL(N(mu, exp(logvar)) || N(0, I)) = 1/2 sum(mu^2 + exp(logvar) - 1 - logvar)   (Kingma & Welling 2014, appendix B).
+    """KL(N(mu, exp(logvar)) || N(0, I)) = 1/2 sum(mu^2 + exp(logvar) - 1 - logvar)   (Kingma & Welling 2014).
 
-    dmu = mu / N;  dlogvar = (exp(logvar) - 1) / (2 N). Returns (kl, dmu, dlogvar).
+    Their appendix B.  dmu = mu / N;  dlogvar = (exp(logvar) - 1) / (2 N). Returns (kl, dmu, dlogvar).
     """
     return kl_to_mean(mu, logvar, 0.0, batch_size)[:3]
 

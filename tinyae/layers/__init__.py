@@ -5,8 +5,8 @@ The contract, for every layer:
     y, cache = layer.forward(params, x, train=False, rng=None, state=None)
     dx       = layer.backward(params, cache, dy, grads=None)
 
-- A layer holds hyperparameters only. `params` is a (nested) dict of arrays, `grads` one of the same shape; `backward` adds
-  into `grads`, and with `grads=None` it computes dx alone, so a frozen layer still passes gradients.
+- A layer holds hyperparameters only. `params` is a (nested) dict of arrays, `grads` one of the same shape; `backward`
+  adds into `grads`, and with `grads=None` it computes dx alone, so a frozen layer still passes gradients.
 - `forward` changes nothing; what `backward` needs is in `cache`. Two forwards may be followed by their backwards in
   either order.
 - What is kept but not trained (BatchNorm's running statistics) is `state`, a dict of its own: read by `forward`, moved
@@ -24,6 +24,25 @@ from .norm import BatchNorm, LayerNorm
 from .shape import Dropout, Flatten, Reshape
 
 __all__ = [
-    "ACTIVATIONS", "ELU", "GELU", "INITIALISERS", "REGISTRY", "BatchNorm", "Dense", "Dropout", "Embedding", "Flatten",
-    "Layer", "LayerNorm", "LeakyReLU", "ReLU", "Reshape", "Residual", "Sequential", "SiLU", "Sigmoid", "Softplus", "Tanh",
-]  # fmt: skip
+    "ACTIVATIONS",
+    "ELU",
+    "GELU",
+    "INITIALISERS",
+    "REGISTRY",
+    "BatchNorm",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "Layer",
+    "LayerNorm",
+    "LeakyReLU",
+    "ReLU",
+    "Reshape",
+    "Residual",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softplus",
+    "Tanh",
+]

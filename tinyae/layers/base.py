@@ -162,7 +162,7 @@ class Residual(Sequential):
     def output_shape(self, input_shape):
         inner = super().output_shape(input_shape)
         if inner != tuple(input_shape):
-            raise ShapeError(f"{self!r}: the inner layers turn {tuple(input_shape)} into {inner}; the sum needs one shape")
+            raise ShapeError(f"{self!r}: the inner layers turn {tuple(input_shape)} into {inner}; x + f(x) needs one")
         return inner
 
     def forward(self, params, x, train=False, rng=None, state=None):

@@ -17,7 +17,8 @@ class Reshape(Layer):
         return [(cls((2, 3, 2)), (12,)), (cls((6,)), (3, 2))]
 
     def output_shape(self, input_shape):
-        self.expect(math.prod(input_shape) == math.prod(self.shape), f"of {math.prod(self.shape)} elements", input_shape)
+        size = math.prod(self.shape)
+        self.expect(math.prod(input_shape) == size, f"of {size} elements per example", input_shape)
         return self.shape
 
     def forward(self, params, x, train=False, rng=None, state=None):

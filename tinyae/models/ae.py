@@ -29,7 +29,9 @@ class AE(Model):
         (self.latent_dim,) = sizes("latent_dim", latent_dim)
         self.loss_function = LOSSES[loss]
         self.mean = (Bernoulli() if loss == "bce" else Gaussian()).mean
-        config = dict(input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss)
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss
+        )  # fmt: skip
         encoder = dense_encoder(hidden, latent_dim, activation), self.input_shape
         decoder = dense_decoder(hidden, self.input_shape, activation), (latent_dim,)
         self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
@@ -37,7 +39,8 @@ class AE(Model):
     @classmethod
     def examples(cls):
         small = dict(input_shape=(3, 3, 1), latent_dim=2, hidden=(5,))
-        return [cls(**small, loss=loss) for loss in LOSSES] + [cls(input_shape=(4,), latent_dim=2, hidden=(), loss="mse")]
+        linear = cls(input_shape=(4,), latent_dim=2, hidden=(), loss="mse")
+        return [cls(**small, loss=loss) for loss in LOSSES] + [linear]
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
         x, version = batch["x"], self.store.version

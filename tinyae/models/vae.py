@@ -22,8 +22,8 @@ class VAE(Model):
     generative = True
 
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=2, hidden=(256,), activation="relu", likelihood="bernoulli", sigma=1.0,
-        seed=0, backend="numpy", dtype="float32",
+        self, input_shape=(28, 28, 1), latent_dim=2, hidden=(256,), activation="relu", likelihood="bernoulli",
+        sigma=1.0, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
         (self.latent_dim,) = sizes("latent_dim", latent_dim)
