@@ -1,0 +1,105 @@
+"""Kernels of `kernels.cu`, compiled at run time by CuPy and launched over whole arrays.
+
+CuPy is imported when a kernel is first used, so this module imports without it. To a kernel an array is flat memory: the
+wrappers check what it cannot, that arrays are C-contiguous and of one shape and dtype.
+"""
+
+import functools
+import math
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["adam", "bce_with_logits", "forget_kernels", "kernel", "philox_normal", "philox_uniform"]
+
+THREADS = 256  # per block
+MOST_BLOCKS = 2048  # fills the largest GPUs of today; the grid-stride loops do the rest
+REALS = {"float32": "float", "float64": "double"}
+
+
+def kernel(name, dtype):
+    """The kernel `name` for float32 or float64 on the current device, compiled at the first call."""
+    import cupy
+
+    return _kernel(name, np.dtype(dtype).name, cupy.cuda.runtime.getDevice())
+
+
+def forget_kernels():
+    """Drop the loaded kernels, for a new CUDA context (and for the stand-in that tests put in CuPy's place)."""
+    _kernel.cache_clear()
+    _module.cache_clear()
+
+
+def philox_uniform(key, step, shape, dtype):
+    """Uniforms of `shape` on (0, 1), made on the device: see `Noise.uniform`. `key` is (seed, hash of the name)."""
+    return _philox("philox_uniform", key, step, shape, dtype)
+
+
+def philox_normal(key, step, shape, dtype):
+    """Standard normals of `shape`, made on the device: see `Noise.normal`. `key` is (seed, hash of the name)."""
+    return _philox("philox_normal", key, step, shape, dtype)
+
+
+def adam(w, g, m, v, lr, beta1, beta2, epsilon, correction1, correction2, weight_decay=0.0):
+    """One step of Adam or AdamW, in place in w, m and v; all four (n,) of one dtype, the scalars Python floats.
+
+    m = beta1 m + (1 - beta1) g        v = beta2 v + (1 - beta2) g^2
+    w = (1 - lr weight_decay) w - (lr / correction1) m / (sqrt(v / correction2) + epsilon)
+
+    with correction1 = 1 - beta1^t and correction2 = 1 - beta2^t at step t = 1, 2, ... (Adam: Kingma and Ba, 2015,
+    algorithm 1; AdamW's decay: Loshchilov and Hutter, 2019, algorithm 2).
+    """
+    _check("adam", w, g, m, v)
+    scalars = (lr, beta1, beta2, epsilon, correction1, correction2, weight_decay)
+    _launch("adam", w.dtype, w.size, np.int64(w.size), w, g, m, v, *map(np.float64, scalars))
+
+
+def bce_with_logits(logits, x, scale):
+    """(loss_each, dlogits) in one pass: two arrays like `logits`.
+
+    loss_each = max(l, 0) - l x + log(1 + exp(-|l|)), in nats        dlogits = scale (sigmoid(l) - x)
+    """
+    import cupy
+
+    logits, x = cupy.ascontiguousarray(logits), cupy.ascontiguousarray(x)
+    _check("bce_with_logits", logits, x)
+    loss_each, dlogits = cupy.empty_like(logits), cupy.empty_like(logits)
+    size = np.int64(logits.size)
+    _launch("bce_with_logits", logits.dtype, logits.size, size, np.float64(scale), logits, x, loss_each, dlogits)
+    return loss_each, dlogits
+
+
+def _philox(name, key, step, shape, dtype):
+    import cupy
+
+    out = cupy.empty(shape, dtype)
+    blocks_of_eight = math.ceil(out.size / 8)
+    _launch(name, dtype, blocks_of_eight, np.int64(out.size), *map(np.uint64, (*key, step)), out)
+    return out
+
+
+def _launch(name, dtype, threads, *arguments):
+    """Run a kernel with one thread for each of `threads` items, or fewer that stride over them; none for no items."""
+    blocks = min(math.ceil(threads / THREADS), MOST_BLOCKS)
+    if blocks:
+        kernel(name, dtype)((blocks,), (THREADS,), arguments)
+
+
+def _check(name, first, *others):
+    for array in (first, *others):
+        if array.shape != first.shape or array.dtype != first.dtype or not array.flags.c_contiguous:
+            kinds = ", ".join(f"{a.dtype}{a.shape}" for a in (first, *others))
+            raise ValueError(f"{name}: expected C-contiguous arrays of one shape and dtype, got {kinds}")
+
+
+@functools.cache
+def _kernel(name, dtype, device):
+    return _module(dtype, device).get_function(name)
+
+
+@functools.cache
+def _module(dtype, device):
+    import cupy
+
+    source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
+    return cupy.RawModule(code=source, options=(f"-DREAL={REALS[dtype]}",))
