@@ -65,7 +65,7 @@ def _check_floats(x, where):
     if x.ndim > 2 and (low < 0 or high > 1):
         advice = "divide by 255" if low >= 0 and 1 < high <= 255 else "use (x - x.min()) / (x.max() - x.min())"
         raise problem(where, f"has values from {low:g} to {high:g}, float images need [0, 1]: {advice}")
-    if max(-low, high) > np.finfo(np.float32).max:
+    if max(-low, high) > float(np.finfo(np.float32).max):
         raise problem(where, f"has values from {low:g} to {high:g}, beyond float32: rescale them")
     return x.astype(np.float32, copy=False)
 

@@ -72,25 +72,15 @@ def open_file(path):
             yield raw, size
 
 
-class Bounded:
-    """A stream for a parser that reads a header in one piece of the size it claims: a monstrous claim is refused."""
-
-    def __init__(self, stream, most, where):
-        self.seek, self.tell, self._read, self._most, self._where = stream.seek, stream.tell, stream.read, most, where
-
-    def read(self, size):
-        if size > self._most:
-            raise problem(self._where, f"claims a header of {size:,} bytes: it is damaged or not what it says")
-        return self._read(size)
-
-
-def read_exactly(stream, count, where, last=True):
+def read_exactly(stream, count, where, begun=b"", last=True):
     """`count` bytes from `stream` as a bytearray; with `last`, the stream must end there. Raises `DataError`.
+
+    begun: the first of them, if they have been read already.
 
     The buffer grows with what really arrives: never allocate on a header's word alone.
     """
     wanted = count + 1 if last else count  # the one byte more also makes gzip and zip verify their checksums
-    data = bytearray()
+    data = bytearray(begun)
     while len(data) < wanted:
         block = stream.read(min(BLOCK, wanted - len(data)))
         if not block:
