@@ -1,0 +1,48 @@
+"""What this machine and this installation have."""
+
+import importlib.metadata
+import os
+import platform
+
+import numpy as np
+
+from . import __version__
+from .backend import Backend
+from .errors import BackendError
+
+EXTRAS = {"viz": ("pillow", "matplotlib", "tqdm"), "threads": ("threadpoolctl",)}
+
+
+def facts():
+    """{name: text}: versions, cores, BLAS, backends and extras."""
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    return {
+        "tinyae": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": " ".join(str(blas.get(key, "")) for key in ("name", "version")).strip() or "unknown",
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cores": str(os.cpu_count()),
+        "cupy": _cupy(),
+        "data folder": os.environ.get("TINYAE_DATA", "TINYAE_DATA is not set"),
+        **{f"extra {name}": _extra(packages) for name, packages in EXTRAS.items()},
+    }
+
+
+def _cupy():
+    try:
+        backend = Backend("cupy")
+    except BackendError as error:
+        return f"no: {error}"
+    device = backend.xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return f"{backend.xp.__version__} on {device}"
+
+
+def _extra(packages):
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{package} missing")
+    return ", ".join(found)

@@ -1,0 +1,77 @@
+"""Batches: what a step sees, as a pure function of (seed, epoch, position)."""
+
+import zlib
+
+import numpy as np
+
+from ..backend import Noise
+from ..data import Dataset, Split
+from ..errors import ConfigError, DataError
+
+
+def as_split(data):
+    """(x, labels) of a Dataset's training part, a Split, an array, an (x, labels) pair or a dict with "x"."""
+    if isinstance(data, Dataset):
+        data = data.train
+    if isinstance(data, Split):
+        x, labels = data.x, data.labels
+    elif isinstance(data, dict):
+        x, labels = data["x"], data.get("labels")
+    elif isinstance(data, tuple):
+        x, labels = data
+    else:
+        x, labels = data, None
+    x = np.asarray(x)
+    if x.ndim < 2 or len(x) == 0:
+        raise DataError(f"training needs examples of shape (N, ...), got an array of shape {x.shape}")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise DataError(f"the data have NaN or infinite values, the first in example {row}: remove or replace them")
+    if x.dtype.kind not in "fu" or (x.dtype.kind == "u" and x.dtype != np.uint8):
+        raise DataError(f"training takes uint8 or float examples, got {x.dtype}")
+    if labels is not None and len(labels) != len(x):
+        raise DataError(f"{len(x)} examples but {len(labels)} labels")
+    return x, labels
+
+
+def fingerprint(x):
+    """Shape, dtype and checksum of the examples, by which a resumed run knows its data."""
+    return f"{x.dtype} {'x'.join(map(str, x.shape))} {zlib.crc32(np.ascontiguousarray(x)):08x}"
+
+
+def hold_out(x, labels, fraction, seed):
+    """((x, labels) to train on, (x, labels) held out): a share drawn by the seed; the order is kept on both sides."""
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"validation must be a share in [0, 1), got {fraction}")
+    count = round(fraction * len(x))
+    if fraction and not 0 < count < len(x):
+        raise ConfigError(f"validation={fraction} of {len(x)} examples leaves one side empty")
+    if not count:
+        return (x, labels), None
+    order = Noise(seed).permutation(len(x), "validation")
+    parts = [np.sort(order[count:]), np.sort(order[:count])]
+    return tuple((x[rows], None if labels is None else labels[rows]) for rows in parts)
+
+
+class Feed:
+    """The examples on the model's device, uint8 kept as it is, and their batches.
+
+    The order of epoch e is the permutation of (seed, e); the last batch of an epoch may be short.
+    """
+
+    def __init__(self, x, labels, backend, batch_size, seed):
+        self.arrays = {"x": backend.asarray(x)} | ({} if labels is None else {"labels": backend.asarray(labels)})
+        self.backend, self.batch_size, self.seed, self.count = backend, batch_size, seed, len(x)
+        self.steps_per_epoch = -(-self.count // batch_size)
+
+    def epoch(self, epoch, start=0):
+        """The batches of an epoch (counted from 0), from its step `start` on."""
+        order = Noise(self.seed, epoch).permutation(self.count, "order")
+        for first in range(start * self.batch_size, self.count, self.batch_size):
+            rows = self.backend.asarray(order[first : first + self.batch_size])
+            yield {name: array[rows] for name, array in self.arrays.items()}
+
+    def in_order(self, size=1024):
+        """The examples in order, for evaluation."""
+        for first in range(0, self.count, size):
+            yield {name: array[first : first + size] for name, array in self.arrays.items()}

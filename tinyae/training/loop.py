@@ -1,0 +1,247 @@
+"""The training loop. It knows nothing of any model but `step`, `store` and `state`.
+
+Everything that a step depends on is a pure function of (seed, step) and of what a checkpoint holds, so a run that was
+killed and resumed ends bit for bit where an uninterrupted one ends.
+"""
+
+import contextlib
+import math
+import signal
+import threading
+import time
+
+import numpy as np
+
+from ..backend.memory import keep_freed_memory
+from ..errors import CheckpointError, ConfigError, DivergedError, suggest
+from ..optim import OPTIMIZERS, SCHEDULES, clip_by_global_norm
+from ..optim import schedule as make_schedule
+from . import progress as progress_display
+from .checkpoint import json_ready
+from .feed import Feed, as_split, fingerprint, hold_out
+from .run import LAST, Run
+
+
+class History:
+    """What `fit` returns: `records` (one per epoch, as in metrics.jsonl), `steps` done, `best` and `interrupted`."""
+
+    def __init__(self, records, steps, best, interrupted):
+        self.records, self.steps, self.best, self.interrupted = records, steps, best, interrupted
+
+    def __repr__(self):
+        return f"History({len(self.records)} epochs, {self.steps} steps{', interrupted' if self.interrupted else ''})"
+
+
+def fit(
+    model, data, *, epochs=10, batch_size=128, optimizer="adam", lr=1e-3, schedule="constant", warmup=0, clip_norm=None,
+    validation=0.0, test=None, seed=0, out=None, resume=False, overwrite=False, checkpoint_every=30.0, progress=True,
+    on_epoch=None,
+):  # fmt: skip
+    """Train a model; it is changed in place. Returns a History.
+
+    data: a Dataset (its training part), a Split, an array (N, ...), (x, labels) or {"x": ..., "labels": ...}.
+    epochs, batch_size: the last batch of an epoch may be short. optimizer: "adam", "adamw", "sgd" (momentum 0.9) or
+    "rmsprop"; lr its rate, on a schedule ("constant", "step", "cosine") after `warmup` steps of linear rise.
+    clip_norm: the gradient's global norm is clipped to it. validation: the share of the examples held out, by which
+    the best epoch is chosen (without one: by the training loss). test: examples whose loss is reported after each
+    epoch and decides nothing; a Dataset's own test part if None. seed: of the order, the split and the noise.
+
+    out: a folder for checkpoints (last, previous, best) and metrics.jsonl. A used one is refused unless `resume` (go on
+    where it stopped, bit for bit; the settings must be the same) or `overwrite`. checkpoint_every: seconds between
+    checkpoints within an epoch. progress: True, False, or a display (`tinyae.training.progress`). on_epoch(model,
+    record): called after each epoch, e.g. for pictures.
+
+    Ctrl-C finishes the step, saves and returns with `interrupted` set; a second one stops at once. Raises DivergedError
+    if a term becomes NaN or infinite: the last checkpoint is from before.
+    """
+    if test is None and hasattr(data, "test"):
+        test = data.test
+    x, labels = as_split(data)
+    for name, value, least in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0)):
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    for name, value in (("lr", lr), ("clip_norm", clip_norm)):
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{name} must be a positive number, got {value!r}")
+    if resume and out is None:
+        raise ConfigError("resume needs the folder of the run: give out")
+    settings = dict(
+        batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule, warmup=warmup, clip_norm=clip_norm,
+        validation=validation, seed=seed, data=fingerprint(x),
+    )  # fmt: skip
+    if schedule != "constant":
+        settings["epochs"] = epochs  # the schedule depends on the length of the run
+    trainer = Trainer(model, x, labels, test, settings, epochs, getattr(data, "origin", None))
+    run = None if out is None else Run(out, resume, overwrite)
+    keep_freed_memory()
+    return trainer.train(run, resume, checkpoint_every, progress, on_epoch)
+
+
+class Trainer:
+    """One run: the model, its optimiser, the batches, and the position in them."""
+
+    def __init__(self, model, x, labels, test, settings, epochs, origin=None):
+        self.model, self.settings, self.epochs, self.origin = model, json_ready(settings), epochs, origin
+        seed, batch_size = settings["seed"], settings["batch_size"]
+        training, held_out = hold_out(x, labels, settings["validation"], seed)
+        backend = model.backend
+        self.feed = Feed(*training, backend, batch_size, seed)
+        self.watched = {}  # parts whose loss is reported after each epoch
+        if held_out is not None:
+            self.watched["validation"] = Feed(*held_out, backend, batch_size, seed)
+        if test is not None:
+            self.watched["test"] = Feed(*as_split(test), backend, batch_size, seed)
+        self.optimizer = _optimizer(settings, epochs * self.feed.steps_per_epoch)
+        self.grads = model.store.like()
+        self.step, self.sums, self.best, self.records = 0, {}, None, []
+
+    def train(self, run, resume, checkpoint_every, progress, on_epoch):
+        per_epoch = self.feed.steps_per_epoch
+        display = progress_display.make(progress, self.epochs * per_epoch)
+        if resume:
+            self._resume(run, display)
+        display.skip(self.step)
+        saved = time.monotonic()
+        try:
+            with _stop_signals() as stop, np.errstate(all="ignore"):  # the loop itself looks for what is not finite
+                while self.step < self.epochs * per_epoch and not stop.is_set():
+                    epoch, within = divmod(self.step, per_epoch)
+                    for batch in self.feed.epoch(epoch, within):
+                        self._train_step(batch, display)
+                        if stop.is_set():
+                            break
+                        if run and time.monotonic() - saved > checkpoint_every and self.step % per_epoch:
+                            self._save(run)
+                            saved = time.monotonic()
+                    if self.step % per_epoch == 0:
+                        record = self._end_epoch(epoch + 1)
+                        display.epoch(record)
+                        if run:
+                            # The line first: a resumed run drops lines that are later than its checkpoint.
+                            run.append(record)
+                            self._save(run)
+                            saved = time.monotonic()
+                        if on_epoch is not None:
+                            on_epoch(self.model, record)
+                interrupted = stop.is_set() and self.step < self.epochs * per_epoch
+                if interrupted and run:
+                    if self.step % per_epoch:
+                        self._save(run)
+                    display.message(f"stopped at step {self.step}; saved in {run.path}: resume it to go on")
+        finally:
+            display.close()
+        return History(self.records, self.step, self.best, interrupted)
+
+    def _train_step(self, batch, display):
+        """One step: forward and backward, a look at the loss, the update, the running statistics."""
+        images = len(batch["x"])
+        self.grads.flat.fill(0)
+        rng = self.model.backend.noise(self.settings["seed"], self.step)
+        terms, caches = self.model.step(self.model.prepare(batch), rng, self.grads.tree)
+        terms = {name: float(value) for name, value in terms.items()}
+        for name in sorted(terms, key="loss".__eq__):  # the parts first: they say more than their sum
+            if not math.isfinite(terms[name]):
+                self._diverged(name, terms[name])
+        if self.settings["clip_norm"] is not None:
+            clip_by_global_norm(self.grads.flat, self.settings["clip_norm"])
+        self.optimizer.step(self.model.store, self.grads)
+        self.model.update_state(caches)
+        self.step += 1
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * images
+        display.step(images, terms)
+
+    def _end_epoch(self, epoch):
+        """The epoch's record: means over its examples, and the loss of the parts that are watched."""
+        record = {"epoch": epoch, "step": self.step, "lr": self.optimizer.rate()}
+        record["train"] = {name: total / self.feed.count for name, total in self.sums.items()}
+        self.sums = {}
+        for part, feed in self.watched.items():
+            record[part] = evaluate(self.model, feed, self.settings["seed"])
+        self.records.append(record)
+        judged = record.get("validation", record["train"])["loss"]
+        if self.best is None or judged < self.best["loss"]:
+            self.best = {"epoch": epoch, "step": self.step, "loss": judged}
+        return record
+
+    def _save(self, run):
+        if not np.isfinite(self.model.backend.to_host(abs(self.model.store.flat).max())):
+            self._diverged("parameters", math.nan)
+        run.save(self.model, self._position(), self.optimizer)
+
+    def _position(self):
+        return {
+            "step": self.step, "sums": self.sums, "best": self.best, "settings": self.settings, "epochs": self.epochs,
+            "origin": self.origin,
+        }  # fmt: skip
+
+    def _resume(self, run, display):
+        found = run.newest(display.message)
+        if found is None:
+            return
+        position = found.training
+        if position is None:
+            raise CheckpointError(f"{found.path} holds a model, not a run: it cannot be resumed")
+        self._compare(position)
+        found.restore(self.model)
+        self.optimizer.load_state(found.optimizer_state(), self.model.backend.xp)
+        self.step, self.sums, self.best = position["step"], position["sums"], position["best"]
+        self.records = run.records(self.step)
+        if found.path == run.file(LAST):
+            run.mark_best(position)
+
+    def _compare(self, position):
+        before, now = position["settings"], self.settings
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                raise ConfigError(
+                    f"cannot resume: the run has {name} {before.get(name)!r}, now it is {now.get(name)!r}; "
+                    "use the same, or start a new run in another folder"
+                )
+
+    def _diverged(self, term, value):
+        epoch = self.step // self.feed.steps_per_epoch + 1
+        raise DivergedError(
+            f"training diverged at step {self.step + 1} (epoch {epoch}): {term} is {value}; the last checkpoint is from "
+            "before. Try a lower lr, or clip the gradient (clip_norm)"
+        )
+
+
+def evaluate(model, feed, seed):
+    """The terms in evaluation mode, averaged over all of a feed's examples, as floats. The noise is that of `seed`."""
+    sums = {}
+    for index, batch in enumerate(feed.in_order()):
+        rng = model.backend.noise(seed, index).child("evaluate")
+        terms, _ = model.step(model.prepare(batch), rng, train=False, batch_size=feed.count)
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return sums
+
+
+def _optimizer(settings, total_steps):
+    name = settings["optimizer"]
+    if name not in OPTIMIZERS:
+        raise suggest("optimizer", name, OPTIMIZERS)
+    if settings["schedule"] not in SCHEDULES:
+        raise suggest("schedule", settings["schedule"], SCHEDULES)
+    rate = make_schedule(settings["schedule"], settings["lr"], total_steps, settings["warmup"])
+    return OPTIMIZERS[name](rate, momentum=0.9) if name == "sgd" else OPTIMIZERS[name](rate)
+
+
+@contextlib.contextmanager
+def _stop_signals():
+    """An event that SIGINT and SIGTERM set, so that a step is never cut; a second signal acts as usual."""
+    stop, previous = threading.Event(), {}
+
+    def handler(number, frame):
+        stop.set()
+        signal.signal(number, previous[number])
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, handler)
+    try:
+        yield stop
+    finally:
+        for number, old in previous.items():
+            signal.signal(number, old)
