@@ -127,6 +127,15 @@ def test_an_archive_cut_short(tmp_path, contents):
     refused(lambda: load(path), "a.tar.gz")
 
 
+def test_an_archive_with_a_flipped_bit(tmp_path, contents):
+    path = tmp_path / "a.tar.gz"
+    write_archive(path, contents)
+    packed = bytearray(path.read_bytes())
+    packed[-6] ^= 1  # in the checksum
+    path.write_bytes(packed)
+    refused(lambda: load(path), "a.tar.gz", "CRC")
+
+
 def peak_of(call):
     tracemalloc.start()
     try:
