@@ -10,104 +10,23 @@ pictures may be rewritten while someone looks at them.
 """
 
 import math
-import os
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 
-from .errors import ConfigError, MissingExtraError, ShapeError
+from .contact_sheet import INK, WIDTH, grid, needs_viz, pixels, replace
+from .errors import ConfigError, ShapeError
 
-WIDTH = HEIGHT = 1400  # pixels that a grid fills at most, unless it is larger at scale 1
-LARGEST_CELL = 360  # pixels: a few small images are not blown up beyond this
-MARGIN = 16  # pixels around a grid
-INK, FAINT = "#222222", "#777777"
+__all__ = ["codes", "curves", "grid", "manifold", "reconstructions", "samples", "training_report"]
+
+FAINT = "#777777"
 SERIES = {"train": "#0072b2", "validation": "#d55e00"}
-COLOURS = (  # ten that stay apart for colour-blind eyes, after P. Tol's "muted" and "bright" schemes
-    "#332288", "#ee7733", "#117733", "#cc6677", "#33bbee", "#999933", "#aa4499", "#882255", "#44aa99", "#bbbbbb",
+# Ten colours found by search: any two are at least 0.11 apart in OKLab, for normal vision and for simulated protanopia,
+# deuteranopia and tritanopia (Machado et al. 2009).
+COLOURS = (
+    "#0692fc", "#eaa512", "#9a0c0b", "#518d0f", "#39048e", "#f66086", "#00585f", "#9144ad", "#cdb1ff", "#1becab",
 )  # fmt: skip
-
-
-# Grids of images, with Pillow
-
-
-def grid(
-    path, images, columns=None, scale=None, title=None, column_labels=None, row_labels=None, captions=None,
-    x_label=None, y_label=None, gap=4,
-):  # fmt: skip
-    """Images in rows, read like text, with words around them.
-
-    images: (N, H, W, C), C of 1 or 3, floats in [0, 1] (clipped) or uint8. columns: as square as it gets by default.
-    scale: screen pixels along a side of an image's pixel, a whole number; by default the largest that fits. gap: pixels
-    between cells. column_labels stand above the columns, row_labels left of the rows, captions (N strings, "" for
-    none) below the images; x_label and y_label name the sides. Long words wrap, then are cut with an ellipsis.
-    Raises `ShapeError` for other images or a wrong number of labels.
-    """
-    with _viz():
-        from PIL import Image, ImageDraw, ImageFont
-
-    images = _pixels(images)
-    n, h, w, _ = images.shape
-    columns = columns or math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    for kind, texts, count in (("column", column_labels, columns), ("row", row_labels, rows), ("image", captions, n)):
-        if texts is not None and len(texts) != count:
-            raise ShapeError(f"grid: {len(texts)} labels for {count} {kind}{'s' * (count != 1)}")
-
-    font, large = _font(ImageFont, 15), _font(ImageFont, 20)
-    line = sum(font.getmetrics())
-    row_texts = [_fit(text, font, 180) for text in row_labels or ()]
-    left = MARGIN + (line + 6 if y_label else 0)
-    left += math.ceil(max((font.getlength(part) for text in row_texts for part in text), default=-10)) + 10
-    if scale is None:
-        across = (WIDTH - left - MARGIN - gap * (columns - 1)) / (columns * w)
-        scale = max(1, int(min(across, HEIGHT / (rows * h), LARGEST_CELL / max(h, w))))
-    cell_h, cell_w = h * scale, w * scale
-
-    # Vertical layout: the title, the column labels, then each row with its captions.
-    above = [_fit(text, font, cell_w) for text in column_labels or ()]
-    below = [_fit(text, font, cell_w) for text in captions or ()]
-    top = MARGIN + (sum(large.getmetrics()) + 10 if title else 0)
-    top += line * max(map(len, above), default=0) + 4 * bool(above)
-    tops, bottom = [], top
-    for row in range(rows):
-        tops.append(bottom)
-        lines = max(map(len, below[row * columns : (row + 1) * columns]), default=0)
-        bottom += cell_h + (line * lines + 8 if lines else 0) + gap
-    bottom -= gap
-    right = left + columns * (cell_w + gap) - gap
-    heading = large.getlength(title) if title else 0
-    width = math.ceil(max(right, left + heading) + MARGIN)
-    height = bottom + (line + 6 if x_label else 0) + MARGIN
-
-    canvas = np.full((height, width, 3), 255, np.uint8)
-    corners = [(tops[i // columns], left + i % columns * (cell_w + gap)) for i in range(n)]
-    for image, (y, x) in zip(images, corners, strict=True):
-        canvas[y : y + cell_h, x : x + cell_w] = image.repeat(scale, axis=0).repeat(scale, axis=1)
-
-    picture = Image.fromarray(canvas)
-    draw = ImageDraw.Draw(picture)
-
-    def write(x, y, text, anchor, align="center"):
-        if text:
-            draw.multiline_text((x, y), "\n".join(text), INK, font, anchor, spacing=0, align=align)
-
-    if title:
-        draw.text((left, MARGIN), title, INK, large)
-    for column, text in enumerate(above):
-        write(left + column * (cell_w + gap) + cell_w / 2, top - 4, text, "md")
-    for y, text in zip(tops, row_texts, strict=bool(row_texts)):
-        write(left - 10, y + cell_h / 2, text, "rm", "right")
-    for (y, x), text in zip(corners, below, strict=bool(below)):
-        write(x + cell_w / 2, y + cell_h + 3, text, "ma")
-    if x_label:
-        write((left + right) / 2, bottom + 6, [x_label], "ma")
-    if y_label:
-        upright = ImageFont.TransposedFont(font, Image.Transpose.ROTATE_90)
-        draw.text((MARGIN - 4, (top + bottom - font.getlength(y_label)) / 2), y_label, INK, upright)
-    return _replace(path, lambda file: picture.save(file, "PNG"))
 
 
 def reconstructions(path, inputs, outputs, labels=None, errors=None, error_name="error"):
@@ -115,7 +34,7 @@ def reconstructions(path, inputs, outputs, labels=None, errors=None, error_name=
 
     labels: N class names. errors: N numbers, written below with `error_name`.
     """
-    inputs, outputs = _pixels(inputs), _pixels(outputs)
+    inputs, outputs = pixels(inputs), pixels(outputs)
     if inputs.shape != outputs.shape:
         raise ShapeError(f"reconstructions: inputs {inputs.shape} and outputs {outputs.shape} differ in shape")
     n, _, w, _ = inputs.shape
@@ -123,7 +42,8 @@ def reconstructions(path, inputs, outputs, labels=None, errors=None, error_name=
     columns = math.ceil(n / blocks)
     notes = [[str(label)] for label in labels] if labels is not None else [[] for _ in range(n)]
     if errors is not None:
-        notes = [note + [f"{error_name} {error:.3g}"] for note, error in zip(notes, errors, strict=True)]
+        texts = [f"{error_name} {error:.{3 if abs(error) < 10 else 1}f}" for error in errors]
+        notes = [note + [text] for note, text in zip(notes, texts, strict=True)]
 
     images, captions = [], []
     for start in range(0, n, columns):
@@ -154,52 +74,12 @@ def manifold(path, model, side=15, low=0.05, high=0.95):
     values = np.array([NormalDist().inv_cdf(q) for q in np.linspace(low, high, side)])
     z2, z1 = np.meshgrid(values[::-1], values, indexing="ij")
     images = model.decode(np.stack((z1.ravel(), z2.ravel()), axis=1))
-    ticks = [f"{round(v, 2) + 0.0:.2f}".replace("-", "−") for v in values]
+    ticks = [f"{round(v, 2) + 0.0:.2f}".replace("-", "−") for v in values]  # + 0.0: no minus before a zero
+    scale = f"at quantiles {low:g} to {high:g} of the prior"
     return grid(
         path, images, side, title="Decoded points of the latent plane", row_labels=ticks[::-1],
-        captions=[""] * (side * side - side) + ticks, gap=0,
-        x_label=f"z1, at quantiles {low:g} to {high:g} of the prior", y_label="z2, likewise",
+        captions=[""] * (side * side - side) + ticks, x_label=f"z1, {scale}", y_label=f"z2, {scale}", gap=0,
     )  # fmt: skip
-
-
-def _pixels(images):
-    """(N, H, W, 1 or 3) of floats in [0, 1] or uint8 -> uint8. NaN becomes black."""
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
-        raise ShapeError(f"pictures show images of shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
-    if images.dtype == np.uint8:
-        return images
-    return np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
-
-
-def _font(ImageFont, size):
-    """DejaVu Sans, which comes with matplotlib and knows more alphabets than Pillow's own font."""
-    found = find_spec("matplotlib")  # finds the folder without the import's cost
-    file = found and Path(found.submodule_search_locations[0], "mpl-data/fonts/ttf/DejaVuSans.ttf")
-    return ImageFont.truetype(str(file), size) if file and file.exists() else ImageFont.load_default(size)
-
-
-def _fit(text, font, width, most=3):
-    """`text` as lines no wider than `width` pixels: wrapped between words, cut with an ellipsis where that fails."""
-    lines = []
-    for paragraph in str(text).splitlines():
-        words = paragraph.split()
-        while words:
-            taken = 1
-            while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= width:
-                taken += 1
-            lines.append(" ".join(words[:taken]))
-            words = words[taken:]
-    if len(lines) > most:
-        lines = lines[: most - 1] + [lines[most - 1] + "…"]
-    for i, text in enumerate(lines):
-        while font.getlength(text) > width and len(text) > 1:
-            text = text.removesuffix("…")[:-1] + "…"
-        lines[i] = text
-    return lines
-
-
-# Plots, with matplotlib
 
 
 def codes(path, z, labels=None, class_names=None, prior=True):
@@ -210,7 +90,7 @@ def codes(path, z, labels=None, class_names=None, prior=True):
     which projections keep. Rows that are not finite are left out, and the axes pass over a few outliers and say so.
     Raises `ShapeError` where nothing is left to show.
     """
-    with _viz():
+    with needs_viz():
         from matplotlib import colormaps, patheffects
         from matplotlib.colors import to_rgba_array
         from matplotlib.figure import Figure
@@ -225,30 +105,30 @@ def codes(path, z, labels=None, class_names=None, prior=True):
     points, names = _plane(z[order])
     n = len(points)
 
-    figure = Figure(figsize=(9, 7), dpi=120, layout="constrained")
+    figure = Figure(figsize=(7.5, 7.5), dpi=120)
     axes = figure.add_subplot(box_aspect=1)
-    size, alpha = min(36, max(3, 12000 / n)), 0.8 if n < 3000 else 0.6
+    size, alpha = min(36, max(5, 15000 / n)), 0.85 if n < 3000 else 0.7
     if labels is None:
         axes.scatter(*points.T, size, SERIES["train"], alpha=alpha, linewidths=0)
     else:
         labels = np.asarray(labels)[order]
-        class_names = class_names or ()
+        class_names = () if class_names is None else class_names
         classes = np.union1d(np.arange(len(class_names)), labels)
         if len(classes) > 20:
             shown = axes.scatter(*points.T, size, labels, alpha=alpha, linewidths=0, cmap="viridis")
-            figure.colorbar(shown, label="class", shrink=0.8).solids.set_alpha(1)
+            figure.colorbar(shown, label="class", shrink=0.75).solids.set_alpha(1)
         else:
             palette = to_rgba_array(COLOURS if len(classes) <= len(COLOURS) else colormaps["tab20"].colors)
             axes.scatter(*points.T, size, palette[np.searchsorted(classes, labels)], alpha=alpha, linewidths=0)
             dots, texts = [], []
             for label, colour in zip(classes, palette, strict=False):
                 if label in labels:
-                    text = str(class_names[label]) if 0 <= label < len(class_names) else str(label)
-                    texts.append(text if len(text) <= 24 else text[:23] + "…")
+                    text = _name(label, class_names)
+                    texts.append(text if len(text) <= 30 else text[:29] + "…")
                     dots.append(Line2D([], [], linestyle="", marker="o", markersize=8, color=colour))
-            legend = figure.legend(dots, texts, loc="outside right upper", frameon=False)
+            legend = axes.legend(dots, texts, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
             for text in legend.get_texts():
-                text.set_parse_math(False)
+                text.set_parse_math(False)  # a name may hold a $
     if prior and z.shape[1] > 1:
         for radius in (1, 2):
             axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle=(0, (4, 3)), linewidth=1))
@@ -267,7 +147,7 @@ def codes(path, z, labels=None, class_names=None, prior=True):
     note = f", {hidden} of them outside the frame" if hidden else ""
     axes.set_title(f"Codes of {n} example{'s' * (n != 1)}{note}", loc="left", color=INK)
     _tidy(axes)
-    return _replace(path, lambda file: figure.savefig(file, format="png"))
+    return _save(path, figure)
 
 
 def _plane(z):
@@ -301,7 +181,7 @@ def curves(path, records, unit="nats"):
     one. Where the first quarter of the epochs would squash the rest, the axis is cut and the panel says so.
     Raises `ConfigError` without records.
     """
-    with _viz():
+    with needs_viz():
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
@@ -327,11 +207,11 @@ def curves(path, records, unit="nats"):
         _tidy(axes)
         if i == 0:
             axes.legend(frameon=False)
-    return _replace(path, lambda file: figure.savefig(file, format="png"))
+    return _save(path, figure)
 
 
 def _cut(axes, drawn, least=4):
-    """Limit y where the later three quarters of the epochs would fill less than a quarter of the height.
+    """Limit y where the later three quarters of the epochs would fill less than a sixth of the height.
 
     drawn: (points, 2) of epoch and value. They fill half of it then, and a note tells how far the line goes on.
     """
@@ -342,13 +222,12 @@ def _cut(axes, drawn, least=4):
     values, late = drawn[:, 1], drawn[drawn[:, 0] > epochs[(len(epochs) - 1) // 4], 1]
     low, high = np.percentile(late, (1, 99))
     span = high - low
-    if not 0 < span < (values.max() - values.min()) / 4:
+    if not 0 < span < (values.max() - values.min()) / 6:
         return
     bottom, top = max(values.min(), low - span / 2), min(values.max(), high + span / 2)
     axes.set_ylim(bottom - span * 0.1, top + span * 0.1)
-    notes = [f"up to {values.max():.4g}"] * bool(values.max() > top) + [f"down to {values.min():.4g}"] * bool(
-        values.min() < bottom
-    )
+    notes = [f"down to {values.min():.4g}"] * bool(values.min() < bottom)
+    notes += [f"up to {values.max():.4g}"] * bool(values.max() > top)
     axes.set_title(f"cut: goes {' and '.join(notes)}", loc="right", fontsize=8, color=FAINT)
 
 
@@ -360,7 +239,8 @@ def _tidy(axes):
     axes.tick_params(color=FAINT, labelcolor=INK)
 
 
-# All that apply to a model
+def _save(path, figure):
+    return replace(path, lambda file: figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.15))
 
 
 def training_report(folder, model, x, labels=None, class_names=None, records=()):
@@ -368,28 +248,42 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
 
     x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. reconstructions.png shows ten examples spread
     over the classes, samples.png needs a generative model, manifold.png one with two latent dimensions as well;
-    these three need images of one or three channels. codes.png shows all of x, curves.png needs records.
+    these three need images of one or three channels. codes.png shows all of x, curves.png needs records. What the
+    model refuses with a `ConfigError`, having no codes or decoding from more than codes, is left out.
     """
-    folder, shape = Path(folder), tuple(model.input_shape)
-    dim = getattr(model, "latent_dim", None)
+    folder, shape, written = Path(folder), tuple(model.input_shape), []
     x = np.asarray(x).reshape(-1, *shape)
-    written = []
-    if len(shape) == 3 and shape[2] in (1, 3):
+
+    def add(name, draw):
+        try:
+            written.append(draw(folder / name))
+        except ConfigError:
+            pass
+
+    def draw_reconstructions(path):
         chosen = _spread(labels, len(x))
         inputs = x[chosen] / np.float32(255) if x.dtype == np.uint8 else x[chosen]
-        outputs = np.asarray(model.reconstruct(inputs))
+        outputs = model.reconstruct(inputs)
         errors = np.sqrt(np.mean((inputs - outputs) ** 2, axis=(1, 2, 3)))
         names = None if labels is None else [_name(labels[i], class_names) for i in chosen]
-        written.append(reconstructions(folder / "reconstructions.png", inputs, outputs, names, errors, "RMS"))
+        return reconstructions(path, inputs, outputs, names, errors, "RMS")
+
+    def draw_codes(path):
+        z = model.encode(x)
+        if z.dtype.kind != "f":
+            raise ConfigError(f"{model.name} has codes without an order, which a plane cannot show")
+        return codes(path, z.reshape(len(z), -1), labels, class_names, model.generative)
+
+    if len(shape) == 3 and shape[2] in (1, 3):
+        add("reconstructions.png", draw_reconstructions)
         if model.generative:
-            written.append(samples(folder / "samples.png", model.sample(64)))
-            if dim == 2:
-                side = min(15, max(5, WIDTH // shape[1]))
-                written.append(manifold(folder / "manifold.png", model, side))
-    z = np.asarray(model.encode(x))
-    written.append(codes(folder / "codes.png", z.reshape(len(z), -1), labels, class_names, model.generative))
+            side = min(8, max(3, WIDTH // shape[1]))
+            add("samples.png", lambda path: samples(path, model.sample(side * side)))
+            if getattr(model, "latent_dim", None) == 2:
+                add("manifold.png", lambda path: manifold(path, model, min(15, max(5, WIDTH // shape[1]))))
+    add("codes.png", draw_codes)
     if records:
-        written.append(curves(folder / "curves.png", records))
+        add("curves.png", lambda path: curves(path, records))
     return written
 
 
@@ -405,25 +299,5 @@ def _spread(labels, n, count=10):
 
 
 def _name(label, class_names):
-    return str(class_names[label]) if class_names and 0 <= label < len(class_names) else str(label)
-
-
-@contextmanager
-def _viz():
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError("pictures", "viz") from error
-
-
-def _replace(path, write):
-    """write(temporary file beside `path`), then move it there in one step."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    known = class_names is not None and 0 <= label < len(class_names)
+    return str(class_names[label] if known else label)

@@ -1,0 +1,159 @@
+"""A contact sheet: images in a grid with words around them, laid out with Pillow (extra `viz`).
+
+Pixels are magnified by a whole number and copied, never resampled.
+"""
+
+import math
+import os
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from .errors import MissingExtraError, ShapeError
+
+WIDTH = HEIGHT = 1400  # pixels that a grid fills at most, unless it is larger at scale 1
+LARGEST_CELL = 360  # pixels: a few small images are not blown up beyond this
+MARGIN = 16  # pixels around a grid
+INK = "#222222"
+
+
+def grid(
+    path, images, columns=None, scale=None, title=None, column_labels=None, row_labels=None, captions=None,
+    x_label=None, y_label=None, gap=4,
+):  # fmt: skip
+    """Images in rows, read like text, with words around them.
+
+    images: (N, H, W, C), C of 1 or 3, floats in [0, 1] (clipped) or uint8. columns: as square as it gets by default.
+    scale: screen pixels along a side of an image's pixel, a whole number; by default the largest that fits. gap: pixels
+    between cells. column_labels stand above the columns, row_labels left of the rows, captions (N strings, "" for
+    none) below the images; x_label and y_label name the sides. Long words wrap, then are cut with an ellipsis.
+    Raises `ShapeError` for other images or a wrong number of labels.
+    """
+    with needs_viz():
+        from PIL import Image, ImageDraw, ImageFont
+
+    images = pixels(images)
+    n, h, w, _ = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    for kind, texts, count in (("column", column_labels, columns), ("row", row_labels, rows), ("image", captions, n)):
+        if texts is not None and len(texts) != count:
+            raise ShapeError(f"grid: {len(texts)} labels for {count} {kind}{'s' * (count != 1)}")
+
+    font, large = load_font(ImageFont, 15), load_font(ImageFont, 20)
+    line = sum(font.getmetrics())
+    leading = line - font.getbbox("A")[3]  # Pillow counts a line only as far as the foot of an "A"
+    row_texts = [fit(text, font, 180) for text in row_labels or ()]
+    left = MARGIN + (line + 6 if y_label else 0)
+    left += math.ceil(max((font.getlength(part) for text in row_texts for part in text), default=-10)) + 10
+    if scale is None:
+        across = (WIDTH - left - MARGIN - gap * (columns - 1)) / (columns * w)
+        scale = max(1, int(min(across, HEIGHT / (rows * h), LARGEST_CELL / max(h, w))))
+    cell_h, cell_w = h * scale, w * scale
+
+    # Vertical layout: the title, the column labels, then each row with its captions.
+    above = [fit(text, font, cell_w) for text in column_labels or ()]
+    below = [fit(text, font, cell_w) for text in captions or ()]
+    top = MARGIN + (sum(large.getmetrics()) + 10 if title else 0)
+    top += line * max(map(len, above), default=0) + 4 * bool(above)
+    tops, bottom = [], top
+    for row in range(rows):
+        tops.append(bottom)
+        lines = max(map(len, below[row * columns : (row + 1) * columns]), default=0)
+        bottom += cell_h + (line * lines + 8 if lines else 0) + gap
+    bottom -= gap
+    right = left + columns * (cell_w + gap) - gap
+    heading = large.getlength(title) if title else 0
+    width = math.ceil(max(right, left + heading) + MARGIN)
+    height = bottom + (line + 6 if x_label else 0) + MARGIN
+
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    corners = [(tops[i // columns], left + i % columns * (cell_w + gap)) for i in range(n)]
+    for image, (y, x) in zip(images, corners, strict=True):
+        canvas[y : y + cell_h, x : x + cell_w] = image.repeat(scale, axis=0).repeat(scale, axis=1)
+
+    picture = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(picture)
+
+    def write(x, y, text, anchor, align="center"):
+        if text:
+            draw.multiline_text((x, y), "\n".join(text), INK, font, anchor, spacing=leading, align=align)
+
+    if title:
+        draw.text((left, MARGIN), title, INK, large)
+    for column, text in enumerate(above):
+        write(left + column * (cell_w + gap) + cell_w / 2, top - 4, text, "md")
+    for y, text in zip(tops, row_texts, strict=bool(row_texts)):
+        write(left - 10, y + cell_h / 2, text, "rm", "right")
+    for (y, x), text in zip(corners, below, strict=bool(below)):
+        write(x + cell_w / 2, y + cell_h + 3, text, "ma")
+    if x_label:
+        write((left + right) / 2, bottom + 6, [x_label], "ma")
+    if y_label:
+        upright = ImageFont.TransposedFont(font, Image.Transpose.ROTATE_90)
+        draw.text((MARGIN - 4, (top + bottom - font.getlength(y_label)) / 2), y_label, INK, upright)
+    return replace(path, lambda file: picture.save(file, "PNG"))
+
+
+def pixels(images):
+    """(N, H, W, 1 or 3) of floats in [0, 1] or uint8 -> uint8. NaN becomes black."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
+        raise ShapeError(f"pictures show images of shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
+    if images.dtype == np.uint8:
+        return images
+    return np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
+
+
+def load_font(ImageFont, size):
+    """DejaVu Sans, which comes with matplotlib and knows more alphabets than Pillow's own font."""
+    found = find_spec("matplotlib")  # finds the folder without the import's cost
+    file = found and Path(found.submodule_search_locations[0], "mpl-data/fonts/ttf/DejaVuSans.ttf")
+    return ImageFont.truetype(str(file), size) if file and file.exists() else ImageFont.load_default(size)
+
+
+def fit(text, font, width, most=2):
+    """`text` as lines no wider than `width` pixels: each paragraph wrapped between words into at most `most` lines, and
+    cut with an ellipsis where that does not do."""
+    lines = []
+    for paragraph in str(text).splitlines():
+        wrapped, words = [], paragraph.split()
+        while words and len(wrapped) < most:
+            taken = 1
+            while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= width:
+                taken += 1
+            wrapped.append(" ".join(words[:taken]))
+            words = words[taken:]
+        if words:
+            wrapped[-1] += "…"
+        lines += [_shorten(line, font, width) for line in wrapped]
+    return lines
+
+
+def _shorten(line, font, width):
+    while font.getlength(line) > width and len(line) > 1:
+        line = line.removesuffix("…")[:-1] + "…"
+    return line
+
+
+@contextmanager
+def needs_viz():
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError("pictures", "viz") from error
+
+
+def replace(path, write):
+    """write(temporary file beside `path`), then move it there in one step."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
