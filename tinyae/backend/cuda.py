@@ -1,7 +1,7 @@
 """Kernels of `kernels.cu`, compiled at run time by CuPy and launched over whole arrays.
 
-CuPy is imported when a kernel is first used, so this module imports without it. To a kernel an array is flat memory: the
-wrappers check what it cannot, that arrays are C-contiguous and of one shape and dtype.
+CuPy is imported when a kernel is first used, so this module imports without it. To a kernel an array is flat memory:
+the wrappers check what it cannot, that arrays are C-contiguous and of one shape and dtype.
 """
 
 import functools
@@ -55,9 +55,9 @@ def adam(w, g, m, v, lr, beta1, beta2, epsilon, correction1, correction2, weight
 
 
 def bce_with_logits(logits, x, scale):
-    """(loss_each, dlogits) in one pass: two arrays like `logits`.
+    """Binary cross-entropy from logits, summed, in nats, and `scale` times its gradient: shapes () and logits.shape.
 
-    loss_each = max(l, 0) - l x + log(1 + exp(-|l|)), in nats        dlogits = scale (sigmoid(l) - x)
+    loss = sum of max(l, 0) - l x + log(1 + exp(-|l|))        dlogits = scale (sigmoid(l) - x)
     """
     import cupy
 
@@ -66,7 +66,7 @@ def bce_with_logits(logits, x, scale):
     loss_each, dlogits = cupy.empty_like(logits), cupy.empty_like(logits)
     size = np.int64(logits.size)
     _launch("bce_with_logits", logits.dtype, logits.size, size, np.float64(scale), logits, x, loss_each, dlogits)
-    return loss_each, dlogits
+    return loss_each.sum(), dlogits
 
 
 def _philox(name, key, step, shape, dtype):

@@ -72,8 +72,8 @@ extern "C" __global__ void philox_normal(long long n, u64 seed, u64 name, u64 st
     }
 }
 
-// Adam (Kingma and Ba, 2015, algorithm 1) with AdamW's decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2)
-// over flat buffers of n weights w, gradients g and moments m, v. correction1 = 1 - beta1^t, correction2 = 1 - beta2^t.
+// Adam (Kingma and Ba, 2015, algorithm 1) with AdamW's decoupled decay (Loshchilov and Hutter, 2019, algorithm 2), over
+// flat buffers of n weights w, gradients g and moments m, v. correction1 = 1 - beta1^t, correction2 = 1 - beta2^t.
 extern "C" __global__ void adam(long long n, real *__restrict__ w, const real *__restrict__ g, real *__restrict__ m,
                                 real *__restrict__ v, double lr, double beta1, double beta2, double epsilon,
                                 double correction1, double correction2, double weight_decay) {

@@ -92,7 +92,7 @@ class Noise:
         if self.xp is np:
             draw = _uniform if kind == "uniform" else _normal
             return draw(self._bits(name), math.prod(shape), dtype).reshape(shape)
-        from tinyae.backend import cuda
+        from . import cuda
 
         draw = cuda.philox_uniform if kind == "uniform" else cuda.philox_normal
         return draw(self._key(name), self.step, shape, dtype)
