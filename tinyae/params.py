@@ -44,6 +44,7 @@ class ParamStore:
         for name, view in self.named.items():
             if view.shape != values[name].shape:
                 raise ShapeError(f"parameter {name}: expected {view.shape}, got {values[name].shape}")
+        for name, view in self.named.items():
             view[...] = values[name]
         self.version += 1
         return self
