@@ -35,7 +35,9 @@ def load(name_or_path, size=None):
     """
     if isinstance(name_or_path, str) and name_or_path in sources.KNOWN:
         _refuse_size(size, name_or_path)
-        return sources.load(name_or_path)
+        data = sources.load(name_or_path)
+        data.origin = {"data": name_or_path, "size": None}
+        return data
     path = os.fsdecode(name_or_path)
     if not os.path.exists(path):
         if _may_be_name(name_or_path):
@@ -43,7 +45,9 @@ def load(name_or_path, size=None):
         raise problem(path, "no such file or folder that may be read: check the path")
     train, test, class_names = _load_path(path, size)
     name = os.path.basename(os.path.abspath(path)).removesuffix(".gz").removesuffix(".tar")
-    return Dataset(name.removesuffix(".npy").removesuffix(".npz"), train, test, class_names, source=path)
+    data = Dataset(name.removesuffix(".npy").removesuffix(".npz"), train, test, class_names, source=path)
+    data.origin = {"data": os.path.abspath(path), "size": size}
+    return data
 
 
 def _load_path(path, size):

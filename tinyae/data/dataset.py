@@ -26,7 +26,10 @@ class Dataset:
 
     name: str. train: `Split`. test: `Split` or None. class_names: tuple of str or None.
     source: where the data were read from. licence: str, or None if unknown.
+    origin: what `load` was called with, {"data": ..., "size": ...}, or None; a run keeps it.
     """
+
+    origin = None
 
     def __init__(self, name, train, test=None, class_names=None, source=None, licence=None):
         self.name = name
@@ -53,15 +56,15 @@ class Dataset:
         return f"Dataset({self.name!r}, train={self.train!r}, test={self.test!r})"
 
 
-def to_float(x):
-    """uint8 0..255 -> float32 in [0, 1]; floats -> float32, values as they are. Any shape; NumPy or CuPy alike.
+def to_float(x, dtype="float32"):
+    """uint8 0..255 -> floats in [0, 1]; floats as they are, in `dtype`. Any shape; NumPy or CuPy alike.
 
     Raises `DataError` for other dtypes, whose scale is unknown.
     """
     if x.dtype == "uint8":
-        y = x.astype("float32")
+        y = x.astype(dtype)
         y *= 1 / 255
         return y
     if x.dtype.kind != "f":
         raise DataError(f"to_float takes uint8 or floating-point arrays, not {x.dtype}: convert with .astype first")
-    return x.astype("float32", copy=False)
+    return x.astype(dtype, copy=False)

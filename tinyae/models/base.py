@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from ..backend import Backend
+from ..data import to_float
 from ..errors import ConfigError, ShapeError
 from ..params import ParamStore
 
@@ -108,7 +109,7 @@ class Model:
             if x.ndim < 1 or math.prod(x.shape[1:]) != math.prod(shape):
                 raise ShapeError(f"{self.name}: expected x of shape (N, {', '.join(map(str, shape))}), got {x.shape}")
             x = x.reshape(x.shape[0], *shape)
-        return scaled(x, self.dtype)
+        return to_float(x, self.dtype)
 
     def forward(self, name, x, train=False, rng=None):
         """(y, cache) of the network `name` on the current parameters and state."""
@@ -150,14 +151,3 @@ class Model:
         from ..training import checkpoint
 
         checkpoint.write(path, self)
-
-
-def scaled(x, dtype):
-    """uint8 to [0, 1]; other numbers in `dtype` as they are."""
-    if x.dtype == np.uint8:
-        x = x.astype(dtype)
-        x *= 1 / 255
-        return x
-    return x.astype(dtype, copy=False)
-
-
