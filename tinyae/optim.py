@@ -44,7 +44,8 @@ class Optimizer:
     def load_state(self, state, xp):
         """Take up a `state()` again; arrays are copied to `xp`."""
         arrays = {name: xp.array(value) for name, value in state.items() if name != "steps"}
-        if arrays and set(arrays) != set(self.moments):
+        untouched = not arrays and int(state["steps"]) == 0  # saved before the first step
+        if set(arrays) != set(self.moments) and not untouched:
             raise CheckpointError(
                 f"checkpoint has moments {sorted(arrays)}, {type(self).__name__} needs {sorted(self.moments)}: "
                 "resume with the optimiser it was trained with"
