@@ -169,4 +169,3 @@ def _float_dtype(dtype):
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"noise: dtype must be float32 or float64, got {dtype}")
     return dtype
-
