@@ -9,10 +9,24 @@
     model = tinyae.load("runs/first")
 """
 
-from . import data, latent, layers, losses, models, optim
+import importlib
+
+from . import latent, layers, losses, optim
 from .gradcheck import gradcheck
-from .training import fit, load
 
 __version__ = "0.1.0"
 
 __all__ = ["data", "fit", "gradcheck", "latent", "layers", "load", "losses", "models", "optim"]
+
+
+def __getattr__(name):
+    """Import on first use what a program may never use, so that `import tinyae` stays short."""
+    if name in ("fit", "load"):
+        return getattr(importlib.import_module(".training", __name__), name)
+    if name in ("data", "models", "plot", "training"):
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'tinyae' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -12,9 +12,10 @@ from . import __version__
 from .errors import ConfigError, TinyaeError, suggest
 
 DEFAULT_DATA = "fashion-mini"
+SMALL = 10_000  # images; a smaller set is passed over more often by default
 # Options of `train` that `fit` takes as they are; None means the run's own value on --resume, else fit's default.
 FIT_OPTIONS = (
-    "epochs", "batch_size", "lr", "seed", "optimizer", "schedule", "warmup", "clip_norm", "validation", "threads",
+    "epochs", "batch_size", "lr", "seed", "optimizer", "schedule", "warmup", "clip_norm", "validation",
 )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def _train_options(add):
     add("model", metavar="MODEL", help="a name from 'tinyae models', such as vae")
     add("--data", help=f"a name from 'tinyae data' or the path of your own data (default {DEFAULT_DATA})")
     add("--size", type=_size, metavar="HxW", help="resize the images of a folder, e.g. 28 or 32x32")
-    add("--epochs", type=int, help="passes over the training images (default 30)")
+    add("--epochs", type=int, help="passes over the training images (default 20, of small sets 100)")
     add("--batch-size", type=int, help="images per step (default 128)")
     add("--latent-dim", type=int, help="dimensions of the code (default: the model's)")
     add("--lr", type=float, help="learning rate (default 0.001)")
@@ -72,7 +73,6 @@ def _train_options(add):
     add("--validation", type=float, metavar="SHARE", help="share of the training images held out (default 0)")
     add("--seed", type=int, help="of weights, order and noise (default 0)")
     _add_backend(add)
-    add("--threads", type=int, metavar="N", help="worker threads (default: the cores)")
     add("--out", metavar="DIR", help="folder for checkpoints, metrics and pictures (default runs/MODEL)")
     add("--resume", action="store_true", help="go on with the run in --out, with its own settings")
     add("--overwrite", action="store_true", help="replace the run in --out")
@@ -108,8 +108,8 @@ def train(arguments):
 
     pictures = None if arguments.no_pictures else Pictures(out, data)
     history = fit(
-        model, data, **{"epochs": 30} | given, out=out, resume=arguments.resume, overwrite=arguments.overwrite,
-        on_epoch=pictures and pictures.from_time_to_time,
+        model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | given, out=out, resume=arguments.resume,
+        overwrite=arguments.overwrite, on_epoch=pictures and pictures.from_time_to_time,
     )  # fmt: skip
     written = pictures.write(model, history.records) if pictures else []
     last = history.records[-1] if history.records else {}
@@ -165,7 +165,7 @@ def _merge(whose, before, now):
     for name, value in json_ready(now).items():
         same = before.get(name) == value or before.get(name) == [value]
         if not same:
-            raise ConfigError(f"{whose} has {name}={before.get(name)!r}, not {value!r}: leave it out, or use another --out")
+            raise ConfigError(f"{whose} has {name}={before.get(name)!r}, not {value!r}: leave it out, or choose --out")
     return before
 
 
@@ -264,16 +264,15 @@ def evaluate(arguments):
     part, name = _part(arguments, origin)
     feed = Feed(*as_split(part), model.backend, 1, arguments.seed)
     terms = evaluate_terms(model, feed, arguments.seed)
-    answer = {"model": model.name, "data": name, "split": arguments.split, "images": feed.count, "unit": "nats", **terms}
+    answer = {"model": model.name, "data": name, "split": arguments.split, "images": feed.count, "unit": "nats"} | terms
     if model.generative:
         answer["elbo"] = -terms["loss"]
     if arguments.json:
         print(json.dumps(answer))
         return
     print(f"{model.name} on {name}, {arguments.split} part, {feed.count:,} images; means per image")
-    rows = {("ELBO (nats)" if n == "elbo" else n): answer[n] for n in [*terms, *(["elbo"] if model.generative else [])]}
-    for label, value in rows.items():
-        print(f"  {label:<16}{value:12.4f}")
+    for label in [*terms, "elbo"] if model.generative else terms:
+        print(f"  {label:<16}{answer[label]:12.4f} nats")
 
 
 def _load(arguments):
@@ -346,7 +345,8 @@ def gradcheck(arguments):
         rows.append(row)
         if not arguments.json:
             verdict = "passed" if passed else f"FAILED: {worst.name}, {worst.where}"
-            print(f"{row['kind']:<10}{name:<28}{row['max_relative_error']:>21.2e}{row['checks']:>8}  {verdict}", flush=True)
+            error, checks = row["max_relative_error"], row["checks"]
+            print(f"{row['kind']:<10}{name:<28}{error:>21.2e}{checks:>8}  {verdict}", flush=True)
     if arguments.json:
         print(json.dumps(rows))
     return 1 if failed else 0
@@ -424,12 +424,12 @@ def _add_json(add):
 
 
 def _sample_options(parser):
-    add = _run_options(parser, "a .png picture, or .npy or .npz for arrays (default samples.png beside the run)", False)
+    add = _run_options(parser, "a .png, or .npy or .npz for arrays (default samples.png beside the run)", False)
     add("-n", type=int, default=64, help="how many (default 64)")
 
 
 def _reconstruct_options(parser):
-    add = _run_options(parser, "a .png picture, or .npy or .npz for arrays (default reconstructions.png beside the run)")
+    add = _run_options(parser, "a .png, or .npy or .npz for arrays (default reconstructions.png beside the run)")
     add("-n", type=int, default=10, help="how many images to show (default 10)")
 
 
@@ -439,7 +439,8 @@ def _manifold_options(parser):
 
 
 def _gradcheck_options(parser):
-    parser.add_argument("name", nargs="?", default="all", metavar="NAME", help="a layer, loss, latent operation or model")
+    add = parser.add_argument
+    add("name", nargs="?", default="all", metavar="NAME", help="a layer, loss, latent operation or model (default all)")
     parser.add_argument("--seed", type=int, default=0, help="of points and directions (default 0)")
     _add_json(parser.add_argument)
 

@@ -12,6 +12,7 @@ A kink (ReLU at 0) within h of the point would spoil n, not the gradient. It sho
 which they cannot for a smooth L. Such a point is drawn again; the tolerance is never loosened.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -191,8 +192,10 @@ def _model_problem(model, batch):
     return make
 
 
-# Losses and latent operations by name: (function of float arrays returning (loss, *gradients), their draw).
-def _functions():
+@functools.cache
+def functions():
+    """Losses and latent operations by name: (function of float arrays returning (loss, *gradients), their draw)."""
+
     def draw(*names, shape=(3, 4)):
         return lambda noise: {name: noise.normal(name, shape, "float64") for name in names}
 
@@ -225,14 +228,11 @@ def _functions():
     }
 
 
-FUNCTIONS = _functions()
-
-
 def names():
     """{name: kind} of all that can be checked."""
     from .models import NAMES
 
-    kinds = {"layer": sorted(REGISTRY), "function": FUNCTIONS, "model": NAMES}
+    kinds = {"layer": sorted(REGISTRY), "function": functions(), "model": NAMES}
     return {name: kind for kind, group in kinds.items() for name in group}
 
 
@@ -244,7 +244,7 @@ def check_by_name(name, seed=0, tolerance=TOLERANCE):
             for train in (True, False):
                 yield gradcheck(layer, shape, seed=seed, tolerance=tolerance, train=train)
     elif kind == "function":
-        yield gradcheck_function(name, *FUNCTIONS[name], seed=seed, tolerance=tolerance)
+        yield gradcheck_function(name, *functions()[name], seed=seed, tolerance=tolerance)
     elif kind == "model":
         from .models import NAMES
 

@@ -92,7 +92,7 @@ def laplace_nll(mu, target, log_scale=0.0, batch_size=None):
 def cross_entropy_with_logits(logits, labels, batch_size=None):
     """-1/N sum log softmax(logits)[label];  d = (softmax(logits) - onehot(label)) / N.
 
-    logits (N, ..., K), labels integers (N, ...) in [0, K). The largest logit is subtracted first: any finite one is safe.
+    logits (N, ..., K), labels integers (N, ...) in [0, K). The largest logit is subtracted first: all are safe.
     """
     xp = array_module(logits)
     if logits.shape[:-1] != labels.shape or labels.dtype.kind not in "iu":

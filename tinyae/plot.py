@@ -25,7 +25,7 @@ SERIES = {"train": "#0072b2", "validation": "#d55e00"}
 # Ten colours found by search: any two are at least 0.11 apart in OKLab, for normal vision and for simulated protanopia,
 # deuteranopia and tritanopia (Machado et al. 2009).
 COLOURS = (
-    "#0692fc", "#eaa512", "#9a0c0b", "#518d0f", "#39048e", "#f66086", "#00585f", "#9144ad", "#cdb1ff", "#1becab",
+    "#0692fc", "#518d0f", "#9a0c0b", "#9144ad", "#eaa512", "#f66086", "#1becab", "#39048e", "#cdb1ff", "#00585f",
 )  # fmt: skip
 
 
@@ -69,8 +69,9 @@ def manifold(path, model, side=15, low=0.05, high=0.95):
     z1 grows from left to right and z2 from bottom to top, both over the standard normal's quantiles low..high
     (Kingma & Welling 2014, figure 4). Raises `ConfigError` for other models.
     """
-    if getattr(model, "latent_dim", None) != 2:
-        raise ConfigError(f"a manifold needs a model with latent_dim 2, {model.name} has {model.latent_dim}")
+    dim = getattr(model, "latent_dim", None)
+    if dim != 2:
+        raise ConfigError(f"a manifold needs a model with latent_dim 2, {model.name} has {dim}")
     values = np.array([NormalDist().inv_cdf(q) for q in np.linspace(low, high, side)])
     z2, z1 = np.meshgrid(values[::-1], values, indexing="ij")
     images = model.decode(np.stack((z1.ravel(), z2.ravel()), axis=1))
@@ -78,7 +79,7 @@ def manifold(path, model, side=15, low=0.05, high=0.95):
     scale = f"at quantiles {low:g} to {high:g} of the prior"
     return grid(
         path, images, side, title="Decoded points of the latent plane", row_labels=ticks[::-1],
-        captions=[""] * (side * side - side) + ticks, x_label=f"z1, {scale}", y_label=f"z2, {scale}", gap=0,
+        captions=[""] * (side * side - side) + ticks, x_label=f"z1, {scale}", y_label=f"z2, {scale}", gap=2,
     )  # fmt: skip
 
 
@@ -101,6 +102,8 @@ def codes(path, z, labels=None, class_names=None, prior=True):
     finite = np.isfinite(z).all(axis=1) if z.ndim == 2 else np.zeros(0, bool)
     if not finite.any():
         raise ShapeError(f"codes: expected finite numbers of shape (N, D), got {z.shape}")
+    if labels is not None and len(labels) != len(z):
+        raise ShapeError(f"codes: {len(labels)} labels for {len(z)} codes")
     order = np.random.default_rng(0).permutation(np.flatnonzero(finite))  # so that no class is painted over the rest
     points, names = _plane(z[order])
     n = len(points)
@@ -116,7 +119,7 @@ def codes(path, z, labels=None, class_names=None, prior=True):
         classes = np.union1d(np.arange(len(class_names)), labels)
         if len(classes) > 20:
             shown = axes.scatter(*points.T, size, labels, alpha=alpha, linewidths=0, cmap="viridis")
-            figure.colorbar(shown, label="class", shrink=0.75).solids.set_alpha(1)
+            figure.colorbar(shown, cax=axes.inset_axes((1.04, 0, 0.04, 1)), label="class").solids.set_alpha(1)
         else:
             palette = to_rgba_array(COLOURS if len(classes) <= len(COLOURS) else colormaps["tab20"].colors)
             axes.scatter(*points.T, size, palette[np.searchsorted(classes, labels)], alpha=alpha, linewidths=0)
@@ -126,7 +129,9 @@ def codes(path, z, labels=None, class_names=None, prior=True):
                     text = _name(label, class_names)
                     texts.append(text if len(text) <= 30 else text[:29] + "…")
                     dots.append(Line2D([], [], linestyle="", marker="o", markersize=8, color=colour))
-            legend = axes.legend(dots, texts, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+            legend = axes.legend(
+                dots, texts, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handletextpad=0
+            )
             for text in legend.get_texts():
                 text.set_parse_math(False)  # a name may hold a $
     if prior and z.shape[1] > 1:
@@ -143,6 +148,8 @@ def codes(path, z, labels=None, class_names=None, prior=True):
     centre, half = (low + high) / 2, 1.04 * ((high - low).max() / 2 or 1)
     axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
     axes.set(xlabel=names[0], ylabel=names[1])
+    if z.shape[1] == 1:
+        axes.set_yticks([])
     hidden = np.count_nonzero((np.abs(points - centre) > half).any(axis=1))
     note = f", {hidden} of them outside the frame" if hidden else ""
     axes.set_title(f"Codes of {n} example{'s' * (n != 1)}{note}", loc="left", color=INK)
@@ -166,26 +173,25 @@ def _plane(z):
     return points, [f"principal direction {i + 1} of {z.shape[1]} ({share[i]:.0%} of the variance)" for i in (0, 1)]
 
 
-def _core(points, ratio=1.6):
-    """(low, high) of each column: of all points, or of all but 1 % where those would stretch the range by `ratio`."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    core_low, core_high = np.percentile(points, (0.5, 99.5), axis=0)
-    stretched = high - low > ratio * (core_high - core_low)
-    return np.where(stretched, core_low, low), np.where(stretched, core_high, high)
+def _core(points):
+    """(low, high) of each column, at most 30 % of the middle 99 %'s range beyond it: a few outliers stay outside."""
+    low, high = np.percentile(points, (0.5, 99.5), axis=0)
+    reach = 0.3 * (high - low)
+    return np.maximum(points.min(axis=0), low - reach), np.minimum(points.max(axis=0), high + reach)
 
 
 def curves(path, records, unit="nats"):
     """The loss and each of its terms over the epochs, a panel each.
 
     records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "validation": {...}}, ...], "validation" where there is
-    one. Where the first quarter of the epochs would squash the rest, the axis is cut and the panel says so.
+    one. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel says so.
     Raises `ConfigError` without records.
     """
     with needs_viz():
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
-    terms = list(dict.fromkeys(name for record in records for name in record.get("train", {})))
+    terms = list(dict.fromkeys(name for record in records for name in record.get("train") or ()))
     if not terms:
         raise ConfigError("curves: there are no records of a training to draw")
     columns = min(3, len(terms))
@@ -201,7 +207,9 @@ def curves(path, records, unit="nats"):
                 axes.plot(*zip(*line, strict=True), color=colour, marker=dots, markersize=4, linewidth=1.6, label=part)
                 drawn += line
         _cut(axes, np.array(drawn))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(records) == 1:
+            axes.set_xlim(records[0]["epoch"] - 1, records[0]["epoch"] + 1)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
         axes.set(xlabel="epoch", ylabel=unit)
         axes.set_title(term, loc="left", color=INK)
         _tidy(axes)
@@ -211,7 +219,7 @@ def curves(path, records, unit="nats"):
 
 
 def _cut(axes, drawn, least=4):
-    """Limit y where the later three quarters of the epochs would fill less than a sixth of the height.
+    """Limit y where all but the first tenth of the epochs would fill less than a fifth of the height.
 
     drawn: (points, 2) of epoch and value. They fill half of it then, and a note tells how far the line goes on.
     """
@@ -219,10 +227,10 @@ def _cut(axes, drawn, least=4):
     epochs = np.unique(drawn[:, 0])
     if len(epochs) < least:
         return
-    values, late = drawn[:, 1], drawn[drawn[:, 0] > epochs[(len(epochs) - 1) // 4], 1]
-    low, high = np.percentile(late, (1, 99))
+    values, late = drawn[:, 1], drawn[drawn[:, 0] > epochs[(len(epochs) - 1) // 10], 1]
+    low, high = late.min(), late.max()
     span = high - low
-    if not 0 < span < (values.max() - values.min()) / 6:
+    if not 0 < span < (values.max() - values.min()) / 5:
         return
     bottom, top = max(values.min(), low - span / 2), min(values.max(), high + span / 2)
     axes.set_ylim(bottom - span * 0.1, top + span * 0.1)

@@ -7,6 +7,7 @@ The contract, for every layer:
 
 - A layer holds hyperparameters only. `params` is a (nested) dict of arrays, `grads` one of the same shape; `backward`
   adds into `grads`, and with `grads=None` it computes dx alone, so a frozen layer still passes gradients.
+  `add_grads` is backward where nobody needs dx: a network's first layer is spared that product.
 - `forward` changes nothing; what `backward` needs is in `cache`. Two forwards may be followed by their backwards in
   either order.
 - What is kept but not trained (BatchNorm's running statistics) is `state`, a dict of its own: read by `forward`, moved

@@ -71,6 +71,10 @@ class Layer:
         """-> dx. Adds the parameters' gradients into `grads`; with None it computes dx alone."""
         raise NotImplementedError
 
+    def add_grads(self, params, cache, dy, grads):
+        """`backward` where nobody needs dx, as in a network's first layer; a layer with costly dx leaves it out."""
+        self.backward(params, cache, dy, grads)
+
     def expect(self, fits, expected, got):
         """Raise ShapeError, naming this layer, unless `fits`."""
         if not fits:
@@ -148,6 +152,14 @@ class Sequential(Layer):
             name = str(i)
             dy = self.layers[i].backward(params[name], cache[i], dy, child(grads, name))
         return dy
+
+    def add_grads(self, params, cache, dy, grads):
+        trained = [i for i in range(len(self.layers)) if params[str(i)]]
+        for i in reversed(range(trained[0] + 1 if trained else len(self.layers), len(self.layers))):
+            dy = self.layers[i].backward(params[str(i)], cache[i], dy, grads[str(i)])
+        if trained:
+            first = str(trained[0])
+            self.layers[trained[0]].add_grads(params[first], cache[trained[0]], dy, grads[first])
 
 
 class Residual(Sequential):

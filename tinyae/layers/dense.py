@@ -47,12 +47,15 @@ class Dense(Layer):
         return y, x
 
     def backward(self, params, cache, dy, grads=None):
-        x = cache
         if grads is not None:
-            grads["weight"] += x.T @ dy
-            if self.bias:
-                grads["bias"] += dy.sum(axis=0)
+            self.add_grads(params, cache, dy, grads)
         return dy @ params["weight"].T
+
+    def add_grads(self, params, cache, dy, grads):
+        x = cache
+        grads["weight"] += x.T @ dy
+        if self.bias:
+            grads["bias"] += dy.sum(axis=0)
 
 
 class Embedding(Layer):

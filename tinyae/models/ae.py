@@ -52,7 +52,7 @@ class AE(Model):
         if grads is not None:
             self.store.check(version)
             dz = self.backward("decoder", c_dec, dy, grads)
-            self.backward("encoder", c_enc, dz, grads)
+            self.add_grads("encoder", c_enc, dz, grads)
         return {"loss": loss, "reconstruction": loss}, {"encoder": c_enc, "decoder": c_dec}
 
     def _encode(self, x):

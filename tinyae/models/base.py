@@ -120,6 +120,10 @@ class Model:
         """dx of the network `name`; adds into grads[name]."""
         return self.networks[name].backward(self.store.tree[name], cache, dy, grads[name])
 
+    def add_grads(self, name, cache, dy, grads):
+        """Add into grads[name] without computing dx: for a network that the data enter."""
+        self.networks[name].add_grads(self.store.tree[name], cache, dy, grads[name])
+
     def in_chunks(self, function, x):
         """function over rows of `x` in bounded memory; a NumPy array."""
         parts = [self.backend.to_host(function(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)]

@@ -59,7 +59,7 @@ class VAE(Model):
             dz = self.backward("decoder", c_dec, dout, grads)
             dmu, dlogvar = gaussian.sample_backward(c_z, dz)
             dh = array_module(h).concatenate((dmu + dmu_kl, dlogvar + dlogvar_kl), axis=1)
-            self.backward("encoder", c_enc, dh, grads)
+            self.add_grads("encoder", c_enc, dh, grads)
         return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, {"encoder": c_enc, "decoder": c_dec}
 
     def split(self, h):

@@ -87,7 +87,8 @@ def replace_whole(path, fill):
         sync_folder(folder)
     except OSError as error:
         remove_if_there(temporary)
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; what was there before is intact") from None
+        reason = error.strerror or error
+        raise CheckpointError(f"cannot write {path}: {reason}; what was there before is intact") from None
     except BaseException:
         remove_if_there(temporary)
         raise
@@ -144,8 +145,10 @@ def read(path):
         raise CheckpointError(f"{path} may not be read: check its permissions") from None
     except _Damage as damage:
         raise CheckpointError(f"{path} is damaged: {damage}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, TypeError, NotImplementedError) as e:
-        detail = f"lacks {e}" if isinstance(e, KeyError) else str(e).splitlines()[0] if str(e) else type(e).__name__
+    except KeyError as error:
+        raise CheckpointError(f"{path} is damaged or no tinyae checkpoint: 'meta' lacks {error}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError, NotImplementedError) as error:
+        detail = str(error).partition("\n")[0] or type(error).__name__
         raise CheckpointError(f"{path} is damaged or no tinyae checkpoint: {detail}") from None
     return Checkpoint(meta, arrays, path)
 

@@ -170,10 +170,8 @@ class Trainer:
         run.save(self.model, self._position(), self.optimizer)
 
     def _position(self):
-        return {
-            "step": self.step, "sums": self.sums, "best": self.best, "settings": self.settings, "epochs": self.epochs,
-            "origin": self.origin,
-        }  # fmt: skip
+        names = ("step", "sums", "best", "settings", "epochs", "origin")
+        return {name: getattr(self, name) for name in names}
 
     def _resume(self, run, display):
         found = run.newest(display.message)
@@ -202,8 +200,8 @@ class Trainer:
     def _diverged(self, term, value):
         epoch = self.step // self.feed.steps_per_epoch + 1
         raise DivergedError(
-            f"training diverged at step {self.step + 1} (epoch {epoch}): {term} is {value}; the last checkpoint is from "
-            "before. Try a lower lr, or clip the gradient (clip_norm)"
+            f"training diverged at step {self.step + 1} (epoch {epoch}): {term} is {value}; the last checkpoint is "
+            "from before. Try a lower lr, or clip the gradient (clip_norm)"
         )
 
 
