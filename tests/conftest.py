@@ -1,0 +1,59 @@
+"""Hypothesis without chance or a clock; the devices that tests run on; tests marked `gpu` skip where there is none."""
+
+import functools
+
+import numpy as np
+import pytest
+import strict_cupy
+from devices import Device
+from hypothesis import settings
+
+from tinyae.backend import Backend
+from tinyae.errors import BackendError
+
+settings.register_profile("tinyae", derandomize=True, deadline=None, database=None, max_examples=50)
+settings.load_profile("tinyae")
+
+
+@functools.cache
+def no_gpu():
+    """Why tests marked `gpu` cannot run here, or None."""
+    try:
+        Backend("cupy")
+    except BackendError as error:
+        return str(error)
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and no_gpu():
+        pytest.skip(f"no GPU: {no_gpu()}")
+
+
+@pytest.fixture
+def numpy_device():
+    return Device("numpy", np)
+
+
+@pytest.fixture
+def strict_device():
+    with strict_cupy.installed() as cupy:
+        yield Device("strict", cupy)
+
+
+@pytest.fixture
+def cupy_device():
+    import cupy
+
+    return Device("cupy", cupy)
+
+
+@pytest.fixture(params=["numpy", "strict"])
+def device(request):
+    """NumPy, then the strict stand-in."""
+    return request.getfixturevalue(f"{request.param}_device")
+
+
+@pytest.fixture(params=["strict", pytest.param("cupy", marks=pytest.mark.gpu)])
+def gpu(request):
+    """What stands for a GPU, then a GPU."""
+    return request.getfixturevalue(f"{request.param}_device")
