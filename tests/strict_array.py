@@ -346,7 +346,12 @@ def wrapped(function, name, missing_keywords=None):
 def _method(name):
     # Unlike the function, the method clip has the keywords min and max in CuPy too.
     call = wrapped(getattr(np.ndarray, name), name, set() if name == "clip" else None)
-    return lambda self, *args, **kwargs: call(self, *args, **kwargs)
+
+    def method(self, *args, **kwargs):
+        result = call(self, *args, **kwargs)
+        return self if isinstance(result, ndarray) and result._host is self._host else result  # astype(copy=False)
+
+    return method
 
 
 METHODS = """

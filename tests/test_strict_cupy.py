@@ -283,7 +283,7 @@ def test_views_and_in_place(cupy, x):
     element[...] = 7
     x[cupy.asarray([1]), cupy.asarray([2])] = -1.0
     cupy.exp(cupy.zeros(3, "float32"), out=x[0])
-    assert view is x
+    assert view is x and x.astype("float32", copy=False) is x and x.astype("float32") is not x
     np.testing.assert_array_equal(cupy.asnumpy(x), [[1, 1, 1], [0, 7, -1]])
     cupy.add.at(x, (cupy.asarray([0, 0]), cupy.asarray([1, 1])), 1.0)
     assert cupy.asnumpy(x)[0, 1] == 3
