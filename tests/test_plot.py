@@ -1,0 +1,427 @@
+"""Pictures: their pixels are the model's pixels, and their words stand beside them."""
+
+import builtins
+import math
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL")
+pytest.importorskip("matplotlib")
+
+from PIL import Image  # noqa: E402
+
+from tinyae import contact_sheet, plot  # noqa: E402
+from tinyae.errors import ConfigError, MissingExtraError, ShapeError  # noqa: E402
+from tinyae.models import AE, VAE  # noqa: E402
+
+FASHION = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot".split()
+
+
+def read(path):
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB")).copy()
+
+
+def shown(image):
+    """An image as the bytes (H, W, 3) that a picture must hold."""
+    if image.dtype != np.uint8:
+        image = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
+def magnified(image, scale):
+    return np.kron(shown(image), np.ones((scale, scale, 1), np.uint8))
+
+
+def images(n, h=8, w=8, c=1, seed=0):
+    """Noise whose corners are neither white nor near it, so that cells are found on the white paper."""
+    return np.random.default_rng(seed).uniform(0, 0.8, (n, h, w, c)).astype(np.float32)
+
+
+def cells(picture, count_y, count_x, cell_h, cell_w, gap, first):
+    """The grid's cells from `first` = (y, x), row by row, where the rows stand `gap` apart."""
+    y0, x0 = first
+    for i in range(count_y):
+        for j in range(count_x):
+            y, x = y0 + i * (cell_h + gap), x0 + j * (cell_w + gap)
+            yield picture[y : y + cell_h, x : x + cell_w]
+
+
+def find(picture, patch):
+    """Every (y, x) at which `patch` lies in `picture`."""
+    h, w = patch.shape[:2]
+    if h > picture.shape[0] or w > picture.shape[1]:
+        return []
+    places = np.argwhere(picture[: picture.shape[0] - h + 1, : picture.shape[1] - w + 1, 0] == patch[0, 0, 0])
+    for dy, dx in np.random.default_rng(0).integers((0, 0), (h, w), (30, 2)):  # few places outlive these
+        places = places[(picture[places[:, 0] + dy, places[:, 1] + dx] == patch[dy, dx]).all(axis=1)]
+    return [(y, x) for y, x in places.tolist() if np.array_equal(picture[y : y + h, x : x + w], patch)]
+
+
+def find_scale(picture, image):
+    """The largest magnification at which `image` lies in `picture`."""
+    return next(scale for scale in range(200, 0, -1) if find(picture, magnified(image, scale)))
+
+
+def ink(picture):
+    return np.count_nonzero((picture < 128).all(axis=2))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_a_grid_holds_exact_copies_magnified_by_a_whole_number(tmp_path, channels, dtype):
+    x = images(6, 5, 7, channels)
+    x = (x * 255).astype(np.uint8) if dtype == "uint8" else x
+    before = x.copy()
+    x.flags.writeable = False
+    path = plot.grid(tmp_path / "grid.png", x, columns=3, scale=4, gap=2)
+    assert path == tmp_path / "grid.png"
+    picture, margin = read(path), contact_sheet.MARGIN
+    assert picture.shape == (2 * margin + 2 * 20 + 2, 2 * margin + 3 * 28 + 2 * 2, 3)
+    for image, cell in zip(x, cells(picture, 2, 3, 20, 28, 2, (margin, margin)), strict=True):
+        assert np.array_equal(cell, magnified(image, 4))
+    assert np.array_equal(x, before)
+
+
+def test_words_stand_beside_the_images(tmp_path):
+    x = images(4)
+    bare = read(plot.grid(tmp_path / "a.png", x, columns=2, scale=6))
+    words = dict(
+        title="A title much wider than these two small images are together", column_labels=["left", "right"],
+        row_labels=["upper", "lower row"], x_label="across", y_label="up",
+    )  # fmt: skip
+    full = read(plot.grid(tmp_path / "b.png", x, columns=2, scale=6, **words))
+    margin = contact_sheet.MARGIN
+    block = bare[margin:-margin, margin:-margin]
+    (found,) = find(full, block)
+    y, x = found
+    h, w = block.shape[:2]
+    for strip in (full[: y - 20], full[y - 20 : y, x:], full[y : y + h, :x], full[y + h :]):
+        assert ink(strip) > 10
+    edges = (full[0], full[-1], full[:, 0], full[:, -1])
+    assert all((edge == 255).all() for edge in edges), "words run off the paper"
+
+
+@pytest.mark.parametrize("shape", [(10, 8, 8, 1), (10, 28, 28, 1), (10, 32, 32, 3), (64, 28, 28, 1), (10, 128, 128, 3)])
+def test_the_scale_fills_a_page(tmp_path, shape):
+    x = images(*shape)
+    picture = read(plot.samples(tmp_path / "a.png", x))
+    assert 500 <= picture.shape[1] <= 1450 and 500 <= picture.shape[0] <= 1500
+    if shape[1] < 128:
+        pair = read(plot.reconstructions(tmp_path / "b.png", x[:10], x[:10], FASHION))
+        assert 800 <= pair.shape[1] <= 1400
+
+
+def test_images_too_large_for_a_page_keep_their_pixels(tmp_path):
+    x = images(4, 900, 800)
+    picture = read(plot.samples(tmp_path / "a.png", x))
+    assert find(picture, shown(x[3]))
+
+
+def test_reconstructions_stand_below_their_inputs(tmp_path):
+    x, y = images(3), images(3, seed=1)
+    picture = read(plot.reconstructions(tmp_path / "a.png", x, y, ["one", "two", "three"], [0.25, 12.5, 3.0], "nats"))
+    scale = find_scale(picture, x[0])
+    places = []
+    for image in (*x, *y):
+        (place,) = find(picture, magnified(image, scale))
+        places.append(place)
+    assert len({y for y, _ in places[:3]}) == len({y for y, _ in places[3:]}) == 1
+    for (y1, x1), (y2, x2) in zip(places[:3], places[3:], strict=True):
+        assert x1 == x2 and y2 > y1
+        assert ink(picture[y2 + 8 * scale :, x2 : x2 + 8 * scale]) > 20  # the name and the error
+
+
+def test_more_than_ten_pairs_go_on_below(tmp_path):
+    x, y = images(13), images(13, seed=1)
+    picture = read(plot.reconstructions(tmp_path / "a.png", x, y))
+    scale = find_scale(picture, x[0])
+    places = np.array([find(picture, magnified(image, scale))[0] for image in (*x, *y)])
+    assert len(set(places[:, 0])) == 4 and len(set(places[:, 1])) == 7
+    assert (places[:13, 1] == places[13:, 1]).all() and (places[:13, 0] < places[13:, 0]).all()
+
+
+class Plane:
+    """Decodes z into two pixels: Phi(z1) and Phi(z2)."""
+
+    name, latent_dim, input_shape, generative = "plane", 2, (1, 2, 1), True
+
+    def decode(self, z):
+        return np.vectorize(lambda v: (1 + math.erf(v / math.sqrt(2))) / 2)(z).reshape(-1, 1, 2, 1)
+
+
+def test_the_manifold_grows_to_the_right_and_upwards(tmp_path):
+    side, levels, where, scale = 5, (55, 65, 75, 85, 95), {}, None
+    picture = read(plot.manifold(tmp_path / "a.png", Plane(), side=side, low=55 / 255, high=95 / 255))
+    for i, z1 in enumerate(levels):
+        for j, z2 in enumerate(levels):
+            pair = np.array([[[[z1], [z2]]]], np.uint8)[0]
+            scale = scale or find_scale(picture, pair)
+            where[i, j] = find(picture, magnified(pair, scale))[0]
+    for i in range(side):
+        for j in range(side):
+            assert where[i, j][1] == where[i, 0][1] and where[i, j][0] == where[0, j][0]
+            assert i == 0 or where[i, j][1] > where[i - 1, j][1]
+            assert j == 0 or where[i, j][0] < where[i, j - 1][0]
+
+
+def test_a_manifold_needs_two_dimensions(tmp_path):
+    with pytest.raises(ConfigError, match="latent_dim 2, vae has 3"):
+        plot.manifold(tmp_path / "a.png", VAE(input_shape=(4, 4, 1), latent_dim=3, hidden=(5,)))
+
+
+@pytest.mark.parametrize("bad", [np.zeros((3, 8, 8)), np.zeros((3, 8, 8, 2)), np.zeros((0, 8, 8, 1))])
+def test_what_is_no_image_is_refused(tmp_path, bad):
+    with pytest.raises(ShapeError):
+        plot.grid(tmp_path / "a.png", bad)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_number_of_labels_is_refused(tmp_path):
+    with pytest.raises(ShapeError, match="3 labels for 2 columns"):
+        plot.grid(tmp_path / "a.png", images(4), columns=2, column_labels=["a", "b", "c"])
+    with pytest.raises(ShapeError, match="differ in shape"):
+        plot.reconstructions(tmp_path / "a.png", images(4), images(3))
+    with pytest.raises(ShapeError, match="3 labels for 4 codes"):
+        plot.codes(tmp_path / "a.png", np.zeros((4, 2)), [1, 2, 3])
+
+
+def test_values_out_of_range_are_clipped_and_nan_is_black(tmp_path):
+    x = np.array([-1.0, 0.5, 7.0, np.nan]).reshape(1, 2, 2, 1)
+    picture = read(plot.grid(tmp_path / "a.png", x, scale=1))
+    margin = contact_sheet.MARGIN
+    assert picture[margin : margin + 2, margin : margin + 2, 0].tolist() == [[0, 128], [255, 0]]
+
+
+def test_long_words_are_wrapped_then_cut():
+    from PIL import ImageFont
+
+    font = contact_sheet.load_font(ImageFont, 15)
+    assert contact_sheet.fit("Ankle boot", font, 500) == ["Ankle boot"]
+    assert contact_sheet.fit("Ankle boot", font, 60) == ["Ankle", "boot"]
+    for text in ("Supercalifragilistic", "one two three four five six seven", "a\nvery-long-second-paragraph", ""):
+        lines = contact_sheet.fit(text, font, 70)
+        assert all(font.getlength(line) <= 70 for line in lines)
+        assert len(lines) <= 2 * max(1, len(text.splitlines()))
+    assert contact_sheet.fit("one two three four five six", font, 70)[-1].endswith("…")
+
+
+@pytest.mark.parametrize("dim, classes", [(1, None), (2, 15), (2, 40), (3, None), (20, 10)])
+def test_codes_of_any_size_are_drawn(tmp_path, dim, classes):
+    z = np.random.default_rng(0).normal(size=(200, dim))
+    labels = None if classes is None else np.arange(200) % classes
+    z.flags.writeable = False
+    picture = read(plot.codes(tmp_path / "a.png", z, labels, FASHION if classes == 10 else None))
+    coloured = np.ptp(picture.astype(int), axis=2) > 60
+    assert np.count_nonzero(coloured) > 2000
+
+
+def test_every_class_has_its_colour(tmp_path):
+    z, labels = np.random.default_rng(0).normal(size=(400, 2)), np.arange(400) % 10
+    picture = read(plot.codes(tmp_path / "a.png", z, labels, ["$x_1$", "_y", "a" * 90, *FASHION[3:]]))
+    for colour in plot.COLOURS:
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert np.count_nonzero((picture == rgb).all(axis=2)) > 30, colour  # the legend's dot at least
+
+
+def test_a_class_keeps_its_colour_without_the_others(tmp_path):
+    z = np.random.default_rng(0).normal(size=(50, 2))
+    picture = read(plot.codes(tmp_path / "a.png", z, np.full(50, 7), FASHION))
+    rgb = [int(plot.COLOURS[7][i : i + 2], 16) for i in (1, 3, 5)]
+    assert np.count_nonzero((picture == rgb).all(axis=2)) > 30
+
+
+def test_outliers_do_not_stretch_the_axes():
+    points = np.random.default_rng(0).normal(size=(2000, 2))
+    low, high = plot._core(points)
+    assert np.array_equal(low, points.min(axis=0)) and np.array_equal(high, points.max(axis=0))
+    points[:3] = 1e6
+    low, high = plot._core(points)
+    assert (low > -6).all() and (high < 6).all()
+
+
+def test_principal_directions_keep_the_origin_and_tell_their_share():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(500, 5)) * [0.1, 3, 0.1, 1, 0.1] + [0, 10, 0, 0, 0]
+    points, names = plot._plane(z)
+    assert abs(abs(points[:, 0].mean()) - 10) < 0.5  # not centred: the prior's mean stays at 0
+    assert abs(points[:, 0].std() - 3) < 0.3 and abs(points[:, 1].std() - 1) < 0.1
+    shares = [int(re.fullmatch(r"principal direction \d of 5 \((\d+)% of the variance\)", name)[1]) for name in names]
+    assert abs(shares[0] - 90) < 3 and abs(shares[1] - 10) < 3
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_few_codes_are_drawn(tmp_path, n):
+    plot.codes(tmp_path / "a.png", np.ones((n, 4)))
+    plot.codes(tmp_path / "b.png", np.ones((n, 2)), [3] * n, prior=False)
+
+
+def test_codes_that_are_not_finite_are_left_out(tmp_path):
+    z = np.random.default_rng(0).normal(size=(20, 2))
+    z[3] = np.nan
+    plot.codes(tmp_path / "a.png", z, np.arange(20))
+    with pytest.raises(ShapeError):
+        plot.codes(tmp_path / "a.png", np.full((4, 2), np.inf))
+
+
+def history(epochs, validation=True):
+    records = []
+    for epoch in range(1, epochs + 1):
+        train = {"loss": 100 + 50 / epoch, "reconstruction": 90 + 49 / epoch, "kl": np.float32(10 + 1 / epoch)}
+        records.append({"epoch": epoch, "step": epoch * 10, "train": train, "lr": 1e-3})
+        if validation:
+            records[-1]["validation"] = {name: value + 1 for name, value in train.items()}
+    return records
+
+
+def has(picture, colour):
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return np.count_nonzero((picture == rgb).all(axis=2))
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7, 100])
+def test_each_term_has_a_panel_with_ink(tmp_path, epochs):
+    picture = read(plot.curves(tmp_path / "a.png", history(epochs)))
+    for panel in np.array_split(picture, 3, axis=1):
+        assert has(panel, plot.SERIES["train"]) > 5 and has(panel, plot.SERIES["validation"]) > 5
+    picture = read(plot.curves(tmp_path / "a.png", history(epochs, validation=False)))
+    assert has(picture, plot.SERIES["train"]) > 15 and not has(picture, plot.SERIES["validation"])
+
+
+def test_curves_without_records_are_refused(tmp_path):
+    for records in ([], [{"epoch": 1}]):
+        with pytest.raises(ConfigError, match="no records"):
+            plot.curves(tmp_path / "a.png", records)
+
+
+def limits(values):
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    axes.plot(np.arange(1, len(values) + 1), values)
+    plot._cut(axes, np.stack((np.arange(1, len(values) + 1), values), axis=1))
+    return axes.get_ylim(), axes.get_title(loc="right")
+
+
+def test_a_huge_first_epoch_is_cut_and_the_panel_says_so():
+    (low, high), note = limits([5000.0, 110, 108, 107, 106, 105, 104, 103, 102, 101])
+    assert low < 101 and 110 < high < 130 and note == "cut: goes up to 5000"
+    (low, high), note = limits([0.01, 10, 10.5, 10.2, 10.4, 10.3])
+    assert 9 < low < 10 and high > 10.5 and note == "cut: goes down to 0.01"
+    for calm in ([5.0, 4, 3, 2, 1], [5.0, 1, 1], [1.0] * 9, [np.nan] * 9, [np.nan, 3, 2, 1, 1, 1]):
+        assert limits(calm)[1] == ""
+
+
+def test_a_picture_is_replaced_whole(tmp_path, monkeypatch):
+    path = plot.grid(tmp_path / "a.png", images(4))
+    before, moves = path.read_bytes(), []
+    real = os.replace
+
+    def watched(source, target):
+        assert path.read_bytes() == before  # still the old one
+        assert read(source).size and os.path.dirname(source) == str(tmp_path)
+        moves.append(target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    plot.grid(path, images(4, seed=1))
+    assert moves == [path] and path.read_bytes() != before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        plot.grid(path, images(4))
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("package", ["PIL", "matplotlib"])
+def test_a_missing_extra_is_told_in_one_line(tmp_path, monkeypatch, package):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.split(".")[0] == package:
+            raise ImportError(f"No module named '{name}'")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    path = tmp_path / "a.png"
+    needed = {
+        "PIL": [lambda: plot.samples(path, images(2))],
+        "matplotlib": [lambda: plot.codes(path, np.zeros((3, 2))), lambda: plot.curves(path, history(2))],
+    }
+    for call in needed[package]:
+        with pytest.raises(MissingExtraError, match=r"^pictures needs the extra 'viz': pip install 'tinyae\[viz\]'$"):
+            call()
+
+
+def test_importing_costs_nothing_and_pyplot_is_never_imported(tmp_path):
+    code = (
+        "import sys, numpy as np; from tinyae import plot\n"
+        "assert not {'PIL', 'matplotlib'} & set(sys.modules)\n"
+        f"plot.samples({str(tmp_path / 'a.png')!r}, np.zeros((2, 4, 4, 1)))\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        f"plot.codes({str(tmp_path / 'b.png')!r}, np.zeros((2, 2)))\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_a_report_draws_what_applies(tmp_path):
+    x = (images(60, 6, 6) * 255).astype(np.uint8)
+    labels = np.arange(60) % 10
+    model = VAE(input_shape=(6, 6, 1), latent_dim=2, hidden=(8,))
+    x.flags.writeable = False
+    written = plot.training_report(tmp_path / "new" / "folder", model, x, labels, FASHION, history(3))
+    assert names(written) == ["reconstructions.png", "samples.png", "manifold.png", "codes.png", "curves.png"]
+    assert all(path.stat().st_size > 1000 for path in written)
+    assert len(list((tmp_path / "new" / "folder").iterdir())) == 5
+
+    model = VAE(input_shape=(6, 6, 1), latent_dim=3, hidden=(8,))
+    assert names(plot.training_report(tmp_path, model, x)) == ["reconstructions.png", "samples.png", "codes.png"]
+    model = AE(input_shape=(6, 6, 1), latent_dim=2, hidden=(8,))
+    flat = x.reshape(60, 36)
+    assert names(plot.training_report(tmp_path, model, flat, labels)) == ["reconstructions.png", "codes.png"]
+
+
+@pytest.mark.parametrize("shape", [(7,), (4, 4, 2)])
+def test_a_report_on_what_is_no_image(tmp_path, shape):
+    x = np.random.default_rng(0).normal(size=(30, *shape)).astype(np.float32)
+    model = VAE(input_shape=shape, latent_dim=2, hidden=(5,), likelihood="gaussian")
+    assert names(plot.training_report(tmp_path, model, x, records=history(2))) == ["codes.png", "curves.png"]
+
+
+def test_a_report_leaves_out_what_a_model_refuses(tmp_path):
+    class Coded(VAE):
+        def decode(self, z):
+            raise ConfigError("decode needs labels")
+
+        def encode(self, x):
+            return np.zeros((len(x), 3, 3), np.int64)  # codes of a codebook
+
+    model = Coded(input_shape=(4, 4, 1), latent_dim=2, hidden=(5,))
+    assert names(plot.training_report(tmp_path, model, images(12, 4, 4))) == ["reconstructions.png"]
+
+
+def test_examples_are_spread_over_the_classes():
+    labels = np.array([0] * 50 + [3] * 2 + [7] * 40 + [1])
+    chosen = plot._spread(labels, len(labels))
+    assert len(set(chosen.tolist())) == 10
+    assert np.bincount(labels[chosen], minlength=8).tolist() == [4, 1, 0, 2, 0, 0, 0, 3]
+    assert (np.diff(labels[chosen]) >= 0).all()
+    assert plot._spread(np.arange(100) % 10, 100).tolist() == list(range(10))
+    assert plot._spread(None, 4).tolist() == [0, 1, 2, 3]
