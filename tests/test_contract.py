@@ -208,6 +208,17 @@ def test_frozen_layer_passes_the_same_gradient(case):
 @each_example
 @each_mode
 @each_dtype
+def test_gradients_alone_are_those_of_backward(case):
+    _, _, expected = case.run()
+    _, cache = case.forward()
+    grads = case.zeros()
+    assert case.layer.add_grads(case.params, case.device.read_only(cache), case.dy, grads) is None
+    assert_same(case.device.host(grads), expected)
+
+
+@each_example
+@each_mode
+@each_dtype
 def test_nothing_is_moved_to_the_host(strict_device, layer, shape, dtype, train):
     case = Case(layer, shape, strict_device, dtype, train)
     before = strict_device.xp.host_syncs
