@@ -25,19 +25,6 @@ def stand_in():
         yield module
 
 
-@pytest.fixture
-def device():
-    """CuPy on a real GPU."""
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        pytest.skip(f"no CUDA device: {error}")
-    if count == 0:
-        pytest.skip("no CUDA device")
-    return cupy
-
-
 @pytest.mark.parametrize("real", ["float", "double"])
 @pytest.mark.parametrize("ftz", ["true", "false"])
 def test_compiles_for_sm_90(tmp_path, real, ftz):
@@ -188,9 +175,10 @@ def test_any_launch_gives_the_same(stand_in, monkeypatch, most_blocks):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_on_a_device(device, dtype):
+def test_on_a_device(cupy_device, dtype):
+    cupy = cupy_device.xp
     for n in (1, 9, 1_000_003):
-        check_noise(device, dtype, n)
-        check_adam(device, dtype, n, 3, 0.01)
-    check_bce(device, dtype, HARD_LOGITS, HARD_TARGETS, 0.25)
-    check_bce(device, dtype, np.linspace(-50, 50, 100_001), np.linspace(0, 1, 100_001), -0.5)
+        check_noise(cupy, dtype, n)
+        check_adam(cupy, dtype, n, 3, 0.01)
+    check_bce(cupy, dtype, HARD_LOGITS, HARD_TARGETS, 0.25)
+    check_bce(cupy, dtype, np.linspace(-50, 50, 100_001), np.linspace(0, 1, 100_001), -0.5)
