@@ -38,30 +38,30 @@ def grid(
     n, h, w, _ = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    for kind, texts, count in (("column", column_labels, columns), ("row", row_labels, rows), ("image", captions, n)):
-        if texts is not None and len(texts) != count:
-            raise ShapeError(f"grid: {len(texts)} labels for {count} {kind}{'s' * (count != 1)}")
+    column_labels = _texts(column_labels, columns, "column")
+    row_labels, captions = _texts(row_labels, rows, "row"), _texts(captions, n, "image")
 
     font, large = load_font(ImageFont, 15), load_font(ImageFont, 20)
     line = sum(font.getmetrics())
     leading = line - font.getbbox("A")[3]  # Pillow counts a line only as far as the foot of an "A"
-    row_texts = [fit(text, font, 180) for text in row_labels or ()]
+    beside = [fit(text, font, 180) for text in row_labels]
     left = MARGIN + (line + 6 if y_label else 0)
-    left += math.ceil(max((font.getlength(part) for text in row_texts for part in text), default=-10)) + 10
+    left += math.ceil(max((font.getlength(part) for text in beside for part in text), default=-10)) + 10
     if scale is None:
         across = (WIDTH - left - MARGIN - gap * (columns - 1)) / (columns * w)
         scale = max(1, int(min(across, HEIGHT / (rows * h), LARGEST_CELL / max(h, w))))
     cell_h, cell_w = h * scale, w * scale
 
     # Vertical layout: the title, the column labels, then each row with its captions.
-    above = [fit(text, font, cell_w) for text in column_labels or ()]
-    below = [fit(text, font, cell_w) for text in captions or ()]
+    above = [fit(text, font, cell_w) for text in column_labels]
+    below = [fit(text, font, cell_w) for text in captions]
     top = MARGIN + (sum(large.getmetrics()) + 10 if title else 0)
-    top += line * max(map(len, above), default=0) + 4 * bool(above)
+    lines = max(map(len, above))
+    top += line * lines + 4 if lines else 0
     tops, bottom = [], top
     for row in range(rows):
         tops.append(bottom)
-        lines = max(map(len, below[row * columns : (row + 1) * columns]), default=0)
+        lines = max(map(len, below[row * columns : (row + 1) * columns]))
         bottom += cell_h + (line * lines + 8 if lines else 0) + gap
     bottom -= gap
     right = left + columns * (cell_w + gap) - gap
@@ -85,16 +85,26 @@ def grid(
         draw.text((left, MARGIN), title, INK, large)
     for column, text in enumerate(above):
         write(left + column * (cell_w + gap) + cell_w / 2, top - 4, text, "md")
-    for y, text in zip(tops, row_texts, strict=bool(row_texts)):
+    for y, text in zip(tops, beside, strict=True):
         write(left - 10, y + cell_h / 2, text, "rm", "right")
-    for (y, x), text in zip(corners, below, strict=bool(below)):
+    for (y, x), text in zip(corners, below, strict=True):
         write(x + cell_w / 2, y + cell_h + 3, text, "ma")
     if x_label:
-        write((left + right) / 2, bottom + 6, [x_label], "ma")
+        write((left + right) / 2, bottom + 6, [_shorten(x_label, font, right - left)], "ma")
     if y_label:
+        y_label = _shorten(y_label, font, bottom - top)
         upright = ImageFont.TransposedFont(font, Image.Transpose.ROTATE_90)
         draw.text((MARGIN - 4, (top + bottom - font.getlength(y_label)) / 2), y_label, INK, upright)
     return replace(path, lambda file: picture.save(file, "PNG"))
+
+
+def _texts(texts, count, kind):
+    """`texts`, one for each `kind` of thing, or as many empty ones."""
+    if texts is None:
+        return [""] * count
+    if len(texts) != count:
+        raise ShapeError(f"grid: {len(texts)} labels for {count} {kind}{'s' * (count != 1)}")
+    return texts
 
 
 def pixels(images):
@@ -104,6 +114,8 @@ def pixels(images):
         raise ShapeError(f"pictures show images of shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
     if images.dtype == np.uint8:
         return images
+    if images.dtype.kind != "f":
+        raise ShapeError(f"pictures show uint8 or floats in [0, 1], got {images.dtype}")
     return np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
 
 
@@ -140,6 +152,7 @@ def _shorten(line, font, width):
 
 @contextmanager
 def needs_viz():
+    """Around the imports of Pillow and matplotlib: `MissingExtraError` where they fail."""
     try:
         yield
     except ImportError as error:
@@ -147,7 +160,7 @@ def needs_viz():
 
 
 def replace(path, write):
-    """write(temporary file beside `path`), then move it there in one step."""
+    """write(temporary file beside `path`), then move it there in one step; the folder is made if it is missing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

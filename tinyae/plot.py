@@ -124,7 +124,7 @@ def codes(path, z, labels=None, class_names=None, prior=True):
             palette = to_rgba_array(COLOURS if len(classes) <= len(COLOURS) else colormaps["tab20"].colors)
             axes.scatter(*points.T, size, palette[np.searchsorted(classes, labels)], alpha=alpha, linewidths=0)
             dots, texts = [], []
-            for label, colour in zip(classes, palette, strict=False):
+            for label, colour in zip(classes, palette[: len(classes)], strict=True):
                 if label in labels:
                     text = _name(label, class_names)
                     texts.append(text if len(text) <= 30 else text[:29] + "…")
