@@ -3,6 +3,7 @@
 import math
 
 from ..backend import array_module
+from ..errors import ConfigError
 from .base import Layer
 
 
@@ -39,6 +40,8 @@ class LeakyReLU(_Activation):
     """y = x where x > 0, else slope x;  f' = 1 or slope (Maas et al. 2013). The slope is 0 <= slope < 1."""
 
     def __init__(self, slope=0.01):
+        if not 0 <= slope < 1:
+            raise ConfigError(f"LeakyReLU: slope must be in [0, 1), got {slope}")
         self.slope = slope
 
     @classmethod
