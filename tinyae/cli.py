@@ -73,6 +73,7 @@ def _train_options(add):
     add("--validation", type=float, metavar="SHARE", help="share of the training images held out (default 0)")
     add("--seed", type=int, help="of weights, order and noise (default 0)")
     _add_backend(add)
+    add("--threads", type=int, metavar="N", help="worker threads on the CPU (default: the cores); changes no result")
     add("--out", metavar="DIR", help="folder for checkpoints, metrics and pictures (default runs/MODEL)")
     add("--resume", action="store_true", help="go on with the run in --out, with its own settings")
     add("--overwrite", action="store_true", help="replace the run in --out")
@@ -109,7 +110,7 @@ def train(arguments):
     pictures = None if arguments.no_pictures else Pictures(out, data)
     history = fit(
         model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | given, out=out, resume=arguments.resume,
-        overwrite=arguments.overwrite, on_epoch=pictures and pictures.from_time_to_time,
+        overwrite=arguments.overwrite, threads=arguments.threads, on_epoch=pictures and pictures.from_time_to_time,
     )  # fmt: skip
     written = pictures.write(model, history.records) if pictures else []
     last = history.records[-1] if history.records else {}

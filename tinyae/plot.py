@@ -21,7 +21,7 @@ from .errors import ConfigError, ShapeError
 __all__ = ["codes", "curves", "grid", "manifold", "reconstructions", "samples", "training_report"]
 
 FAINT = "#777777"
-SERIES = {"train": "#0072b2", "validation": "#d55e00"}
+SERIES = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
 # Ten colours found by search: any two are at least 0.11 apart in OKLab, for normal vision and for simulated protanopia,
 # deuteranopia and tritanopia (Machado et al. 2009).
 COLOURS = (
@@ -183,8 +183,8 @@ def _core(points):
 def curves(path, records, unit="nats"):
     """The loss and each of its terms over the epochs, a panel each.
 
-    records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "validation": {...}}, ...], "validation" where there is
-    one. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel says so.
+    records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "test": {...}}, ...], with "validation" and "test"
+    where they are known. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel says so.
     Raises `ConfigError` without records.
     """
     with needs_viz():

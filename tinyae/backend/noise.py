@@ -32,7 +32,7 @@ class Noise:
     Two draws of one name are the same draw: give every use its own name.
     """
 
-    __slots__ = ("seed", "step", "path", "xp", "given")
+    __slots__ = ("seed", "step", "path", "xp", "given", "part")
 
     def __init__(self, seed, step=0, path="", xp=np, given=None):
         self.seed = _count("seed", seed) % 2**64
@@ -42,13 +42,25 @@ class Noise:
         self.path = path
         self.xp = xp
         self.given = {} if given is None else given
+        self.part = None
 
     def __repr__(self):
         return f"Noise(seed={self.seed}, step={self.step}, path={self.path!r}, xp={self.xp.__name__})"
 
     def child(self, name):
         """The same noise one level down: path "encoder" and name "1" make path "encoder.1"."""
-        return Noise(self.seed, self.step, self.full_name(name), self.xp, self.given)
+        child = Noise(self.seed, self.step, self.full_name(name), self.xp, self.given)
+        child.part = self.part
+        return child
+
+    def rows(self, start, stop, count):
+        """The noise of the examples start..stop of a batch of `count`: rows of what the whole batch would draw.
+
+        Every draw then needs the examples as its first axis.
+        """
+        rows = Noise(self.seed, self.step, self.path, self.xp, self.given)
+        rows.part = (start, stop, count)
+        return rows
 
     def full_name(self, name):
         return f"{self.path}.{name}" if self.path else str(name)
@@ -89,6 +101,11 @@ class Noise:
         given = self._given(name, shape, self.xp)
         if given is not None:
             return given.astype(dtype, copy=False)
+        if self.part is not None:  # a longer draw begins with the shorter one: rows after `stop` need not be drawn
+            start, stop, _ = self.part
+            shape = self._whole(name, shape, stop)
+            whole = Noise(self.seed, self.step, self.path, self.xp)
+            return whole._draw(kind, name, shape, dtype)[start:]
         if self.xp is np:
             draw = _uniform if kind == "uniform" else _normal
             return draw(self._bits(name), math.prod(shape), dtype).reshape(shape)
@@ -104,9 +121,17 @@ class Noise:
             return None
         if not isinstance(array, xp.ndarray):
             raise TypeError(f"noise {full!r}: expected an array of {xp.__name__}, got {type(array).__name__}")
-        if array.shape != _shape(shape):
-            raise ValueError(f"noise {full!r}: expected shape {_shape(shape)}, got {array.shape}")
-        return array
+        expected = _shape(shape) if self.part is None else self._whole(name, _shape(shape), self.part[2])
+        if array.shape != expected:
+            raise ValueError(f"noise {full!r}: expected shape {expected}, got {array.shape}")
+        return array if self.part is None else array[self.part[0] : self.part[1]]
+
+    def _whole(self, name, shape, count):
+        """A part's shape with `count` examples in place of the part's own."""
+        start, stop, _ = self.part
+        if not shape or shape[0] != stop - start:
+            raise ValueError(f"noise {self.full_name(name)!r}: a part of {stop - start} examples cannot draw {shape}")
+        return (count, *shape[1:])
 
     def _key(self, name):
         digest = hashlib.blake2b(self.full_name(name).encode(), digest_size=8).digest()

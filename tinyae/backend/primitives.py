@@ -4,11 +4,6 @@ import numpy as np
 
 from . import array_module
 
-# Elements per slice: five float32 slices of 256 KB pass through the nearest caches, and a slice is long enough that two
-# threads seldom wait for each other at the interpreter's lock.
-SLICE = 1 << 16
-
-
 def bce_with_logits(logits, x, scale):
     """Binary cross-entropy of every element, from logits, and the gradient of `scale` times their sum.
 
@@ -39,7 +34,7 @@ def bce_with_logits(logits, x, scale):
     return loss.sum(), dlogits
 
 
-def adam(w, g, m, v, lr, beta1, beta2, epsilon, correction1, correction2, weight_decay, slice_=slice(None)):
+def adam(w, g, m, v, lr, beta1, beta2, epsilon, correction1, correction2, weight_decay):
     """One Adam (or AdamW) update in place, over flat arrays of one length.
 
         m = beta1 m + (1 - beta1) g
@@ -52,24 +47,19 @@ def adam(w, g, m, v, lr, beta1, beta2, epsilon, correction1, correction2, weight
         from . import cuda
 
         return cuda.adam(w, g, m, v, lr, beta1, beta2, epsilon, correction1, correction2, weight_decay)
-    start, stop, _ = slice_.indices(len(w))
-    scratch = np.empty(min(SLICE, stop - start), w.dtype)
-    rate = lr / correction1
-    root = correction2**-0.5
-    for i in range(start, stop, SLICE):
-        part = slice(i, min(i + SLICE, stop))
-        wi, gi, mi, vi, t = w[part], g[part], m[part], v[part], scratch[: part.stop - i]
-        mi *= beta1
-        mi += np.multiply(gi, 1 - beta1, out=t)
-        vi *= beta2
-        np.multiply(gi, gi, out=t)
-        t *= 1 - beta2
-        vi += t
-        if weight_decay:
-            wi *= 1 - lr * weight_decay
-        np.sqrt(vi, out=t)
-        t *= root
-        t += epsilon
-        np.divide(mi, t, out=t)
-        t *= rate
-        wi -= t
+    scratch = np.multiply(g, 1 - beta1)
+    m *= beta1
+    m += scratch
+    np.multiply(g, g, out=scratch)
+    scratch *= 1 - beta2
+    v *= beta2
+    v += scratch
+    if weight_decay:
+        w *= 1 - lr * weight_decay
+    np.sqrt(v, out=scratch)
+    # lr / correction1 m / (sqrt(v / correction2) + epsilon) with both corrections moved into two scalars
+    root = correction2**0.5
+    scratch += epsilon * root
+    np.divide(m, scratch, out=scratch)
+    scratch *= lr * root / correction1
+    w -= scratch

@@ -52,6 +52,14 @@ class Model:
         """Number of trained parameters."""
         return self.store.flat.size
 
+    @property
+    def separable(self):
+        """Whether a batch's loss is the sum of its examples' losses, so that a step may run in parts.
+
+        Not so where a layer couples the batch, as BatchNorm does; such layers are those that keep a state.
+        """
+        return self.state.flat.size == 0
+
     def named_parameters(self):
         """{"encoder.1.weight": array, ...}: views of the parameters, in the buffer's order."""
         return dict(self.store.named)

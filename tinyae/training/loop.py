@@ -14,11 +14,12 @@ import numpy as np
 
 from ..backend.memory import keep_freed_memory
 from ..errors import CheckpointError, ConfigError, DivergedError, suggest
-from ..optim import OPTIMIZERS, SCHEDULES, clip_by_global_norm
+from ..optim import OPTIMIZERS, SCHEDULES, clip_by_global_norm, slices
 from ..optim import schedule as make_schedule
 from . import progress as progress_display
 from .checkpoint import json_ready
 from .feed import Feed, as_split, fingerprint, hold_out
+from .threads import cut, workers
 from .run import LAST, Run
 
 
@@ -35,7 +36,7 @@ class History:
 def fit(
     model, data, *, epochs=10, batch_size=128, optimizer="adam", lr=1e-3, schedule="constant", warmup=0, clip_norm=None,
     validation=0.0, test=None, seed=0, out=None, resume=False, overwrite=False, checkpoint_every=30.0, progress=True,
-    on_epoch=None,
+    on_epoch=None, threads=None,
 ):  # fmt: skip
     """Train a model; it is changed in place. Returns a History.
 
@@ -49,7 +50,8 @@ def fit(
     out: a folder for checkpoints (last, previous, best) and metrics.jsonl. A used one is refused unless `resume` (go on
     where it stopped, bit for bit; the settings must be the same) or `overwrite`. checkpoint_every: seconds between
     checkpoints within an epoch. progress: True, False, or a display (`tinyae.training.progress`). on_epoch(model,
-    record): called after each epoch, e.g. for pictures.
+    record): called after each epoch, e.g. for pictures. threads: worker threads on the CPU, by default the cores; the
+    result is the same bits for any number (`tinyae.training.threads`).
 
     Ctrl-C finishes the step, saves and returns with `interrupted` set; a second one stops at once. Raises DivergedError
     if a term becomes NaN or infinite: the last checkpoint is from before.
@@ -57,7 +59,9 @@ def fit(
     if test is None and hasattr(data, "test"):
         test = data.test
     x, labels = as_split(data)
-    for name, value, least in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0)):
+    for name, value, least in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0)) + (
+        () if threads is None else (("threads", threads, 1),)
+    ):
         if not isinstance(value, int) or value < least:
             raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
     for name, value in (("lr", lr), ("clip_norm", clip_norm)):
@@ -74,7 +78,8 @@ def fit(
     trainer = Trainer(model, x, labels, test, settings, epochs, getattr(data, "origin", None))
     run = None if out is None else Run(out, resume, overwrite)
     keep_freed_memory()
-    return trainer.train(run, resume, checkpoint_every, progress, on_epoch)
+    with workers(threads) if model.backend.name == "numpy" else contextlib.nullcontext() as trainer.workers:
+        return trainer.train(run, resume, checkpoint_every, progress, on_epoch)
 
 
 class Trainer:
@@ -92,7 +97,7 @@ class Trainer:
         if test is not None:
             self.watched["test"] = Feed(*as_split(test), backend, batch_size, seed)
         self.optimizer = _optimizer(settings, epochs * self.feed.steps_per_epoch)
-        self.grads = model.store.like()
+        self.grads = [model.store.like()]
         self.step, self.sums, self.best, self.records = 0, {}, None, []
 
     def train(self, run, resume, checkpoint_every, progress, on_epoch):
@@ -135,21 +140,47 @@ class Trainer:
     def _train_step(self, batch, display):
         """One step: forward and backward, a look at the loss, the update, the running statistics."""
         images = len(batch["x"])
-        self.grads.flat.fill(0)
-        rng = self.model.backend.noise(self.settings["seed"], self.step)
-        terms, caches = self.model.step(self.model.prepare(batch), rng, self.grads.tree)
-        terms = {name: float(value) for name, value in terms.items()}
+        terms, caches = self._gradients(batch, images)
         for name in sorted(terms, key="loss".__eq__):  # the parts first: they say more than their sum
             if not math.isfinite(terms[name]):
                 self._diverged(name, terms[name])
         if self.settings["clip_norm"] is not None:
-            clip_by_global_norm(self.grads.flat, self.settings["clip_norm"])
-        self.optimizer.step(self.model.store, self.grads)
+            clip_by_global_norm(self.grads[0].flat, self.settings["clip_norm"])
+        self.optimizer.step(self.model.store, self.grads[0], self.workers.map if self.workers else map)
         self.model.update_state(caches)
         self.step += 1
         for name, value in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * images
         display.step(images, terms)
+
+    def _gradients(self, batch, images):
+        """Terms and caches of one step, its gradients in self.grads[0]: whole, or in parts on worker threads."""
+        rng = self.model.backend.noise(self.settings["seed"], self.step)
+        parts = cut(images) if self.workers and self.model.separable else [(0, images)]
+        while len(self.grads) < len(parts):
+            self.grads.append(self.model.store.like())
+
+        def part_step(i):
+            start, stop = parts[i]
+            rows = {name: array[start:stop] for name, array in batch.items()}
+            noise = rng if len(parts) == 1 else rng.rows(start, stop, images)
+            self.grads[i].flat.fill(0)
+            with np.errstate(all="ignore"):  # the loop itself looks for what is not finite
+                return self.model.step(self.model.prepare(rows), noise, self.grads[i].tree, batch_size=images)
+
+        if len(parts) == 1:
+            terms, caches = part_step(0)
+            return {name: float(value) for name, value in terms.items()}, caches
+        results = self.workers.map(part_step, range(len(parts)))
+        total, *others = (grads.flat for grads in self.grads[: len(parts)])
+
+        def add(part):
+            for other in others:
+                total[part] += other[part]
+
+        self.workers.map(add, slices(total))
+        terms = {name: sum(float(terms[name]) for terms, _ in results) for name in results[0][0]}
+        return terms, results[0][1]
 
     def _end_epoch(self, epoch):
         """The epoch's record: means over its examples, and the loss of the parts that are watched."""

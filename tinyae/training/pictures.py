@@ -30,7 +30,8 @@ class Pictures:
         from .. import plot
 
         try:
-            paths = plot.training_report(self.folder, model, self.x, self.labels, self.class_names, records)
+            report = plot.training_report(self.folder, model, self.x, self.labels, self.class_names, records)
+            paths = list(map(str, report))
         except MissingExtraError as error:
             print(f"no pictures: {error}", file=sys.stderr)
             paths = []

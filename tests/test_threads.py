@@ -1,0 +1,133 @@
+"""Worker threads: parts of a batch sum to the whole, and the number of threads changes no bit."""
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import tinyae
+from tinyae.backend import Noise
+from tinyae.layers import BatchNorm, Dense, Flatten, Reshape, Sequential
+from tinyae.training import threads
+from tinyae.training.threads import Workers, cut
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 127, 128, 129, 200, 511, 512, 1000, 5000])
+def test_parts_cover_the_batch_in_near_equal_runs(count):
+    parts = cut(count)
+    assert parts[0][0] == 0 and parts[-1][1] == count
+    assert all(a[1] == b[0] for a, b in zip(parts[:-1], parts[1:], strict=True))
+    sizes = [stop - start for start, stop in parts]
+    assert max(sizes) - min(sizes) <= 1 and len(parts) <= threads.PARTS
+    assert len(parts) == 1 or min(sizes) >= threads.PART
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_map_keeps_the_order_and_uses_every_thread(count):
+    meeting = threading.Barrier(count, timeout=10)
+    workers, seen = Workers(count), set()
+
+    def work(i):
+        if i < count:
+            meeting.wait()  # passes only if `count` threads are here at once
+        seen.add(threading.get_ident())
+        return i * i
+
+    assert workers.map(work, range(20)) == [i * i for i in range(20)]
+    assert len(seen) == count
+    assert workers.map(work, []) == []
+    workers.close()
+
+
+@pytest.mark.parametrize("bad", [0, 3])
+def test_an_error_in_any_thread_is_raised(bad):
+    def work(i):
+        if i == bad:
+            raise ValueError("planted")
+
+    workers = Workers(3)
+    with pytest.raises(ValueError, match="planted"):
+        workers.map(work, range(8))
+    workers.close()
+
+
+def test_rows_of_noise_are_rows_of_the_whole_draw():
+    noise = Noise(3, 7).child("encoder")
+    whole = {
+        "uniform": noise.uniform("a", (10, 3, 5)),
+        "normal": noise.normal("b", (10, 7), "float64"),
+        "bernoulli": noise.bernoulli("c", (10,), 0.3),
+    }
+    for start, stop in ((0, 10), (0, 3), (3, 4), (7, 10)):
+        rows = Noise(3, 7).rows(start, stop, 10).child("encoder")
+        np.testing.assert_array_equal(rows.uniform("a", (stop - start, 3, 5)), whole["uniform"][start:stop])
+        np.testing.assert_array_equal(rows.normal("b", (stop - start, 7), "float64"), whole["normal"][start:stop])
+        np.testing.assert_array_equal(rows.bernoulli("c", (stop - start,), 0.3), whole["bernoulli"][start:stop])
+    with pytest.raises(ValueError, match="'encoder.a': a part of 3 examples cannot draw"):
+        Noise(3).rows(0, 3, 10).child("encoder").uniform("a", (10, 2))
+
+
+def test_rows_of_given_noise():
+    given = np.arange(20.0).reshape(10, 2)
+    rows = Noise(0, given={"z": given}).rows(4, 6, 10)
+    np.testing.assert_array_equal(rows.normal("z", (2, 2), "float64"), given[4:6])
+    with pytest.raises(ValueError, match="'z'"):
+        Noise(0, given={"z": given}).rows(0, 3, 11).normal("z", (3, 2))
+
+
+def data():
+    return np.random.default_rng(0).random((300, 4, 4, 1), dtype="float32")
+
+
+def trained(count, **options):
+    model = tinyae.models.VAE(input_shape=(4, 4, 1), hidden=(20,), latent_dim=3)
+    history = tinyae.fit(model, data(), epochs=3, batch_size=200, progress=False, threads=count, **options)
+    return model.store.flat, history.records
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 5.0}, {"optimizer": "sgd", "lr": 1e-3}])
+def test_any_number_of_threads_gives_the_same_bits(options, monkeypatch):
+    pytest.importorskip("threadpoolctl")
+    monkeypatch.setattr(tinyae.optim, "SLICE", 100)
+    one, records = trained(1, **options)
+    for count in (2, 3, 7):
+        other, other_records = trained(count, **options)
+        np.testing.assert_array_equal(other, one)
+        assert other_records == records
+
+
+def test_parts_sum_to_the_whole_batch(monkeypatch):
+    """The same training without parts: equal but for rounding."""
+    pytest.importorskip("threadpoolctl")
+    parts, records = trained(2)
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    whole, whole_records = trained(2)
+    np.testing.assert_allclose(parts, whole, atol=2e-5)
+    assert records[-1]["train"]["loss"] == pytest.approx(whole_records[-1]["train"]["loss"], rel=1e-5)
+
+
+def test_blas_is_released_afterwards():
+    control = pytest.importorskip("threadpoolctl")
+    before = control.threadpool_info()
+    trained(2)
+    assert control.threadpool_info() == before
+
+
+class Coupled(tinyae.models.AE):
+    """An autoencoder whose BatchNorm couples the examples of a batch."""
+
+    def build(self, networks, *rest):
+        networks["encoder"] = Sequential(Flatten(), Dense(6), BatchNorm(), Dense(self.latent_dim)), self.input_shape
+        networks["decoder"] = Sequential(Dense(16), Reshape((4, 4, 1))), (self.latent_dim,)
+        super().build(networks, *rest)
+
+
+def test_a_model_that_couples_the_batch_is_not_cut(monkeypatch):
+    model = Coupled(input_shape=(4, 4, 1), latent_dim=2)
+    sizes = []
+    step = model.step
+    monkeypatch.setattr(model, "step", lambda batch, *args, **kw: sizes.append(len(batch["x"])) or step(batch, *args, **kw))
+    tinyae.fit(model, data(), epochs=1, batch_size=200, progress=False, threads=2)
+    assert not model.separable and sizes == [200, 100]
+    assert np.abs(model.state.named["encoder.2.mean"]).max() > 0, "the running statistics did not move"
