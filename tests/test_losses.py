@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import oracles
 import pytest
+from devices import assert_same
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,14 +32,14 @@ PAIRS = {
 NLLS = ("gaussian_nll", "laplace_nll")
 
 
-def call(name, seed=0, shape=(4, 3), dtype="float64", rows=slice(None), batch_size=None):
+def call(name, seed=0, shape=(4, 3), dtype="float64", rows=slice(None), batch_size=None, convert=np.array):
     """(loss, *gradients) of a loss by name on drawn arrays: what all losses have in common is tested through it."""
     rng = np.random.default_rng(seed)
     if name == "cross_entropy_with_logits":
         arrays = rng.normal(size=(*shape, 5)), rng.integers(0, 5, shape)
     else:
         arrays = draw(seed, shape, *PAIRS.get(name, ("normal", "normal", "normal")))
-    arrays = [a[rows] if a.dtype.kind == "i" else a[rows].astype(dtype) for a in arrays]
+    arrays = [convert(a[rows] if a.dtype.kind == "i" else a[rows].astype(dtype)) for a in arrays]
     return getattr(losses, name)(*arrays, batch_size=batch_size)
 
 
@@ -148,6 +149,30 @@ def test_shards_sum_to_the_whole(name, first, second):
     assert parts[0][0] + parts[1][0] == pytest.approx(loss, rel=1e-13)
     for whole, *shards in zip(gradients, parts[0][1:], parts[1][1:], strict=True):
         np.testing.assert_allclose(np.concatenate(shards), whole, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALL)
+def test_backends_agree(name, dtype, gpu):
+    on_device = gpu.host(call(name, dtype=dtype, convert=gpu.array))
+    assert_same(on_device, call(name, dtype=dtype), 1e-6 if dtype == "float32" else 1e-14)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_losses_wait_for_no_device(name, strict_device):
+    call(name, convert=strict_device.array)
+    assert strict_device.xp.host_syncs == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bce_on_a_device_is_exact_at_any_logit(dtype, gpu):
+    logits = np.array([[-1e4, -100, -20, 0, 20, 100, 1e4]], dtype)
+    for target in (0.0, 0.25, 1.0):
+        x = np.full_like(logits, target)
+        loss, gradient = gpu.host(losses.bce_with_logits(gpu.array(logits), gpu.array(x)))
+        assert float(loss) == pytest.approx(oracles.bce_with_logits(logits, x), rel=1e-6)
+        slopes = [oracles.bernoulli(float(v), target)[1] for v in logits[0]]
+        np.testing.assert_allclose(gradient[0], slopes, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", (*PAIRS, *NLLS))

@@ -3,6 +3,7 @@
 import numpy as np
 import oracles
 import pytest
+from devices import assert_same
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -164,38 +165,52 @@ def test_rate_follows_the_schedule():
     assert store.flat[0] == pytest.approx(-(1 + 1 / 2 + 1 / 3))
 
 
-# The primitive behind Adam
+# Over slices of the buffer, and on a device
 
 
-@given(seed=st.integers(0, 2**32), n=st.integers(1, 9), decay=st.sampled_from((0.0, 0.1)))
+@each_variant
+def test_slices_in_any_order_are_one_update_bit_for_bit(variant, monkeypatch):
+    w, gradients = problem(n=23, steps=3, dtype="float32")
+    make, whole = VARIANTS[variant][0], store_of(w)
+    list(run(make(0.01), whole, gradients))
+    monkeypatch.setattr(optim, "SLICE", 5)
+    parts, optimizer = store_of(w), make(0.01)
+    for gradient in gradients:
+        optimizer.step(parts, store_of(gradient), each=lambda update, slices: map(update, reversed(slices)))
+    np.testing.assert_array_equal(parts.flat, whole.flat)
+
+
+@each_variant
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+def test_backends_agree(variant, dtype, gpu):
+    w, gradients = problem(dtype=dtype)
+    *_, expected = run(VARIANTS[variant][0](0.01), store_of(w), gradients)
+    optimizer, store = VARIANTS[variant][0](0.01), ParamStore({"w": (7,)}, gpu.xp, dtype)
+    store.flat[...] = gpu.array(w)
+    grads = store.like()
+    for gradient in gradients:
+        grads.flat[...] = gpu.array(gradient)
+        optimizer.step(store, grads)
+    assert_same(gpu.host(store.flat), expected, 1e-6 if dtype == "float32" else 1e-14)
+
+
+def test_optimisers_wait_for_no_device(strict_device):
+    store = ParamStore({"w": (7,)}, strict_device.xp)
+    for variant in VARIANTS.values():
+        optimizer, grads = variant[0](0.01), store.like()
+        optim.clip_by_global_norm(grads.flat, 1.0)
+        optimizer.step(store, grads)
+    assert strict_device.xp.host_syncs == 0
+
+
+@given(st.integers(0, 2**32), st.integers(1, 9), st.sampled_from((0.0, 0.1)))
 def test_adam_primitive_is_its_formula(seed, n, decay):
-    rng = np.random.default_rng(seed)
-    w, g, m, v = (rng.random(n) for _ in range(4))
-    mean, square = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
-    moved = w * (1 - 0.01 * decay) - 0.01 * (mean / 0.3) / ((square / 0.2) ** 0.5 + 1e-8)
+    w, g, m, v = (np.random.default_rng(seed).random((4, n)))
+    em, ev = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+    ew = w * (1 - 0.01 * decay) - 0.01 * (em / 0.3) / ((ev / 0.2) ** 0.5 + 1e-8)
     primitives.adam(w, g, m, v, 0.01, 0.9, 0.99, 1e-8, 0.3, 0.2, decay)
-    for got, expected in zip((w, m, v), (moved, mean, square), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=1e-13)
-
-
-@pytest.mark.parametrize("name", optim.OPTIMIZERS)
-def test_slices_and_their_order_change_no_bit(name, monkeypatch):
-    rng = np.random.default_rng(0)
-    start = rng.random(1000, dtype=np.float32)
-    gradients = [rng.random(1000, dtype=np.float32) for _ in range(3)]
-
-    def run(size, each):
-        monkeypatch.setattr(optim, "SLICE", size)
-        store = ParamStore({"w": (1000,)}).fill({"w": start})
-        grads, optimizer = store.like(), optim.OPTIMIZERS[name](**({"momentum": 0.9} if name == "sgd" else {}))
-        for gradient in gradients:
-            grads.flat[...] = gradient
-            optimizer.step(store, grads, each)
-        return store.flat
-
-    whole = run(1000, map)
-    np.testing.assert_array_equal(run(96, lambda f, parts: [f(part) for part in reversed(parts)]), whole)
-    assert not np.array_equal(whole, start)
+    for got, expected in ((w, ew), (m, em), (v, ev)):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
 # Schedules
