@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import Backend
 from ..data import to_float
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, suggest
 from ..params import ParamStore
 
 CHUNK = 1024  # examples per forward when there is no gradient to keep, so that memory stays bounded
@@ -79,16 +79,19 @@ class Model:
         replace the draws of (seed, step).
         """
         grads = self.store.like()
-        terms, _ = self.step(self.prepare(batch), self._noise(noise, seed, step), grads.tree)
-        return terms, grads.named
+        return self._terms(batch, noise, seed, step, True, grads.tree), grads.named
 
     def loss(self, batch, noise=None, seed=0, step=0, train=False):
         """The terms alone, in evaluation mode unless `train`."""
-        return self.step(self.prepare(batch), self._noise(noise, seed, step), train=train)[0]
+        return self._terms(batch, noise, seed, step, train)
 
-    def _noise(self, given, seed, step):
-        given = {name: self.backend.asarray(value, self.dtype) for name, value in (given or {}).items()}
-        return self.backend.noise(seed, step, given)
+    def _terms(self, batch, noise, seed, step, train, grads=None):
+        given = _Given({name: self.backend.asarray(value, self.dtype) for name, value in (noise or {}).items()})
+        terms, _ = self.step(self.prepare(batch), self.backend.noise(seed, step, given), grads, train)
+        for name in given:
+            if name not in given.asked:
+                raise suggest(f"noise of {self.name}", name, sorted(given.asked))
+        return terms
 
     @classmethod
     def examples(cls):
@@ -106,6 +109,8 @@ class Model:
 
     def prepare(self, batch):
         """The batch on this model's device: x scaled to [0, 1] if uint8, of `input_shape`; the rest as it is."""
+        if "x" not in batch:
+            raise ConfigError(f"{self.name}: a batch is a dict with 'x', got {sorted(batch)}")
         return {
             name: self._inputs(value) if name == "x" else self.backend.asarray(value) for name, value in batch.items()
         }
@@ -163,3 +168,15 @@ class Model:
         from ..training import checkpoint
 
         checkpoint.write(path, self)
+
+
+class _Given(dict):
+    """Noise given by name; remembers which names were asked for, so that a misspelt one is noticed."""
+
+    def __init__(self, arrays):
+        super().__init__(arrays)
+        self.asked = set()
+
+    def get(self, name):
+        self.asked.add(name)
+        return super().get(name)

@@ -1,0 +1,36 @@
+"""The whole training loop on the strict stand-in for CuPy."""
+
+import numpy as np
+import pytest
+import strict_cupy
+
+import tinyae
+
+
+@pytest.mark.parametrize("name", tinyae.models.NAMES)
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_training_on_the_stand_in_is_training_on_numpy(name, optimizer, tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 1), dtype="uint8")
+    options = dict(epochs=2, batch_size=20, optimizer=optimizer, clip_norm=5.0, validation=0.2, progress=False)
+    host = tinyae.models.NAMES[name](input_shape=(4, 4, 1))
+    tinyae.fit(host, x, threads=1, **options)
+    with strict_cupy.installed() as cupy, strict_cupy.allow_sync():
+        device = tinyae.models.NAMES[name](input_shape=(4, 4, 1), backend="cupy")
+        tinyae.fit(device, x, out=tmp_path, **options)
+        flat = cupy.asnumpy(device.store.flat)
+        assert isinstance(device.encode(x), np.ndarray) and isinstance(device.reconstruct(x), np.ndarray)
+        resumed = tinyae.models.NAMES[name](input_shape=(4, 4, 1), backend="cupy")
+        tinyae.fit(resumed, x, out=tmp_path, resume=True, **options | {"epochs": 3})
+        again = tinyae.load(tmp_path, backend="cupy")
+        assert again.backend.name == "cupy"
+    np.testing.assert_allclose(flat, host.store.flat, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(tinyae.load(tmp_path / "previous.npz").store.flat, host.store.flat, rtol=0, atol=1e-5)
+
+
+def test_misspelt_noise_is_noticed():
+    model = tinyae.models.VAE(input_shape=(3,), latent_dim=2)
+    x = np.full((2, 3), 0.5, "float32")
+    with pytest.raises(tinyae.errors.ConfigError, match="unknown noise of vae 'zz': did you mean 'z'"):
+        model.loss_and_grads({"x": x}, noise={"zz": np.zeros((2, 2))})
+    with pytest.raises(tinyae.errors.ConfigError, match="a batch is a dict with 'x'"):
+        model.loss_and_grads({"images": x})
