@@ -1,6 +1,10 @@
-"""Who takes part: a training step by name. A framework is imported only in the process that runs it."""
+"""Who takes part: a training step by name, in a process of its own. This module imports no framework."""
 
 import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
 
 OPTIONS = {
     "tinyae": ("tinyae", {}),
@@ -11,12 +15,50 @@ OPTIONS = {
 }
 
 
-def missing(name):
-    """Whether the framework behind `name` is not installed."""
-    return importlib.util.find_spec(OPTIONS[name][0]) is None
-
-
 def make(name, data, weights):
     """The contender's step: step(rows, noise=None) -> loss, and step.wait()."""
     framework, options = OPTIONS[name]
     return importlib.import_module(f".step_{framework}", __package__).Step(data, weights, **options)
+
+
+def available(names):
+    """Those of `names` whose framework is installed; a line for each other."""
+    found = [name for name in names if importlib.util.find_spec(OPTIONS[name][0])]
+    for name in names:
+        if name not in found:
+            print(f"skipped {name}: {OPTIONS[name][0]} is not installed")
+    return found
+
+
+class Worker:
+    """A process that runs one contender (`benchmarks.worker`) and answers commands."""
+
+    def __init__(self, name, cores=None):
+        self.name = name
+        command = [sys.executable, "-m", "benchmarks.worker", name, *([] if cores is None else [str(cores)])]
+        self.messages = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.messages, text=True
+        )
+
+    def ask(self, command):
+        """The answer to one command; RuntimeError, with the last line it printed, if the process died."""
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        answer = self.process.stdout.readline()
+        if not answer:
+            self.process.wait()
+            self.messages.seek(0)
+            raise RuntimeError(f"{self.name}: {(self.messages.read().strip().splitlines() or ['no message'])[-1]}")
+        return json.loads(answer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.communicate()
+        self.messages.close()

@@ -1,26 +1,29 @@
-"""The training step in tinyae."""
+"""The training step in tinyae, as `tinyae.fit` runs it: in parts on worker threads."""
 
 from tinyae.backend import Noise
+from tinyae.backend.memory import keep_freed_memory
 from tinyae.models import VAE
 from tinyae.optim import Adam
+from tinyae.training.step import Step as TrainingStep
+from tinyae.training.threads import workers
 
 from .dense_vae import HIDDEN, LATENT, LR, PIXELS
 
 
 class Step:
     def __init__(self, data, weights):
+        keep_freed_memory()
         self.data, self.count = data, 0
-        self.model = VAE(input_shape=(PIXELS,), latent_dim=LATENT, hidden=(HIDDEN,))
-        for name, array in self.model.named_parameters().items():
+        model = VAE(input_shape=(PIXELS,), latent_dim=LATENT, hidden=(HIDDEN,))
+        for name, array in model.named_parameters().items():
             array[...] = weights[name]
-        self.grads = self.model.store.like()
-        self.adam = Adam(LR)
+        self.team = workers()
+        self.step = TrainingStep(model, Adam(LR), team=self.team.__enter__())
 
     def __call__(self, rows, noise=None):
         rng = Noise(0, self.count, given=None if noise is None else {"z": noise})
-        self.grads.flat[:] = 0
-        terms, _ = self.model.step(self.model.prepare({"x": self.data[rows]}), rng, self.grads.tree)
-        self.adam.step(self.model.store, self.grads)
+        terms = self.step.gradients({"x": self.data[rows]}, rng)
+        self.step.update()
         self.count += 1
         return terms["loss"]
 

@@ -1,23 +1,23 @@
-"""One contender in a process of its own, which steps on command: `python -m benchmarks.worker NAME`.
+"""One contender in a process of its own, which steps on command: `python -m benchmarks.worker NAME [CORES]`.
 
-Thread pools spin for a while after they have worked, and in one process they would disturb each other. A command is a
-line on standard input, the answer a line of JSON: "check N" the losses of N steps on given noise, "run N" the seconds of
-N steps, "memory" the peak in bytes, "versions".
+Thread pools spin for a while after they have worked; in one process they would take the cores from each other. A
+command is a line on standard input, the answer a line of JSON: "check N" the losses of N steps on given noise, "run N"
+the seconds of N steps, "memory" the peak in bytes, "versions" what is installed. The NAME "floor" runs a step's matrix
+products alone.
 """
 
+import importlib.metadata
 import json
 import os
+import statistics
 import sys
 import time
 from pathlib import Path
 
-CHECKED_STEPS = 3
-
 
 def main(name, commands, answers):
-    started = time.perf_counter()
     from . import dense_vae
-    from .contenders import make
+    from .contenders import OPTIONS, make
 
     step, count = make(name, dense_vae.images(), dense_vae.weights()), 0
     for line in commands:
@@ -35,8 +35,41 @@ def main(name, commands, answers):
             answer = time.perf_counter() - started
         elif command == "memory":
             answer = peak_memory()
+        elif command == "versions":
+            answer = {name: version(name) for name in ("numpy", OPTIONS[name][0])}
+        else:
+            raise ValueError(f"unknown command {command!r}")
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def floor(commands, answers):
+    """Answers "run N": the seconds of a step's matrix products alone, the median of N, on NumPy's BLAS threads."""
+    import numpy as np
+
+    from . import dense_vae
+
+    rng = np.random.default_rng(0)
+    products = [
+        [rng.standard_normal(shape, np.float32) for shape in ((m, k), (k, n))] + [np.empty((m, n), np.float32)]
+        for m, k, n in dense_vae.products()
+    ]
+    for line in commands:
+        seconds = []
+        for _ in range(int(line.split()[1])):
+            started = time.perf_counter()
+            for a, b, out in products:
+                np.matmul(a, b, out=out)
+            seconds.append(time.perf_counter() - started)
+        answers.write(json.dumps(statistics.median(seconds)) + "\n")
+        answers.flush()
+
+
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "source"
 
 
 def peak_memory():
@@ -56,4 +89,6 @@ def peak_memory():
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a framework prints must not mix with the answers
-    main(sys.argv[1], sys.stdin, answers)
+    if len(sys.argv) > 2:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
+    floor(sys.stdin, answers) if sys.argv[1] == "floor" else main(sys.argv[1], sys.stdin, answers)
