@@ -101,7 +101,6 @@ def test_model_refuses_other_images_in_one_line(name):
 
 
 SMALL = dict(input_shape=(4, 3, 1), hidden=(6,), latent_dim=2)
-raw = pytest.mark.xfail(strict=True, raises=(TypeError, ValueError), reason="a raw Python error, not one of ours")
 both = pytest.mark.parametrize("make", (models.AE, models.VAE))
 
 
@@ -182,7 +181,7 @@ def test_images_may_come_flat_or_without_channels(make, shape):
 
 
 @both
-@pytest.mark.parametrize("shape", ((2, 11), (2, 4, 3, 3), (2,), pytest.param((), marks=raw)))
+@pytest.mark.parametrize("shape", ((2, 11), (2, 4, 3, 3), (2,), ()))
 def test_encode_refuses_other_images(make, shape):
     with pytest.raises(ShapeError, match=rf"^{make.name}: .*\(N, 4, 3, 1\)"):
         make(**SMALL).encode(np.zeros(shape, "float32"))
@@ -227,13 +226,13 @@ def test_float64_model_starts_as_its_float32_twin(make):
         (dict(activation="rellu"), "unknown activation 'rellu': did you mean 'relu'"),
         (dict(latent_dim=0), "latent_dim: expected positive whole numbers, got 0"),
         (dict(latent_dim=True), "latent_dim"),
-        pytest.param(dict(latent_dim=2.5), "latent_dim", marks=raw),
-        pytest.param(dict(latent_dim=(2, 3)), "latent_dim", marks=raw),
+        (dict(latent_dim=2.5), "latent_dim"),
+        (dict(latent_dim=(2, 3)), "latent_dim"),
         (dict(hidden=(5, -1)), "hidden: expected positive whole numbers"),
         (dict(hidden="256"), "hidden"),
         (dict(input_shape=(4, 0)), "input_shape"),
         (dict(dtype="float16"), "dtype must be float32 or float64"),
-        pytest.param(dict(dtype="flaot32"), "dtype must be float32 or float64", marks=raw),
+        (dict(dtype="flaot32"), "dtype must be float32 or float64"),
     ],
 )
 def test_bad_option_is_one_line(make, options, message):

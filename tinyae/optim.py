@@ -31,16 +31,22 @@ class Optimizer:
         """The learning rate of the coming step."""
         return float(self.lr(self.steps)) if callable(self.lr) else self.lr
 
-    def step(self, store, grads, each=map):
-        """Move `store` by `grads`. `each(function, slices)` may run the slices of the update side by side."""
-        w, g = store.flat, grads.flat
-        if w.shape != g.shape:
-            raise ConfigError(f"gradients {g.shape} do not fit parameters {w.shape}")
+    def step(self, store, *grads, each=map):
+        """Move `store` by the sum of `grads`, which is left in the first.
+
+        `each(function, slices)` may run the slices of the update side by side.
+        """
+        w, g, *others = (s.flat for s in (store, *grads))
+        for other in (g, *others):
+            if w.shape != other.shape:
+                raise ConfigError(f"gradients {other.shape} do not fit parameters {w.shape}")
         if not self.arrays:
             self.arrays = {name: array_module(w).zeros_like(w) for name in self.moments}
         lr = self.rate()
 
         def update(part):
+            for other in others:
+                g[part] += other[part]
             self.update(w[part], g[part], lr, **{name: array[part] for name, array in self.arrays.items()})
 
         list(each(update, slices(w)))
@@ -107,7 +113,13 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Moment estimates with bias correction (Kingma & Ba 2015, algorithm 1); the formula is in `primitives.adam`.
+    """Moment estimates with bias correction (Kingma & Ba 2015, algorithm 1), at step t = 1, 2, ...:
+
+        mean = beta1 mean + (1 - beta1) g        square = beta2 square + (1 - beta2) g^2
+        w -= lr (mean / (1 - beta1^t)) / (sqrt(square / (1 - beta2^t)) + epsilon)
+
+    Kept here are m = mean / (1 - beta1) and v = square / (1 - beta2), which makes the update
+    lr (1 - beta1) / ((1 - beta1^t) s) m / (sqrt(v) + epsilon / s) with s = sqrt((1 - beta2) / (1 - beta2^t)).
 
     """
 
@@ -120,10 +132,10 @@ class Adam(Optimizer):
 
     def update(self, w, g, lr, mean, square):
         t = self.steps + 1
-        corrections = 1 - self.beta1**t, 1 - self.beta2**t
-        primitives.adam(
-            w, g, mean, square, lr, self.beta1, self.beta2, self.epsilon, *corrections, self.weight_decay
-        )  # fmt: skip
+        s = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
+        rate = lr * (1 - self.beta1) / ((1 - self.beta1**t) * s)
+        shrink = 1 - lr * self.weight_decay
+        primitives.adam(w, g, mean, square, self.beta1, self.beta2, rate, self.epsilon / s, shrink)
 
 
 class AdamW(Adam):

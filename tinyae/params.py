@@ -32,8 +32,8 @@ class ParamStore:
         self.tree = nest(shapes, self.named)
 
     def like(self):
-        """A store of zeros with this store's layout: for gradients and moments."""
-        return ParamStore(self.shapes, self.xp, self.dtype)
+        """A store of zeros with this store's layout, to add gradients into."""
+        return GradientStore(self.shapes, self.xp, self.dtype)
 
     def fill(self, tree):
         """Copy a nested dict of arrays of the same shapes into the views."""
@@ -56,6 +56,55 @@ class ParamStore:
                 f"the parameters changed between forward (version {version}) and backward (version {self.version}): "
                 "run the forward pass again"
             )
+
+
+class GradientStore(ParamStore):
+    """Gradients by the layout of the parameters; `clear` is how a step begins and `settle` how it ends."""
+
+    def __init__(self, shapes, xp=np, dtype="float32"):
+        super().__init__(shapes, xp, dtype)
+        self.nodes = []
+        self.tree = self._lazy(self.tree)
+
+    def clear(self):
+        """All gradients count as zero, but their memory is not touched: see `Gradients`."""
+        for node, leaves in self.nodes:
+            node.unset = set(leaves)
+
+    def settle(self):
+        """Zero what nothing was added to since `clear`, so that `flat` is right."""
+        for node, _ in self.nodes:
+            for name in tuple(node.unset):
+                node[name]
+
+    def _lazy(self, tree):
+        node = Gradients((key, self._lazy(value) if isinstance(value, dict) else value) for key, value in tree.items())
+        self.nodes.append((node, [key for key, value in tree.items() if not isinstance(value, dict)]))
+        return node
+
+
+class Gradients(dict):
+    """Arrays to add into, zeroed when first asked for.
+
+    So grads["bias"] += db works as on any dict, and `primitives.add_product` may write a first product in place, which
+    spares a pass of zeros and a pass of additions over the largest arrays.
+    """
+
+    unset = frozenset()
+
+    def __getitem__(self, name):
+        array = super().__getitem__(name)
+        if name in self.unset:
+            self.unset.discard(name)
+            array.fill(0)
+        return array
+
+    def take_unset(self, name):
+        """The array itself if nothing was added to it yet, for the caller to overwrite; else None."""
+        if name not in self.unset:
+            return None
+        self.unset.discard(name)
+        return super().__getitem__(name)
 
 
 def walk(tree, prefix=""):

@@ -70,9 +70,8 @@ def _import_cupy():
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # the driver's own exception type differs between CuPy's versions
-        raise BackendError(
-            f"backend 'cupy' finds no usable GPU ({str(error).splitlines()[0]}): use --backend numpy"
-        ) from None
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise BackendError(f"backend 'cupy' finds no usable GPU ({reason}): use --backend numpy") from None
     if count == 0:
         raise BackendError("backend 'cupy' finds no GPU: use --backend numpy")
     return cupy

@@ -40,17 +40,10 @@ def philox_normal(key, step, shape, dtype):
     return _philox("philox_normal", key, step, shape, dtype)
 
 
-def adam(w, g, m, v, lr, beta1, beta2, epsilon, correction1, correction2, weight_decay=0.0):
-    """One step of Adam or AdamW, in place in w, m and v; all four (n,) of one dtype, the scalars Python floats.
-
-    m = beta1 m + (1 - beta1) g        v = beta2 v + (1 - beta2) g^2
-    w = (1 - lr weight_decay) w - (lr / correction1) m / (sqrt(v / correction2) + epsilon)
-
-    with correction1 = 1 - beta1^t and correction2 = 1 - beta2^t at step t = 1, 2, ... (Adam: Kingma and Ba, 2015,
-    algorithm 1; AdamW's decay: Loshchilov and Hutter, 2019, algorithm 2).
-    """
+def adam(w, g, m, v, beta1, beta2, rate, epsilon, shrink):
+    """`primitives.adam` in one pass: w, g, m, v (n,) of one dtype, the scalars Python floats."""
     _check("adam", w, g, m, v)
-    scalars = (lr, beta1, beta2, epsilon, correction1, correction2, weight_decay)
+    scalars = (beta1, beta2, rate, epsilon, shrink)
     _launch("adam", w.dtype, w.size, np.int64(w.size), w, g, m, v, *map(np.float64, scalars))
 
 

@@ -1,11 +1,11 @@
 // CUDA kernels of tinyae. `REAL` (float or double) comes from the compiler's command line; scalars come as double and
-// are rounded once per thread, so that 1 - beta2 = 0.001 keeps all its digits in a float kernel.
+// are rounded once per thread.
 //
 // Every kernel walks its n elements with a grid-stride loop, has no barrier and writes each element from one thread:
 // the result does not depend on the launch configuration, and the same source runs on a CPU in the tests.
 //
 // CuPy compiles with -ftz=true, so float kernels flush denormals (below 1.2e-38) to zero. It matters in `adam`, where
-// (1 - beta2) g^2 vanishes for |g| below about 3e-18 and epsilon alone remains in the denominator, and in
+// g^2 vanishes for |g| below about 1e-19 and epsilon alone remains in the denominator, and in
 // `bce_with_logits`, where a sigmoid below 1.2e-38 (logit < -87.3) becomes exactly 0.
 
 typedef REAL real;
@@ -72,17 +72,16 @@ extern "C" __global__ void philox_normal(long long n, u64 seed, u64 name, u64 st
     }
 }
 
-// Adam (Kingma and Ba, 2015, algorithm 1) with AdamW's decoupled decay (Loshchilov and Hutter, 2019, algorithm 2), over
-// flat buffers of n weights w, gradients g and moments m, v. correction1 = 1 - beta1^t, correction2 = 1 - beta2^t.
+// Adam over flat buffers of n weights w, gradients g and moments m, v, these without the factors 1 - beta, which are in
+// `rate` and `epsilon`: see `primitives.adam`. `shrink` is AdamW's 1 - lr weight_decay.
 extern "C" __global__ void adam(long long n, real *__restrict__ w, const real *__restrict__ g, real *__restrict__ m,
-                                real *__restrict__ v, double lr, double beta1, double beta2, double epsilon,
-                                double correction1, double correction2, double weight_decay) {
-    const real keep1 = beta1, take1 = 1 - beta1, keep2 = beta2, take2 = 1 - beta2;
-    const real shrink = 1 - lr * weight_decay, rate = lr / correction1, scale2 = 1 / correction2, eps = epsilon;
+                                real *__restrict__ v, double beta1, double beta2, double rate, double epsilon,
+                                double shrink) {
+    const real keep1 = beta1, keep2 = beta2, factor = rate, eps = epsilon, keep = shrink;
     for (long long i = first_index(); i < n; i += index_stride()) {
-        m[i] = keep1 * m[i] + take1 * g[i];
-        v[i] = keep2 * v[i] + take2 * g[i] * g[i];
-        w[i] = shrink * w[i] - rate * m[i] / (sqrt(scale2 * v[i]) + eps);
+        m[i] = keep1 * m[i] + g[i];
+        v[i] = keep2 * v[i] + g[i] * g[i];
+        w[i] = keep * w[i] - factor * (m[i] / (sqrt(v[i]) + eps));
     }
 }
 

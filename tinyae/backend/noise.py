@@ -101,18 +101,20 @@ class Noise:
         given = self._given(name, shape, self.xp)
         if given is not None:
             return given.astype(dtype, copy=False)
-        if self.part is not None:  # a longer draw begins with the shorter one: rows after `stop` need not be drawn
+        start, whole = 0, shape
+        if self.part is not None:
             start, stop, _ = self.part
-            shape = self._whole(name, shape, stop)
-            whole = Noise(self.seed, self.step, self.path, self.xp)
-            return whole._draw(kind, name, shape, dtype)[start:]
+            whole = self._whole(name, shape, stop)
         if self.xp is np:
             draw = _uniform if kind == "uniform" else _normal
-            return draw(self._bits(name), math.prod(shape), dtype).reshape(shape)
+            # Begin with the block that holds the first element, and drop what comes before it in that block.
+            block, skip = divmod(start * math.prod(shape[1:]), 8)
+            return draw(self._bits(name, block), skip + math.prod(shape), dtype)[skip:].reshape(shape)
         from . import cuda
 
         draw = cuda.philox_uniform if kind == "uniform" else cuda.philox_normal
-        return draw(self._key(name), self.step, shape, dtype)
+        drawn = draw(self._key(name), self.step, whole, dtype)
+        return drawn[start:] if start else drawn
 
     def _given(self, name, shape, xp):
         full = self.full_name(name)
@@ -137,10 +139,10 @@ class Noise:
         digest = hashlib.blake2b(self.full_name(name).encode(), digest_size=8).digest()
         return self.seed, int.from_bytes(digest, "little")
 
-    def _bits(self, name):
+    def _bits(self, name, block=0):
         from numpy.random import Philox  # here: numpy.random is slow to import, and a trained model may never draw
 
-        return Philox(key=np.array(self._key(name), np.uint64), counter=np.array((0, self.step, 0, 0), np.uint64))
+        return Philox(key=np.array(self._key(name), np.uint64), counter=np.array((block, self.step, 0, 0), np.uint64))
 
 
 def as_noise(rng):

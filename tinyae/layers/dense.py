@@ -1,6 +1,7 @@
 """The fully connected layer and the table of vectors."""
 
 from ..backend import array_module
+from ..backend.primitives import add_product, product_transposed
 from ..errors import suggest
 from .base import Layer
 from .initialisers import INITIALISERS
@@ -49,11 +50,11 @@ class Dense(Layer):
     def backward(self, params, cache, dy, grads=None):
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
-        return dy @ params["weight"].T
+        return product_transposed(dy, params["weight"])  # dy @ W.T
 
     def add_grads(self, params, cache, dy, grads):
         x = cache
-        grads["weight"] += x.T @ dy
+        add_product(grads, "weight", x.T, dy)  # grads["weight"] += x.T @ dy
         if self.bias:
             grads["bias"] += dy.sum(axis=0)
 

@@ -4,7 +4,7 @@ from ..errors import suggest
 from ..losses import bce_with_logits, l1, mse
 from .base import Model
 from .likelihood import Bernoulli, Gaussian
-from .networks import dense_decoder, dense_encoder, sizes
+from .networks import dense_decoder, dense_encoder, size, sizes
 
 LOSSES = {"bce": bce_with_logits, "mse": mse, "l1": l1}
 
@@ -26,7 +26,7 @@ class AE(Model):
         if loss not in LOSSES:
             raise suggest("loss", loss, LOSSES)
         self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
-        (self.latent_dim,) = sizes("latent_dim", latent_dim)
+        self.latent_dim = size("latent_dim", latent_dim)
         self.loss_function = LOSSES[loss]
         self.mean = (Bernoulli() if loss == "bce" else Gaussian()).mean
         config = dict(

@@ -33,9 +33,9 @@ class Model:
         """networks: {name: (layer, input shape)}."""
         self.config = config
         self.backend = backend if isinstance(backend, Backend) else Backend(backend)
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
+        if dtype not in ("float32", "float64", np.float32, np.float64):
             raise ConfigError(f"dtype must be float32 or float64, got {dtype}")
+        self.dtype = np.dtype(dtype)
         self.networks = {name: layer for name, (layer, _) in networks.items()}
         xp = self.backend.xp
         self.store = ParamStore({name: net.param_shapes(shape) for name, (net, shape) in networks.items()}, xp, dtype)
@@ -119,7 +119,7 @@ class Model:
         x = self.backend.asarray(x)
         shape = tuple(self.input_shape)
         if x.shape[1:] != shape:
-            if x.ndim < 1 or math.prod(x.shape[1:]) != math.prod(shape):
+            if not x.shape or math.prod(x.shape[1:]) != math.prod(shape):
                 raise ShapeError(f"{self.name}: expected x of shape (N, {', '.join(map(str, shape))}), got {x.shape}")
             x = x.reshape(x.shape[0], *shape)
         return to_float(x, self.dtype)
@@ -139,9 +139,12 @@ class Model:
 
     def in_chunks(self, function, x):
         """function over rows of `x` in bounded memory; a NumPy array."""
+        x = x if hasattr(x, "shape") else np.asarray(x)
+        if not x.shape:
+            return self.backend.to_host(function(x))  # where the shape is checked and refused
+        if x.shape[0] == 0:
+            raise ShapeError(f"{self.name}: no examples (x has shape {x.shape})")
         parts = [self.backend.to_host(function(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)]
-        if not parts:
-            raise ShapeError(f"{self.name}: no examples (x has shape {np.shape(x)})")
         return np.concatenate(parts)
 
     def encode(self, x):

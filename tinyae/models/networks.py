@@ -26,7 +26,15 @@ def _hidden(sizes, activation):
 
 def sizes(name, value):
     """A tuple of positive whole numbers from one of them or a sequence; ConfigError otherwise."""
-    values = (value,) if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
         raise ConfigError(f"{name}: expected positive whole numbers, got {value!r}")
     return values
+
+
+def size(name, value):
+    """One positive whole number; ConfigError otherwise."""
+    values = sizes(name, value)
+    if isinstance(value, (tuple, list)):
+        raise ConfigError(f"{name}: expected one positive whole number, got {value!r}")
+    return values[0]

@@ -4,7 +4,7 @@ from ..backend import array_module
 from ..latent import gaussian
 from .base import Model
 from .likelihood import likelihood as likelihood_of
-from .networks import dense_decoder, dense_encoder, sizes
+from .networks import dense_decoder, dense_encoder, size, sizes
 
 
 class VAE(Model):
@@ -26,7 +26,7 @@ class VAE(Model):
         sigma=1.0, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
-        (self.latent_dim,) = sizes("latent_dim", latent_dim)
+        self.latent_dim = size("latent_dim", latent_dim)
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation,

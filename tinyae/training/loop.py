@@ -14,12 +14,13 @@ import numpy as np
 
 from ..backend.memory import keep_freed_memory
 from ..errors import CheckpointError, ConfigError, DivergedError, suggest
-from ..optim import OPTIMIZERS, SCHEDULES, clip_by_global_norm, slices
+from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
 from . import progress as progress_display
 from .checkpoint import json_ready
 from .feed import Feed, as_split, fingerprint, hold_out
-from .threads import cut, workers
+from .step import Step
+from .threads import workers
 from .run import LAST, Run
 
 
@@ -78,8 +79,8 @@ def fit(
     trainer = Trainer(model, x, labels, test, settings, epochs, getattr(data, "origin", None))
     run = None if out is None else Run(out, resume, overwrite)
     keep_freed_memory()
-    with workers(threads) if model.backend.name == "numpy" else contextlib.nullcontext() as trainer.workers:
-        return trainer.train(run, resume, checkpoint_every, progress, on_epoch)
+    with workers(threads) if model.backend.name == "numpy" else contextlib.nullcontext() as team:
+        return trainer.train(team, run, resume, checkpoint_every, progress, on_epoch)
 
 
 class Trainer:
@@ -97,15 +98,15 @@ class Trainer:
         if test is not None:
             self.watched["test"] = Feed(*as_split(test), backend, batch_size, seed)
         self.optimizer = _optimizer(settings, epochs * self.feed.steps_per_epoch)
-        self.grads = [model.store.like()]
         self.step, self.sums, self.best, self.records = 0, {}, None, []
 
-    def train(self, run, resume, checkpoint_every, progress, on_epoch):
+    def train(self, team, run, resume, checkpoint_every, progress, on_epoch):
         per_epoch = self.feed.steps_per_epoch
         display = progress_display.make(progress, self.epochs * per_epoch)
         if resume:
             self._resume(run, display)
         display.skip(self.step)
+        self.stepper = Step(self.model, self.optimizer, self.settings["clip_norm"], team)
         saved = time.monotonic()
         try:
             with _stop_signals() as stop, np.errstate(all="ignore"):  # the loop itself looks for what is not finite
@@ -140,47 +141,15 @@ class Trainer:
     def _train_step(self, batch, display):
         """One step: forward and backward, a look at the loss, the update, the running statistics."""
         images = len(batch["x"])
-        terms, caches = self._gradients(batch, images)
+        terms = self.stepper.gradients(batch, self.model.backend.noise(self.settings["seed"], self.step))
         for name in sorted(terms, key="loss".__eq__):  # the parts first: they say more than their sum
             if not math.isfinite(terms[name]):
                 self._diverged(name, terms[name])
-        if self.settings["clip_norm"] is not None:
-            clip_by_global_norm(self.grads[0].flat, self.settings["clip_norm"])
-        self.optimizer.step(self.model.store, self.grads[0], self.workers.map if self.workers else map)
-        self.model.update_state(caches)
+        self.stepper.update()
         self.step += 1
         for name, value in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * images
         display.step(images, terms)
-
-    def _gradients(self, batch, images):
-        """Terms and caches of one step, its gradients in self.grads[0]: whole, or in parts on worker threads."""
-        rng = self.model.backend.noise(self.settings["seed"], self.step)
-        parts = cut(images) if self.workers and self.model.separable else [(0, images)]
-        while len(self.grads) < len(parts):
-            self.grads.append(self.model.store.like())
-
-        def part_step(i):
-            start, stop = parts[i]
-            rows = {name: array[start:stop] for name, array in batch.items()}
-            noise = rng if len(parts) == 1 else rng.rows(start, stop, images)
-            self.grads[i].flat.fill(0)
-            with np.errstate(all="ignore"):  # the loop itself looks for what is not finite
-                return self.model.step(self.model.prepare(rows), noise, self.grads[i].tree, batch_size=images)
-
-        if len(parts) == 1:
-            terms, caches = part_step(0)
-            return {name: float(value) for name, value in terms.items()}, caches
-        results = self.workers.map(part_step, range(len(parts)))
-        total, *others = (grads.flat for grads in self.grads[: len(parts)])
-
-        def add(part):
-            for other in others:
-                total[part] += other[part]
-
-        self.workers.map(add, slices(total))
-        terms = {name: sum(float(terms[name]) for terms, _ in results) for name in results[0][0]}
-        return terms, results[0][1]
 
     def _end_epoch(self, epoch):
         """The epoch's record: means over its examples, and the loss of the parts that are watched."""

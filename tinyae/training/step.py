@@ -1,0 +1,65 @@
+"""One training step: gradients, in parts on worker threads where that is possible, then the update."""
+
+import numpy as np
+
+from ..optim import clip_by_global_norm, slices
+from .threads import cut
+
+
+class Step:
+    """The step of one run.
+
+        terms = step.gradients(batch, rng)
+        step.update()
+
+    team: `threads.Workers` or None. A batch is cut into parts (`threads.cut`) if there is a team and the model's loss is a
+    sum over examples; each part adds into gradients of its own, and these are summed in the parts' order.
+    """
+
+    def __init__(self, model, optimizer, clip_norm=None, team=None):
+        self.model, self.optimizer, self.clip_norm, self.team = model, optimizer, clip_norm, team
+        self.each = map if team is None else team.map
+        self.buffers = []  # gradients for as many parts as ever were
+        self.grads, self.caches = [], None  # of the last batch: its parts' gradients, and its networks' caches
+
+    def gradients(self, batch, rng):
+        """The terms as floats; the gradients are kept for `update`. batch: dict of arrays (N, ...), on the device."""
+        count = len(batch["x"])
+        parts = cut(count) if self.team is not None and self.model.separable else [(0, count)]
+        while len(self.buffers) < len(parts):
+            self.buffers.append(self.model.store.like())
+        self.grads = self.buffers[: len(parts)]
+
+        def run(i):
+            start, stop = parts[i]
+            grads = self.grads[i]
+            rows = {name: array[start:stop] for name, array in batch.items()}
+            noise = rng if len(parts) == 1 else rng.rows(start, stop, count)
+            with np.errstate(all="ignore"):  # whoever asked for the terms looks for what is not finite
+                grads.clear()
+                terms, caches = self.model.step(self.model.prepare(rows), noise, grads.tree, batch_size=count)
+                grads.settle()
+            return {name: float(value) for name, value in terms.items()}, caches
+
+        results = list(self.each(run, range(len(parts))))
+        self.caches = results[0][1]
+        return {name: sum(terms[name] for terms, _ in results) for name in results[0][0]}
+
+    def update(self):
+        """Clip, move the parameters, and then what is kept but not trained."""
+        if self.clip_norm is not None:
+            self._sum()
+            clip_by_global_norm(self.grads[0].flat, self.clip_norm)
+        self.optimizer.step(self.model.store, *self.grads, each=self.each)
+        self.model.update_state(self.caches)
+
+    def _sum(self):
+        """Sum the parts' gradients into the first, which is then all of them."""
+        total, *others = (grads.flat for grads in self.grads)
+
+        def add(part):
+            for other in others:
+                total[part] += other[part]
+
+        list(self.each(add, slices(total)))
+        del self.grads[1:]
