@@ -13,7 +13,7 @@ from tinyae.backend import Noise
 from tinyae.errors import ShapeError
 from tinyae.layers import REGISTRY
 from tinyae.layers.base import Layer
-from tinyae.params import nest, walk
+from tinyae.params import ParamStore, nest, walk
 
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": 2e-5, "float64": 1e-13}  # rounding, of the largest value
@@ -213,6 +213,21 @@ def test_gradients_alone_are_those_of_backward(case):
     grads = case.zeros()
     assert case.layer.add_grads(case.params, case.device.read_only(cache), case.dy, grads) is None
     assert_same(case.device.host(grads), expected)
+
+
+@each_example
+@each_mode
+@each_dtype
+def test_gradients_into_a_cleared_store(case):
+    """A step's gradients start from memory that counts as zero without being zeroed."""
+    _, _, expected = case.run()
+    store = ParamStore(case.shapes, case.device.xp, case.dtype).like()
+    store.flat.fill(np.nan)
+    for _ in range(2):
+        store.clear()
+        case.backward(case.forward()[1], grads=store.tree)
+        store.settle()
+        assert_same(case.device.host(nest(case.shapes, store.named)), expected)
 
 
 @each_example

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinyae import models
+from tinyae.backend.primitives import add_product
 from tinyae.errors import ShapeError, StaleParamsError
 from tinyae.optim import SGD
 from tinyae.params import ParamStore, child, nest, walk
@@ -59,6 +60,41 @@ def test_like_is_zeros_of_the_same_layout(store):
         start, other_start = (a.__array_interface__["data"][0] for a in (view, other_view))
         base, other_base = (s.flat.__array_interface__["data"][0] for s in (store, other))
         assert start - base == other_start - other_base
+
+
+@pytest.fixture
+def stale(store):
+    """Gradients with a step behind them, cleared for the next."""
+    grads = store.like()
+    grads.flat.fill(np.nan)
+    grads.clear()
+    return grads
+
+
+def test_cleared_gradients_start_from_zero(stale):
+    stale.tree["scale"] += 2
+    stale.tree["scale"] += 3
+    assert stale.named["scale"] == 5
+
+
+def test_settled_gradients_are_zero_where_nothing_was_added(stale):
+    stale.tree["encoder"]["0"]["bias"] += 1
+    stale.settle()
+    np.testing.assert_array_equal(stale.flat, [0] * 6 + [1] * 2 + [0])
+
+
+def test_products_are_added_to_cleared_gradients(stale):
+    a, b = np.arange(12.0).reshape(3, 4), np.arange(8.0).reshape(4, 2)
+    for times in (1, 2):
+        add_product(stale.tree["encoder"]["0"], "weight", a.astype(stale.dtype), b.astype(stale.dtype))
+        np.testing.assert_array_equal(stale.named["encoder.0.weight"], times * (a @ b))
+
+
+def test_settling_twice_keeps_what_was_added(stale):
+    stale.tree["scale"] += 2
+    stale.settle()
+    stale.settle()
+    assert stale.named["scale"] == 2
 
 
 def test_fill_copies(store):
