@@ -135,7 +135,7 @@ def test_unknown_model_and_option(saved):
     rewrite(path, lambda a: a.update(meta=np.array(str(a["meta"]).replace('"model": "vae"', '"model": "magic"'))))
     with pytest.raises(CheckpointError, match="the model 'magic', which this tinyae does not know"):
         tinyae.load(path)
-    rewrite(path, lambda a: a.update(meta=np.array(str(a["meta"]).replace('"magic"', '"vae"').replace("sigma", "wings"))))
+    rewrite(path, lambda a: a.update(meta=np.array(str(a["meta"]).replace("magic", "vae").replace("sigma", "wings"))))
     with pytest.raises(CheckpointError, match="wings"):
         tinyae.load(path)
 

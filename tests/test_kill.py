@@ -1,6 +1,6 @@
 """kill -9 at any moment, then resume: training ends bit for bit where an uninterrupted run ends.
 
-Real processes, killed at random moments of training, and inside the write of a checkpoint at every kind of point there is.
+Real processes, killed at random moments of training, and at random points inside the write of a checkpoint.
 """
 
 import os
@@ -18,8 +18,8 @@ from tinyae.training import checkpoint
 RANDOM_KILLS = 12
 WRITE_KILLS = 14
 
-# Trains in `folder`, resuming what is there; with a plan it kills itself inside a checkpoint's write: at the n-th call of
-# the functions that touch the disk, or with only a share of the file's bytes written.
+# Trains in `folder`, resuming what is there; with a plan it kills itself inside a checkpoint's write: at the n-th call
+# of the functions that touch the disk, or with only a share of the file's bytes written.
 TRAIN = """
 import os, signal, sys
 import numpy as np

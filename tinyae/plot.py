@@ -184,8 +184,8 @@ def curves(path, records, unit="nats"):
     """The loss and each of its terms over the epochs, a panel each.
 
     records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "test": {...}}, ...], with "validation" and "test"
-    where they are known. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel says so.
-    Raises `ConfigError` without records.
+    where they are known. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel
+    says so. Raises `ConfigError` without records.
     """
     with needs_viz():
         from matplotlib.figure import Figure

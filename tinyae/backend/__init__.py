@@ -26,7 +26,7 @@ def array_module(x):
 class Backend:
     """Creates arrays, moves them and waits for them.
 
-    Backend("numpy") or Backend("cupy"). Raises BackendError, in one line, for an unknown name, without CuPy, or without
+    Backend("numpy") or Backend("cupy"). Raises ConfigError for an unknown name, BackendError without CuPy or without
     a device.
     """
 

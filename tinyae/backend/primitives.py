@@ -4,6 +4,7 @@ import numpy as np
 
 from . import array_module
 
+
 def bce_with_logits(logits, x, scale):
     """Binary cross-entropy of every element, from logits, and the gradient of `scale` times their sum.
 

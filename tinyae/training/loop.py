@@ -19,9 +19,9 @@ from ..optim import schedule as make_schedule
 from . import progress as progress_display
 from .checkpoint import json_ready
 from .feed import Feed, as_split, fingerprint, hold_out
+from .run import LAST, Run
 from .step import Step
 from .threads import workers
-from .run import LAST, Run
 
 
 class History:

@@ -12,8 +12,8 @@ class Step:
         terms = step.gradients(batch, rng)
         step.update()
 
-    team: `threads.Workers` or None. A batch is cut into parts (`threads.cut`) if there is a team and the model's loss is a
-    sum over examples; each part adds into gradients of its own, and these are summed in the parts' order.
+    team: `threads.Workers` or None. A batch is cut into parts (`threads.cut`) if there is a team and the loss is
+    a sum over examples; each part adds into gradients of its own, summed in the parts' order.
     """
 
     def __init__(self, model, optimizer, clip_norm=None, team=None):
