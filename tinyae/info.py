@@ -9,6 +9,7 @@ import numpy as np
 from . import __version__
 from .backend import Backend
 from .errors import BackendError
+from .training.threads import cores
 
 EXTRAS = {"viz": ("pillow", "matplotlib", "tqdm"), "threads": ("threadpoolctl",)}
 
@@ -22,10 +23,10 @@ def facts():
         "numpy": np.__version__,
         "blas": " ".join(str(blas.get(key, "")) for key in ("name", "version")).strip() or "unknown",
         "machine": f"{platform.system()} {platform.machine()}",
-        "cores": str(os.cpu_count()),
+        "cores": str(cores()),
         "cupy": _cupy(),
         "data folder": os.environ.get("TINYAE_DATA", "TINYAE_DATA is not set"),
-        **{f"extra {name}": _extra(packages) for name, packages in EXTRAS.items()},
+        **{f"extra {name}": _extra(name, packages) for name, packages in EXTRAS.items()},
     }
 
 
@@ -38,11 +39,12 @@ def _cupy():
     return f"{backend.xp.__version__} on {device}"
 
 
-def _extra(packages):
-    found = []
+def _extra(name, packages):
+    found, missing = [], []
     for package in packages:
         try:
             found.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
-            found.append(f"{package} missing")
-    return ", ".join(found)
+            missing.append(package)
+    advice = f"missing {', '.join(missing)}: pip install 'tinyae[{name}]'"
+    return ", ".join(found + [advice] * bool(missing))

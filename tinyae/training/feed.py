@@ -34,6 +34,20 @@ def as_split(data):
     return x, labels
 
 
+# Losses that are a Bernoulli likelihood, by the model's option, and the value to use for data of any range.
+UNIT_RANGE = {("likelihood", "bernoulli"): "gaussian", ("loss", "bce"): "mse"}
+
+
+def check_range(model, x):
+    """Refuse floats outside [0, 1] under a loss that means nothing there."""
+    for (option, name), other in UNIT_RANGE.items():
+        if model.config.get(option) == name and x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):
+            raise DataError(
+                f"the data have values from {x.min():g} to {x.max():g}, but {option}={name} needs [0, 1]: use "
+                f"{option}={other} (--set {option}={other}), or rescale the data"
+            )
+
+
 def fingerprint(x):
     """Shape, dtype and checksum of the examples, by which a resumed run knows its data."""
     return f"{x.dtype} {'x'.join(map(str, x.shape))} {zlib.crc32(np.ascontiguousarray(x)):08x}"

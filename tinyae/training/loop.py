@@ -18,7 +18,7 @@ from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
 from . import progress as progress_display
 from .checkpoint import json_ready
-from .feed import Feed, as_split, fingerprint, hold_out
+from .feed import Feed, as_split, check_range, fingerprint, hold_out
 from .run import LAST, Run
 from .step import Step
 from .threads import workers
@@ -60,6 +60,7 @@ def fit(
     if test is None and hasattr(data, "test"):
         test = data.test
     x, labels = as_split(data)
+    check_range(model, x)
     for name, value, least in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0)) + (
         () if threads is None else (("threads", threads, 1),)
     ):
@@ -77,9 +78,11 @@ def fit(
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
     trainer = Trainer(model, x, labels, test, settings, epochs, getattr(data, "origin", None))
-    run = None if out is None else Run(out, resume, overwrite)
     keep_freed_memory()
-    with workers(threads) if model.backend.name == "numpy" else contextlib.nullcontext() as team:
+    with (
+        contextlib.nullcontext() if out is None else Run(out, resume, overwrite) as run,
+        workers(threads) if model.backend.name == "numpy" else contextlib.nullcontext() as team,
+    ):
         return trainer.train(team, run, resume, checkpoint_every, progress, on_epoch)
 
 

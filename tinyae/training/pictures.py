@@ -32,7 +32,7 @@ class Pictures:
         try:
             report = plot.training_report(self.folder, model, self.x, self.labels, self.class_names, records)
             paths = list(map(str, report))
-        except MissingExtraError as error:
+        except (MissingExtraError, OSError) as error:  # a run does not end because its pictures find no room
             print(f"no pictures: {error}", file=sys.stderr)
             paths = []
         self.written = time.monotonic()

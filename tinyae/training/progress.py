@@ -5,24 +5,28 @@ import time
 
 
 def make(wanted, total_steps):
-    """The progress display of a run of so many steps: wanted is True, False, or a display of one's own."""
+    """The progress display of a run of so many steps.
+
+    wanted: True, False, a text to begin with once the run is sure to begin, or a display of one's own.
+    """
     if wanted is False:
         return Silent()
-    if wanted is not True:
+    if not isinstance(wanted, (bool, str)):
         return wanted
-    if sys.stderr.isatty():
+    opening = wanted if isinstance(wanted, str) else None
+    if sys.stderr is not None and sys.stderr.isatty():
         try:
-            return Bar(total_steps)
+            return Bar(total_steps, opening)
         except ImportError:
             pass
-    return Lines(total_steps)
+    return Lines(total_steps, opening)
 
 
 class Silent:
     """Shows nothing; the base of the others."""
 
     def skip(self, steps):
-        """So many steps were done before this run began."""
+        """The run begins; so many steps were done before."""
 
     def step(self, images, terms):
         """A step is done: how many images it took, and its terms as floats."""
@@ -42,12 +46,13 @@ class Lines(Silent):
 
     PAUSE = 10
 
-    def __init__(self, total_steps):
-        self.total, self.done = total_steps, 0
+    def __init__(self, total_steps, opening=None):
+        self.total, self.done, self.opening = total_steps, 0, opening
         self.rate = Rate()
         self.spoken = time.monotonic()
 
     def skip(self, steps):
+        _begin(self, steps)
         self.done += steps
 
     def step(self, images, terms):
@@ -73,16 +78,18 @@ class Lines(Silent):
 class Bar(Silent):
     """tqdm's bar over all steps, with the terms, images per second and the time left."""
 
-    def __init__(self, total_steps):
+    def __init__(self, total_steps, opening=None):
         from tqdm import tqdm
 
         layout = "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}"
         self.bar = tqdm(
             total=total_steps, bar_format=layout, mininterval=0.2, dynamic_ncols=True, file=sys.stderr
         )  # fmt: skip
+        self.total, self.opening = total_steps, opening
         self.rate = Rate()
 
     def skip(self, steps):
+        _begin(self, steps)
         self.bar.update(steps)
 
     def step(self, images, terms):
@@ -116,6 +123,13 @@ class Rate:
 
     def seconds_per_step(self):
         return (time.monotonic() - self.start) / max(self.steps, 1)
+
+
+def _begin(display, steps):
+    if display.opening is not None:
+        display.message(display.opening)
+    if steps:
+        display.message(f"going on from step {steps} of {display.total}")
 
 
 def _terms(terms):

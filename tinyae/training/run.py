@@ -11,31 +11,72 @@ LAST, PREVIOUS, BEST, METRICS = "last.npz", "previous.npz", "best.npz", "metrics
 
 
 class Run:
-    """The folder `path`. A used one is refused unless told to resume or to overwrite."""
+    """The folder `path`; to write, enter it: `with Run(path) as run`. Until then nothing is made or changed.
+
+    A used folder is refused unless told to resume or to overwrite, and so is one that a run at work has entered.
+    """
 
     def __init__(self, path, resume=False, overwrite=False):
-        self.path = os.fspath(path)
         if resume and overwrite:
-            raise ConfigError("resume and overwrite exclude each other")
+            raise ConfigError("--resume and --overwrite exclude each other: give one of them")
+        self.path, self.resume, self.overwrite, self.lock = os.fspath(path), resume, overwrite, None
+
+    def __enter__(self):
         try:
             os.makedirs(self.path, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"cannot make the output folder {self.path}: {error.strerror}") from None
         if not os.access(self.path, os.W_OK):
-            raise ConfigError(f"the output folder {self.path} may not be written to")
-        used = [name for name in (LAST, PREVIOUS, BEST, METRICS) if os.path.exists(self.file(name))]
-        if used and not (resume or overwrite):
-            raise ConfigError(f"{self.path} holds a run already: resume it, overwrite it, or choose another folder")
+            raise ConfigError(f"the output folder {self.path} may not be written to: choose another")
+        self._lock()
+        try:
+            self._prepare()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+    def _lock(self):
+        """Have the folder alone, by a lock on the folder itself: it leaves no file, and ends with the process."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        self.lock = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.__exit__()
+            raise ConfigError(f"another run is at work in {self.path}: wait for it, or choose another folder") from None
+        except OSError:
+            pass  # a file system that knows no locks
+
+    def _prepare(self):
+        if self.used and not (self.resume or self.overwrite):
+            raise ConfigError(
+                f"{self.path} holds a run already: go on with it (--resume), replace it (--overwrite), or choose "
+                "another folder (--out)"
+            )
         for left_over in glob.glob(os.path.join(glob.escape(self.path), ".*.tmp")):
             checkpoint.remove_if_there(left_over)
-        if overwrite:
-            for name in used:
+        if self.overwrite:
+            for name in self.used:
                 os.remove(self.file(name))
+
+    @property
+    def used(self):
+        """The names of the run's files that are there."""
+        return [name for name in (LAST, PREVIOUS, BEST, METRICS) if os.path.exists(self.file(name))]
 
     def file(self, name):
         return os.path.join(self.path, name)
 
-    def newest(self, warn):
+    def newest(self, warn=lambda text: None):
         """The newest whole Checkpoint, or None in an empty folder; `warn(text)` names a damaged one passed over."""
         damage = []
         for name in (LAST, PREVIOUS):
@@ -49,7 +90,7 @@ class Run:
                         warn(f"{text}: going on from {name}, step {found.training['step']}")
                     return found
         if damage:
-            raise CheckpointError("; ".join(damage) + ": no checkpoint is left to resume from")
+            raise CheckpointError("; ".join(damage) + ": no checkpoint is left to resume from, start anew (--overwrite)")
         return None
 
     def save(self, model, training, optimizer):
@@ -72,7 +113,7 @@ class Run:
     def records(self, up_to_step):
         """The records of metrics.jsonl up to a step; later or torn lines are removed from the file."""
         try:
-            with open(self.file(METRICS), encoding="utf-8") as file:
+            with open(self.file(METRICS), "rb") as file:
                 lines = file.read().splitlines()
         except FileNotFoundError:
             return []
@@ -80,9 +121,10 @@ class Run:
         for line in lines:
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError:
+                wanted = record["step"] <= up_to_step
+            except (ValueError, KeyError, TypeError):
                 break  # torn by a crash; what follows cannot be older
-            if record["step"] <= up_to_step:
+            if wanted:
                 records.append(record)
         text = "".join(json.dumps(record) + "\n" for record in records)
         checkpoint.replace_whole(self.file(METRICS), lambda file: file.write(text.encode()))
