@@ -24,11 +24,11 @@ def main(argv=None):
             raise suggest("command", argv[0], COMMANDS)
         arguments = build_parser().parse_args(argv)
         code = arguments.run(arguments) or 0
-        if sys.stdout is not None:
+        if sys.stdout is not None:  # None where the user closed it
             sys.stdout.flush()  # what goes wrong with it, goes wrong here
         return code
     except BrokenPipeError:
-        _drop_output()  # the reader (head, less) has left: nothing to say to it
+        _flush_or_drop()  # the reader (head, less) has left: nothing to say to it
         return 0
     except KeyboardInterrupt:
         print("tinyae: stopped", file=sys.stderr)
@@ -38,15 +38,18 @@ def main(argv=None):
     except MemoryError as error:
         problem = f"not enough memory ({error or 'no detail'}): ask for less at a time, or for a smaller model"
     except OSError as error:
-        _drop_output()
-        problem = f"{error.filename or 'output'}: {error.strerror or error}"
+        _flush_or_drop()
+        problem = f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
     print(f"tinyae: {problem}", file=sys.stderr)
     return 2
 
 
-def _drop_output():
-    """Let what is still buffered for stdout go nowhere, instead of failing once more as Python ends."""
-    if sys.stdout is not None:
+def _flush_or_drop():
+    """Write what is still buffered for stdout; where that fails, drop it, or it would fail once more as Python ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -64,8 +64,10 @@ class Run:
             )
         for left_over in glob.glob(os.path.join(glob.escape(self.path), ".*.tmp")):
             checkpoint.remove_if_there(left_over)
-        if self.overwrite:
-            for name in self.used:
+        # A run that was killed before its first checkpoint leaves lines of epochs that come again.
+        began = any(os.path.exists(self.file(name)) for name in (LAST, PREVIOUS))
+        for name in self.used:
+            if self.overwrite or (name == METRICS and not began):
                 os.remove(self.file(name))
 
     @property
@@ -90,7 +92,8 @@ class Run:
                         warn(f"{text}: going on from {name}, step {found.training['step']}")
                     return found
         if damage:
-            raise CheckpointError("; ".join(damage) + ": no checkpoint is left to resume from, start anew (--overwrite)")
+            damage.append("no checkpoint is left to resume from: start anew (--overwrite)")
+            raise CheckpointError("; ".join(damage))
         return None
 
     def save(self, model, training, optimizer):
