@@ -6,10 +6,11 @@ results are the same bits for any number of threads. Meanwhile BLAS is held to o
 own threads would fight with these for the cores; without the extra a step runs whole, on BLAS's threads.
 """
 
-import concurrent.futures
 import contextlib
 import itertools
 import os
+import queue
+import threading
 
 PART = 64  # the fewest examples in a part: smaller ones lose more in the matrix products than threads win
 PARTS = 8  # the most parts: each costs a gradient of its own and a pass over it
@@ -28,34 +29,45 @@ def cut(count):
 
 
 class Workers:
-    """`count` threads, the caller's among them, that share out the items of a `map`."""
+    """`count` threads, the caller's among them, that share out the items of a `map`. Queues, as they wake fastest."""
 
     def __init__(self, count):
-        self.count = count
-        self.pool = concurrent.futures.ThreadPoolExecutor(count - 1) if count > 1 else None
+        self.jobs = queue.SimpleQueue()
+        self.threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count - 1)]
+        for thread in self.threads:
+            thread.start()
+
+    def _serve(self):
+        for work, done in iter(self.jobs.get, None):
+            done.put(work())
 
     def map(self, function, items):
-        """[function(item) for item in items], each on whichever thread is free."""
+        """[function(item) for item in items], each on whichever thread is free. Raises the first error."""
         items = list(items)
         results, left = [None] * len(items), iter(range(len(items)))  # next() on it is one atomic operation
+        done = queue.SimpleQueue()
 
         def work():
-            for i in left:
-                results[i] = function(items[i])
+            try:
+                for i in left:
+                    results[i] = function(items[i])
+            except BaseException as error:  # raised below, in the caller's thread
+                return error
+            return None
 
-        helpers = min(self.count, len(items)) - 1
-        futures = [self.pool.submit(work) for _ in range(helpers)]
-        try:
-            work()
-        finally:
-            concurrent.futures.wait(futures)
-        for future in futures:
-            future.result()
+        helpers = min(len(self.threads), max(len(items) - 1, 0))
+        for _ in range(helpers):
+            self.jobs.put((work, done))
+        errors = [work()] + [done.get() for _ in range(helpers)]
+        for error in filter(None, errors):
+            raise error
         return results
 
     def close(self):
-        if self.pool is not None:
-            self.pool.shutdown()
+        for _ in self.threads:
+            self.jobs.put(None)
+        for thread in self.threads:
+            thread.join()
 
 
 @contextlib.contextmanager
