@@ -231,6 +231,7 @@ def evaluate(arguments):
 
     model, origin = _load(arguments)
     part, name = _part(arguments, origin)
+    model.prepare({"x": part.x[:1]})  # a wrong shape is said first
     check_range(model, part.x)
     feed = Feed(*as_split(part), model.backend, 1, arguments.seed)
     terms = evaluate_terms(model, feed, arguments.seed)
