@@ -14,8 +14,8 @@ import numpy as np
 from .backend import array_module, primitives
 from .errors import CheckpointError, ConfigError, suggest
 
-# The most elements per slice of an update on the CPU. Its five float32 slices of 1 MiB stay in the outer cache between
-# the passes over them; shorter ones would fit the inner cache, but threads would meet at the interpreter's lock more often.
+# The most elements per slice of an update on the CPU. Five float32 slices of 1 MiB stay in the outer cache between the
+# passes over them; shorter ones would fit the inner cache, but threads would meet more often at the interpreter's lock.
 SLICE = 1 << 18
 
 
