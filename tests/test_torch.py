@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch")
 
 from torch import distributions as D  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
+from torch_images import IMAGE_TWINS  # noqa: E402
 
 import tinyae  # noqa: E402
 from tinyae import losses, models, optim  # noqa: E402
@@ -71,6 +72,12 @@ def sequential(layer, p, x, train, rng, state):
     return x
 
 
+def residual(layer, p, x, train, rng, state):
+    name, projection = "projection", layer.projection
+    added = twin_of(projection)(projection, p.get(name), x, train, rng.child(name), (state or {}).get(name))
+    return added + sequential(layer, p, x, train, rng, state)
+
+
 def twin_of(layer):
     return TWINS[type(layer).__name__]
 
@@ -87,13 +94,13 @@ TWINS = {
     "LeakyReLU": lambda layer, p, x, *_: F.leaky_relu(x, layer.slope),
     "ReLU": elementwise(F.relu),
     "Reshape": lambda layer, p, x, *_: x.reshape(-1, *layer.shape),
-    "Residual": lambda layer, p, x, *rest: x + sequential(layer, p, x, *rest),
+    "Residual": residual,
     "Sequential": sequential,
     "SiLU": elementwise(F.silu),
     "Sigmoid": elementwise(torch.sigmoid),
     "Softplus": elementwise(F.softplus),
     "Tanh": elementwise(torch.tanh),
-}
+} | IMAGE_TWINS
 
 
 @pytest.mark.parametrize("name", REGISTRY)

@@ -11,7 +11,6 @@ element i of a draw (in C order), so a longer draw begins with the shorter one. 
 own generator, on a GPU from a kernel (`kernels.cu`) that computes the same bits where they are used.
 """
 
-import hashlib
 import math
 import operator
 
@@ -136,11 +135,13 @@ class Noise:
         return (count, *shape[1:])
 
     def _key(self, name):
+        import hashlib  # here, as it takes milliseconds: a trained model may never draw
+
         digest = hashlib.blake2b(self.full_name(name).encode(), digest_size=8).digest()
         return self.seed, int.from_bytes(digest, "little")
 
     def _bits(self, name, block=0):
-        from numpy.random import Philox  # here: numpy.random is slow to import, and a trained model may never draw
+        from numpy.random import Philox  # here for the same reason
 
         return Philox(key=np.array(self._key(name), np.uint64), counter=np.array((block, self.step, 0, 0), np.uint64))
 

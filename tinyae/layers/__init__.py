@@ -19,18 +19,25 @@ The contract, for every layer:
 
 from .activations import ACTIVATIONS, ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .base import REGISTRY, Layer, Residual, Sequential
+from .convolution import Conv2D, ConvTranspose2D, MaskedConv2D
 from .dense import Dense, Embedding
 from .initialisers import INITIALISERS
-from .norm import BatchNorm, LayerNorm
+from .norm import BatchNorm, GroupNorm, LayerNorm
+from .pooling import AveragePool2D, MaxPool2D
+from .resize import Resize2D, UpSample2D
 from .shape import Dropout, Flatten, Reshape
 
 __all__ = [
     "ACTIVATIONS",
     "ELU",
     "GELU",
+    "GroupNorm",
     "INITIALISERS",
     "REGISTRY",
+    "AveragePool2D",
     "BatchNorm",
+    "Conv2D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Embedding",
@@ -38,12 +45,16 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "LeakyReLU",
+    "MaskedConv2D",
+    "MaxPool2D",
     "ReLU",
     "Reshape",
     "Residual",
+    "Resize2D",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Softplus",
     "Tanh",
+    "UpSample2D",
 ]

@@ -163,24 +163,78 @@ class Sequential(Layer):
 
 
 class Residual(Sequential):
-    """y = x + f(x), f the layers in sequence (He et al. 2016, equation 1); so dx = dy + df/dx^T dy."""
+    """y = p(x) + f(x), f the layers in sequence, p the identity or a layer of its own.
+
+    (He et al. 2016, equations 1 and 2.) So dx = dp/dx^T dy + df/dx^T dy. projection: a layer that gives x the shape of
+    f(x), such as Conv2D(filters, 1); its parameters are under "projection".
+    """
+
+    def __init__(self, *layers, projection=None):
+        super().__init__(*layers)
+        self.projected = projection is not None
+        self.projection = projection if self.projected else Sequential()  # nothing in sequence: the identity
 
     @classmethod
     def examples(cls):
-        from . import Dense, ReLU
+        from . import BatchNorm, Conv2D, Dense, ReLU
 
-        return [(Residual(Dense(6), ReLU(), Dense(4)), (4,))]
+        return [
+            (Residual(Dense(6), ReLU(), Dense(4)), (4,)),
+            (Residual(ReLU(), Conv2D(3, 3), BatchNorm(), projection=Conv2D(3, 1, bias=False)), (3, 3, 2)),
+        ]
+
+    def __repr__(self):
+        projection = f", projection={self.projection!r}" if self.projected else ""
+        return f"{super().__repr__()[:-1]}{projection})"
 
     def output_shape(self, input_shape):
-        inner = super().output_shape(input_shape)
-        if inner != tuple(input_shape):
-            raise ShapeError(f"{self!r}: the inner layers turn {tuple(input_shape)} into {inner}; x + f(x) needs one")
+        inner, outer = super().output_shape(input_shape), self.projection.output_shape(input_shape)
+        if inner != outer:
+            raise ShapeError(f"{self!r}: f turns {tuple(input_shape)} into {inner}, but it is added to {outer}")
         return inner
 
+    def _join(self, inner, outer):
+        """The tree of the layers with that of the projection, where there is one."""
+        return {**inner, "projection": outer} if self.projected else inner
+
+    def _outer(self, tree):
+        """The projection's part of a tree."""
+        return child(tree, "projection") if self.projected else tree and {}
+
+    def param_shapes(self, input_shape):
+        return self._join(super().param_shapes(input_shape), self.projection.param_shapes(input_shape))
+
+    def state_shapes(self, input_shape):
+        return self._join(super().state_shapes(input_shape), self.projection.state_shapes(input_shape))
+
+    def init(self, input_shape, rng, dtype="float32"):
+        rng = as_noise(rng)
+        outer = self.projection.init(input_shape, rng.child("projection"), dtype)
+        return self._join(super().init(input_shape, rng, dtype), outer)
+
+    def init_state(self, input_shape, xp=np, dtype="float32"):
+        inner = super().init_state(input_shape, xp, dtype)
+        return self._join(inner, self.projection.init_state(input_shape, xp, dtype))
+
+    def update_state(self, state, cache):
+        inner, outer = cache
+        super().update_state(state, inner)
+        self.projection.update_state(self._outer(state), outer)
+
     def forward(self, params, x, train=False, rng=None, state=None):
-        y, cache = super().forward(params, x, train, rng, state)
-        self.expect(y.shape == x.shape, f"that the inner layers keep ({x.shape} became {y.shape})", x.shape)
-        return x + y, cache
+        rng = None if rng is None else as_noise(rng)
+        y, inner = super().forward(params, x, train, rng, state)
+        noise = rng and rng.child("projection")
+        added, outer = self.projection.forward(self._outer(params), x, train, noise, self._outer(state))
+        self.expect(y.shape == added.shape, f"that f turns into {added.shape[1:]}, not {y.shape[1:]}", x.shape)
+        return added + y, (inner, outer)
 
     def backward(self, params, cache, dy, grads=None):
-        return dy + super().backward(params, cache, dy, grads)
+        inner, outer = cache
+        dx = self.projection.backward(self._outer(params), outer, dy, self._outer(grads))
+        return dx + super().backward(params, inner, dy, grads)
+
+    def add_grads(self, params, cache, dy, grads):
+        inner, outer = cache
+        self.projection.add_grads(self._outer(params), outer, dy, self._outer(grads))
+        super().add_grads(params, inner, dy, grads)

@@ -1,6 +1,6 @@
 """Normalisation: subtract the mean, divide by the standard deviation, then a learned scale and shift.
 
-Both layers share one derivation. Over the m values that share a mean and a variance,
+All three share one derivation. Over the m values that share a mean and a variance,
 
     xhat = (x - mean) / sigma,   sigma = sqrt(var + epsilon),   y = scale xhat + shift
 
@@ -14,6 +14,7 @@ since sigma and the mean depend on every one of the m values.
 import numpy as np
 
 from ..backend import array_module
+from ..errors import ConfigError
 from .base import Layer
 
 
@@ -72,6 +73,44 @@ class LayerNorm(_Normalisation):
         if grads is not None:
             self._add_grads(grads, xhat, dy)
         return normalise_backward(dy * params["scale"], xhat, inverse, -1)
+
+
+class GroupNorm(_Normalisation):
+    """Statistics over the pixels and the channels of a group, per example (Wu & He 2018, equation 3).
+
+    groups: of equally many neighbouring channels.   (N, ..., C) -> the same.
+    """
+
+    def __init__(self, groups, epsilon=1e-5):
+        if not isinstance(groups, int) or groups < 1:
+            raise ConfigError(f"GroupNorm: groups must be a whole number of at least 1, got {groups!r}")
+        self.groups, self.epsilon = groups, epsilon
+
+    @classmethod
+    def examples(cls):
+        return [(cls(2), (2, 3, 4)), (cls(1), (6,)), (cls(3), (3, 2, 3))]
+
+    def param_shapes(self, input_shape):
+        shapes = super().param_shapes(input_shape)
+        self.expect(input_shape[-1] % self.groups == 0, f"with channels in {self.groups} equal groups", input_shape)
+        return shapes
+
+    def _grouped(self, x):
+        """(N, ..., C) -> (N, pixels, groups, C / groups)."""
+        return x.reshape(len(x), -1, self.groups, x.shape[-1] // self.groups)
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self._fits(params, x)
+        xhat, inverse, _, _ = normalise(self._grouped(x), (1, 3), self.epsilon)
+        xhat = xhat.reshape(x.shape)
+        return params["scale"] * xhat + params["shift"], (xhat, inverse)
+
+    def backward(self, params, cache, dy, grads=None):
+        xhat, inverse = cache
+        if grads is not None:
+            self._add_grads(grads, xhat, dy)
+        g = self._grouped(dy * params["scale"])
+        return normalise_backward(g, self._grouped(xhat), inverse, (1, 3)).reshape(dy.shape)
 
 
 class BatchNorm(_Normalisation):

@@ -1,0 +1,253 @@
+"""Convolution, transposed convolution and masked convolution on images (N, H, W, C).
+
+Convolution is linear in x, and transposed convolution is its transpose: <conv(x), y> = <x, convT(y)>. So the forward
+of one is the input gradient of the other, and three primitives (`backend.convolution`) serve both:
+
+                  convolution                         transposed convolution
+    y             output(x, w)                        input_gradient(x, w)
+    dx            input_gradient(dy, w)               output(dy, w)
+    dw            weight_gradient(x, dy)              weight_gradient(dy, x)
+"""
+
+from ..backend import array_module, convolution
+from ..backend.convolution import Geometry
+from ..errors import ConfigError
+from .base import Layer
+
+
+def pair(name, value, least):
+    """(rows, columns) from a whole number or two of them, each at least `least`."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in values):
+        raise ConfigError(f"{name} must be a whole number of at least {least}, or two of them, got {value!r}")
+    return values
+
+
+def check_padding(padding):
+    """ "same", "valid", a whole number or ((top, bottom), (left, right)); ConfigError otherwise."""
+    if padding in ("same", "valid"):
+        return padding
+    if isinstance(padding, int):
+        return (pair("padding", padding, 0),) * 2
+    if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(isinstance(p, (tuple, list)) for p in padding):
+        return tuple(pair("padding", p, 0) for p in padding)
+    forms = '"same", "valid", a whole number or ((top, bottom), (left, right))'
+    raise ConfigError(f"padding must be {forms}, got {padding!r}")
+
+
+def resolve_padding(padding, size, kernel_size, stride, dilation=(1, 1)):
+    """((top, bottom), (left, right)) for an image of `size`.
+
+    "same" is TensorFlow's rule: the output has ceil(size / stride) rows, and of an odd number of zeros the end gets
+    one more.
+    """
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding != "same":
+        return padding
+    totals = [
+        max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+        for n, k, s, d in zip(size, kernel_size, stride, dilation, strict=True)
+    ]
+    return tuple((total // 2, total - total // 2) for total in totals)
+
+
+class Conv2D(Layer):
+    """(N, H, W, C) -> (N, H', W', O), with stride s, dilation d and padding p:
+
+        y[n, i, j, o]  = b[o] + sum_uvc x[n, i s + u d - p, j s + v d - p, c] w[u, v, c, o]
+        dw[u, v, c, o] = sum_nij x[n, i s + u d - p, j s + v d - p, c] dy[n, i, j, o]
+        db[o]          = sum_nij dy[n, i, j, o]
+        dx[n, a, b, c] = sum of dy[n, i, j, o] w[u, v, c, o] where i s + u d - p = a and j s + v d - p = b
+
+    (cross-correlation, as in every framework; LeCun et al. 1989). weight (kh, kw, C / groups, O), bias (O,). padding:
+    "same" (TensorFlow's rule), "valid", a number p, or ((top, bottom), (left, right)). With groups, output channels of
+    group g see input channels of group g alone.
+    """
+
+    def __init__(self, filters, kernel_size, stride=1, padding="same", dilation=1, groups=1, bias=True, init="he"):
+        self.filters, self.groups = pair("filters and groups", (filters, groups), 1)
+        self.bias, self.init_name = bias, init
+        self.kernel_size, self.stride = pair("kernel_size", kernel_size, 1), pair("stride", stride, 1)
+        self.dilation, self.padding = pair("dilation", dilation, 1), check_padding(padding)
+        if filters % groups:
+            raise ConfigError(f"Conv2D: {filters} filters do not divide into {groups} groups")
+
+    @classmethod
+    def examples(cls):
+        return [
+            (cls(3, 3), (5, 4, 2)),
+            (cls(2, (2, 3), stride=2), (5, 6, 1)),
+            (cls(4, 3, stride=(2, 1), padding="valid", groups=2), (6, 5, 4)),
+            (cls(2, 2, padding=((1, 0), (0, 2)), dilation=2, bias=False), (5, 5, 3)),
+            (cls(3, 1, stride=3, padding=1), (4, 7, 2)),
+        ]
+
+    def __repr__(self):
+        options = {"stride": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1, "bias": True}
+        changed = "".join(f", {k}={getattr(self, k)}" for k, v in options.items() if getattr(self, k) != v)
+        return f"{type(self).__name__}({self.filters}, {self.kernel_size}{changed})"
+
+    def geometry(self, size):
+        padding = resolve_padding(self.padding, size, self.kernel_size, self.stride, self.dilation)
+        return Geometry(self.stride, padding, self.dilation, self.groups)
+
+    def output_shape(self, input_shape):
+        self.expect(len(input_shape) == 3, "images (H, W, C)", input_shape)
+        height, width, channels = input_shape
+        self.expect(channels % self.groups == 0, f"with channels in {self.groups} equal groups", input_shape)
+        size = self.geometry((height, width)).output_size((height, width), self.kernel_size)
+        self.expect(min(size) >= 1, f"at least as large as the kernel {self.kernel_size}", input_shape)
+        return (*size, self.filters)
+
+    def param_shapes(self, input_shape):
+        self.output_shape(input_shape)
+        shapes = {"weight": (*self.kernel_size, input_shape[2] // self.groups, self.filters)}
+        return shapes | {"bias": (self.filters,)} if self.bias else shapes
+
+    def initialisers(self):
+        return {"weight": self.init_name}
+
+    def kernel(self, params):
+        """The weight as it is applied."""
+        return params["weight"]
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        channels = params["weight"].shape[2] * self.groups
+        self.expect(x.ndim == 4 and x.shape[3] == channels, f"(N, H, W, {channels})", x.shape)
+        self.output_shape(x.shape[1:])
+        y = convolution.output(x, self.kernel(params), self.geometry(x.shape[1:3]), params.get("bias"))
+        return y, x
+
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            self.add_grads(params, cache, dy, grads)
+        size = cache.shape[1:3]
+        return convolution.input_gradient(dy, self.kernel(params), self.geometry(size), size)
+
+    def add_grads(self, params, cache, dy, grads):
+        x = cache
+        grads["weight"] += convolution.weight_gradient(x, dy, self.geometry(x.shape[1:3]), self.kernel_size)
+        if self.bias:
+            grads["bias"] += dy.sum(axis=(0, 1, 2))
+
+
+class MaskedConv2D(Conv2D):
+    """A convolution that sees only pixels before its own, in raster order (van den Oord et al. 2016, section 3.4).
+
+    The kernel is multiplied by a mask: 1 above the centre row, and in the centre row left of the centre; the centre
+    itself is 0 for mask "A" (the first layer, which must not see the pixel it predicts) and 1 for "B". So is dw.
+    """
+
+    def __init__(self, filters, kernel_size, mask, **options):
+        if mask not in ("A", "B"):
+            raise ConfigError(f'MaskedConv2D: mask must be "A" or "B", got {mask!r}')
+        super().__init__(filters, kernel_size, **options)
+        if any(k % 2 == 0 for k in self.kernel_size):
+            raise ConfigError(f"MaskedConv2D: the kernel needs a centre, so odd sizes, got {self.kernel_size}")
+        self.mask = mask
+
+    @classmethod
+    def examples(cls):
+        return [(cls(3, 3, "A"), (4, 5, 2)), (cls(2, (3, 5), mask="B", bias=False), (5, 4, 1))]
+
+    def __repr__(self):
+        return super().__repr__()[:-1] + f", mask={self.mask!r})"
+
+    def _mask(self, weight):
+        """(kh, kw, 1, 1) of zeros and ones."""
+        height, width = self.kernel_size
+        seen = height // 2 * width + width // 2 + (self.mask == "B")  # taps in raster order up to the centre
+        xp = array_module(weight)
+        return (xp.arange(height * width) < seen).astype(weight.dtype).reshape(height, width, 1, 1)
+
+    def kernel(self, params):
+        return params["weight"] * self._mask(params["weight"])
+
+    def add_grads(self, params, cache, dy, grads):
+        dw = convolution.weight_gradient(cache, dy, self.geometry(cache.shape[1:3]), self.kernel_size)
+        grads["weight"] += dw * self._mask(dw)
+        if self.bias:
+            grads["bias"] += dy.sum(axis=(0, 1, 2))
+
+
+class ConvTranspose2D(Layer):
+    """The transpose of a convolution over its output: y[n, i s + u - p, j s + v - p, o] += x[n, i, j, c] w[u, v, o, c].
+
+        (N, H, W, C) -> (N, H', W', O): H' = H s with "same", else (H - 1) s + kh - top - bottom + output_padding
+        dx = the convolution of dy with w,   dw[u, v, o, c] = sum_nij dy[n, i s + u - p, j s + v - p, o] x[n, i, j, c]
+
+    (Zeiler et al. 2010; Dumoulin & Visin 2016, section 4). weight (kh, kw, O, C): the kernel of the convolution that it
+    transposes, which takes y's O channels to x's C. bias (O,).
+    """
+
+    def __init__(self, filters, kernel_size, stride=1, padding="same", output_padding=0, bias=True, init="he"):
+        (self.filters, _), self.bias, self.init_name = pair("filters", filters, 1), bias, init
+        self.kernel_size, self.stride = pair("kernel_size", kernel_size, 1), pair("stride", stride, 1)
+        self.padding, self.output_padding = check_padding(padding), pair("output_padding", output_padding, 0)
+        if any(extra >= s for extra, s in zip(self.output_padding, self.stride, strict=True) if extra):
+            raise ConfigError(f"ConvTranspose2D: output_padding {output_padding} must be below the stride {stride}")
+        if padding == "same" and any(self.output_padding):
+            raise ConfigError('ConvTranspose2D: output_padding goes with a padding given in numbers, not "same"')
+
+    @classmethod
+    def examples(cls):
+        return [
+            (cls(3, 3), (4, 3, 2)),
+            (cls(2, 4, stride=2), (3, 2, 3)),
+            (cls(2, (3, 2), stride=(2, 3), padding="valid", bias=False), (2, 3, 1)),
+            (cls(1, 3, stride=2, padding=1, output_padding=1), (3, 4, 2)),
+            (cls(2, 1, stride=2), (2, 3, 2)),
+        ]
+
+    def __repr__(self):
+        options = {"stride": (1, 1), "padding": "same", "output_padding": (0, 0), "bias": True}
+        changed = "".join(f", {k}={getattr(self, k)}" for k, v in options.items() if getattr(self, k) != v)
+        return f"ConvTranspose2D({self.filters}, {self.kernel_size}{changed})"
+
+    def _size(self, size):
+        """(H', W') from (H, W)."""
+        if self.padding == "same":
+            return tuple(n * s for n, s in zip(size, self.stride, strict=True))
+        padding = resolve_padding(self.padding, size, self.kernel_size, self.stride)
+        return tuple(
+            (n - 1) * s + k - sum(p) + extra
+            for n, s, k, p, extra in zip(size, self.stride, self.kernel_size, padding, self.output_padding, strict=True)
+        )
+
+    def _geometry(self, size):
+        """Of the convolution from y to x; size is (H, W) of x."""
+        return Geometry(self.stride, resolve_padding(self.padding, self._size(size), self.kernel_size, self.stride))
+
+    def output_shape(self, input_shape):
+        self.expect(len(input_shape) == 3, "images (H, W, C)", input_shape)
+        size = self._size(input_shape[:2])
+        self.expect(min(size) >= 1, f"that leaves something after padding {self.padding}", input_shape)
+        return (*size, self.filters)
+
+    def param_shapes(self, input_shape):
+        self.output_shape(input_shape)
+        shapes = {"weight": (*self.kernel_size, self.filters, input_shape[2])}
+        return shapes | {"bias": (self.filters,)} if self.bias else shapes
+
+    def initialisers(self):
+        return {"weight": self.init_name}
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        weight = params["weight"]
+        self.expect(x.ndim == 4 and x.shape[3] == weight.shape[3], f"(N, H, W, {weight.shape[3]})", x.shape)
+        size = x.shape[1:3]
+        y = convolution.input_gradient(x, weight, self._geometry(size), self._size(size))
+        if self.bias:
+            y += params["bias"]
+        return y, x
+
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            self.add_grads(params, cache, dy, grads)
+        return convolution.output(dy, params["weight"], self._geometry(cache.shape[1:3]))
+
+    def add_grads(self, params, cache, dy, grads):
+        grads["weight"] += convolution.weight_gradient(dy, cache, self._geometry(cache.shape[1:3]), self.kernel_size)
+        if self.bias:
+            grads["bias"] += dy.sum(axis=(0, 1, 2))
