@@ -2,9 +2,9 @@
 
     python -m benchmarks.quality [--epochs 10] [--seeds 3] [--json FILE]
 
-Both start from the initial weights that tinyae draws for the seed, and see batches of 128 in an order of their own; Adam
-1e-3, 784-256-20, ReLU, Bernoulli likelihood, all 60,000 training images. The noise of the two differs, so
-they agree within the spread over seeds, not to the digit.
+Both start from the initial weights that tinyae draws for the seed, and see batches of 128 in an order of their own;
+Adam 1e-3, 784-256-20, ReLU, Bernoulli likelihood, all 60,000 training images. The noise of the two differs, so they
+agree within the spread over seeds, not to the digit.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def main():
     for seed in range(arguments.seeds):
         for name, train in (("tinyae", train_tinyae), ("torch", train_torch)):
             results[name].append(train(data, seed, arguments.epochs))
-            print(name, f"seed {seed}", {term: round(value, 2) for term, value in results[name][-1].items()}, flush=True)
+            print(name, f"seed {seed}", {term: round(nats, 2) for term, nats in results[name][-1].items()}, flush=True)
     for name, runs in results.items():
         for term in ("loss", "reconstruction", "kl"):
             values = [run[term] for run in runs]

@@ -248,7 +248,7 @@ def test_unknown_loss_and_likelihood_are_suggested():
         models.VAE(likelihood="gausian")
 
 
-@pytest.mark.parametrize("sigma", (0, -1, float("nan")))
+@pytest.mark.parametrize("sigma", (0, -1, float("nan"), 1e-300, float("inf"), "1"))
 def test_sigma_must_be_positive(sigma):
     with pytest.raises(ConfigError, match="sigma must be above 0"):
         models.VAE(likelihood="gaussian", sigma=sigma)

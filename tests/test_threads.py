@@ -8,6 +8,7 @@ import pytest
 
 import tinyae
 from tinyae.backend import Noise
+from tinyae.errors import MissingExtraError
 from tinyae.layers import BatchNorm, Dense, Flatten, Reshape, Sequential
 from tinyae.training import threads
 from tinyae.training.threads import Workers, cut
@@ -102,9 +103,15 @@ def test_parts_sum_to_the_whole_batch(monkeypatch):
     pytest.importorskip("threadpoolctl")
     parts, records = trained(2)
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    whole, whole_records = trained(2)
+    whole, whole_records = trained(None)
     np.testing.assert_allclose(parts, whole, atol=2e-5)
     assert records[-1]["train"]["loss"] == pytest.approx(whole_records[-1]["train"]["loss"], rel=1e-5)
+
+
+def test_a_number_of_threads_needs_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    with pytest.raises(MissingExtraError, match=r"a number of threads needs the extra 'threads'"):
+        trained(2)
 
 
 def test_blas_is_released_afterwards():

@@ -127,7 +127,7 @@ KNOWN = {
 def get(name):
     """The `Source` called `name`; `DataError` with the nearest known name if there is none."""
     if name not in KNOWN:
-        raise DataError(str(suggest("data set", name, KNOWN)))
+        raise DataError(f"{suggest('data set', name, KNOWN)}; or give the path of a file or folder that exists")
     return KNOWN[name]
 
 

@@ -49,8 +49,8 @@ class Laplace:
 
 def likelihood(name, sigma):
     """The likelihood by name; `sigma` is the Gaussian's standard deviation or the Laplace's scale."""
-    if not sigma > 0:
-        raise ConfigError(f"sigma must be above 0, got {sigma}")
+    if not isinstance(sigma, (int, float)) or not 1e-6 <= sigma <= 1e6:
+        raise ConfigError(f"sigma must be above 0, from 1e-6 to 1e6, got {sigma}")
     kinds = {"bernoulli": Bernoulli, "gaussian": lambda: Gaussian(sigma), "laplace": lambda: Laplace(sigma)}
     if name not in kinds:
         raise suggest("likelihood", name, kinds)

@@ -203,8 +203,8 @@ class Trainer:
     def _diverged(self, term, value):
         epoch = self.step // self.feed.steps_per_epoch + 1
         raise DivergedError(
-            f"training diverged at step {self.step + 1} (epoch {epoch}): {term} is {value}; the last checkpoint is "
-            "from before. Try a lower lr, or clip the gradient (clip_norm)"
+            f"training diverged at step {self.step + 1} (epoch {epoch}): {term} is {value}; what was saved "
+            "is from before. Try a lower lr, or clip the gradient (clip_norm)"
         )
 
 

@@ -12,6 +12,8 @@ import os
 import queue
 import threading
 
+from ..errors import MissingExtraError
+
 PART = 64  # the fewest examples in a part: smaller ones lose more in the matrix products than threads win
 PARTS = 8  # the most parts: each costs a gradient of its own and a pass over it
 
@@ -72,10 +74,15 @@ class Workers:
 
 @contextlib.contextmanager
 def workers(count=None):
-    """Workers on `count` threads (default: the cores) with BLAS held to one thread; None without threadpoolctl."""
+    """Workers on `count` threads (default: the cores) with BLAS held to one thread.
+
+    Without the extra `threads`: None, or MissingExtraError where a number was asked for.
+    """
     try:
         import threadpoolctl
     except ImportError:
+        if count is not None:
+            raise MissingExtraError("a number of threads", "threads") from None
         yield None
         return
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
