@@ -32,7 +32,7 @@ class Optimizer:
         return float(self.lr(self.steps)) if callable(self.lr) else self.lr
 
     def step(self, store, *grads, each=map):
-        """Move `store` by the sum of `grads`, which is left in the first.
+        """Move `store` by the sum of `grads`.
 
         `each(function, slices)` may run the slices of the update side by side.
         """
@@ -45,9 +45,10 @@ class Optimizer:
         lr = self.rate()
 
         def update(part):
+            total = g[part]
             for other in others:
-                g[part] += other[part]
-            self.update(w[part], g[part], lr, **{name: array[part] for name, array in self.arrays.items()})
+                total = total + other[part]
+            self.update(w[part], total, lr, **{name: array[part] for name, array in self.arrays.items()})
 
         list(each(update, slices(w)))
         self.steps += 1
