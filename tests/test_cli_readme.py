@@ -44,7 +44,8 @@ def test_there_are_command_lines():
 def test_every_option_exists():
     parsers = cli.build_parser()._subparsers._group_actions[0].choices.values()
     known = {option for parser in parsers for option in parser._option_string_actions}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) <= known
+    ours = re.sub(r"`python -m benchmarks[^`]*`", "", README)  # these have options of their own
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", ours)) <= known
 
 
 def test_every_command_is_named():
