@@ -2,8 +2,10 @@
 
 from .ae import AE
 from .base import Model
+from .conv_ae import ConvAE
+from .conv_vae import ConvVAE
 from .vae import VAE
 
-NAMES = {"ae": AE, "vae": VAE}
+NAMES = {model.name: model for model in (AE, ConvAE, VAE, ConvVAE)}
 
-__all__ = ["AE", "NAMES", "VAE", "Model"]
+__all__ = ["AE", "NAMES", "VAE", "ConvAE", "ConvVAE", "Model"]

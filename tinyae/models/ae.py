@@ -23,12 +23,9 @@ class AE(Model):
         self, input_shape=(28, 28, 1), latent_dim=32, hidden=(256,), activation="relu", loss="bce",
         seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        if loss not in LOSSES:
-            raise suggest("loss", loss, LOSSES)
+        self.use_loss(loss)
         self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
         self.latent_dim = size("latent_dim", latent_dim)
-        self.loss_function = LOSSES[loss]
-        self.mean = (Bernoulli() if loss == "bce" else Gaussian()).mean
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss
         )  # fmt: skip
@@ -42,10 +39,17 @@ class AE(Model):
         linear = cls(input_shape=(4,), latent_dim=2, hidden=(), loss="mse")
         return [cls(**small, loss=loss) for loss in LOSSES] + [linear]
 
+    def use_loss(self, name):
+        """Set the loss by its name, and with it how the decoder's output becomes an image."""
+        if name not in LOSSES:
+            raise suggest("loss", name, LOSSES)
+        self.loss_function = LOSSES[name]
+        self.mean = (Bernoulli() if name == "bce" else Gaussian()).mean
+
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
         x, version = batch["x"], self.store.version
 
-        z, c_enc = self.forward("encoder", x, train, rng)
+        z, c_enc = self.forward("encoder", self.damaged(x, rng), train, rng)
         y, c_dec = self.forward("decoder", z, train, rng)
         loss, dy = self.loss_function(y, x, batch_size)
 
@@ -54,6 +58,10 @@ class AE(Model):
             dz = self.backward("decoder", c_dec, dy, grads)
             self.add_grads("encoder", c_enc, dz, grads)
         return {"loss": loss, "reconstruction": loss}, {"encoder": c_enc, "decoder": c_dec}
+
+    def damaged(self, x, rng):
+        """What the encoder is given for x: x itself here, x with noise in a denoising autoencoder."""
+        return x
 
     def _encode(self, x):
         return self.forward("encoder", x)[0]

@@ -3,7 +3,10 @@
 import math
 
 from ..errors import ConfigError, suggest
-from ..layers import ACTIVATIONS, Dense, Flatten, Reshape, Sequential
+from ..layers import ACTIVATIONS, Conv2D, ConvTranspose2D, Dense, Flatten, MaxPool2D, Reshape, Resize2D, Sequential
+from ..layers.convolution import resolve_padding
+
+WIDEST = 256  # channels that `strided_channels` gives at most
 
 
 def dense_encoder(hidden, units, activation):
@@ -18,10 +21,75 @@ def dense_decoder(hidden, output_shape, activation):
 
 
 def _hidden(sizes, activation):
-    if activation not in ACTIVATIONS:
-        raise suggest("activation", activation, ACTIVATIONS)
-    init = "he" if activation in ("relu", "leaky-relu", "elu") else "glorot"
-    return [layer for size in sizes for layer in (Dense(size, init=init), ACTIVATIONS[activation]())]
+    act, init = _activation(activation)
+    return [layer for size in sizes for layer in (Dense(size, init=init), act())]
+
+
+def pooling_encoder(channels, activation):
+    """x (N, H, W, C) -> (N, h w c): for each of `channels` conv 3x3 + activation + max-pool 2x2, then flattened."""
+    act, init = _activation(activation)
+    levels = [layer for c in channels for layer in (Conv2D(c, 3, init=init), act(), MaxPool2D(2, padding="same"))]
+    return Sequential(*levels, Flatten())
+
+
+def resizing_decoder(channels, output_shape, activation):
+    """z (N, h w c) -> (N, *output_shape): the mirror of `pooling_encoder`.
+
+    For each of `channels`, the last one first, a nearest resize to what the encoder's level was given, then conv 3x3 +
+    activation; at the end a linear conv 3x3 (logits or means).
+    """
+    act, init = _activation(activation)
+    *sizes, smallest = halved(output_shape[:2], len(channels))
+    layers = [Reshape((*smallest, channels[-1]))]
+    for size, c in zip(reversed(sizes), reversed(channels), strict=True):
+        layers += [Resize2D(*size), Conv2D(c, 3, init=init), act()]
+    return Sequential(*layers, Conv2D(output_shape[2], 3, init="glorot"))
+
+
+def strided_encoder(channels, units, outputs, activation):
+    """x (N, H, W, C) -> (N, outputs): conv 4x4 stride 2 + activation per level, Dense(units) + activation, Dense."""
+    act, init = _activation(activation)
+    levels = [layer for c in channels for layer in (Conv2D(c, 4, stride=2, init=init), act())]
+    return Sequential(*levels, Flatten(), Dense(units, init=init), act(), Dense(outputs))
+
+
+def strided_decoder(channels, units, output_shape, activation):
+    """z (N, D) -> (N, *output_shape): the mirror of `strided_encoder`, its last layer linear (logits or means).
+
+    Each convolution is answered by its transpose, with the padding that it had: so sizes come back exactly, odd ones
+    too (25 -> 13 -> 7 -> 13 -> 25).
+    """
+    act, init = _activation(activation)
+    *sizes, smallest = halved(output_shape[:2], len(channels))
+    reshape = Dense(math.prod(smallest) * channels[-1], init=init), act(), Reshape((*smallest, channels[-1]))
+    layers = [Dense(units, init=init), act(), *reshape]
+    paddings = [resolve_padding("same", size, (4, 4), (2, 2)) for size in sizes]
+    for c, padding in zip(reversed(channels[:-1]), reversed(paddings[1:]), strict=True):
+        layers += [ConvTranspose2D(c, 4, stride=2, padding=padding, init=init), act()]
+    return Sequential(*layers, ConvTranspose2D(output_shape[2], 4, stride=2, padding=paddings[0], init="glorot"))
+
+
+def strided_channels(shape):
+    """32, 64, 128, ... (at most 256) for an image (H, W, C): a level for each halving down to 7 pixels or fewer.
+
+    28 -> 14 -> 7 has two; 32 has three, down to 4; 64 has four. There is at least one.
+    """
+    side, channels = -(-max(shape[:2]) // 2), [32]
+    while side > 7:
+        side, channels = -(-side // 2), [*channels, min(2 * channels[-1], WIDEST)]
+    return tuple(channels)
+
+
+def halved(size, times):
+    """[(H, W), (ceil(H/2), ceil(W/2)), ...]: the image's size and that after each of `times` halvings."""
+    return [tuple(-(-n // 2**i) for n in size) for i in range(times + 1)]
+
+
+def _activation(name):
+    """(the activation's class, the initialiser of the weights before it)."""
+    if name not in ACTIVATIONS:
+        raise suggest("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name], "he" if name in ("relu", "leaky-relu", "elu") else "glorot"
 
 
 def sizes(name, value):
@@ -38,3 +106,19 @@ def size(name, value):
     if isinstance(value, (tuple, list)):
         raise ConfigError(f"{name}: expected one positive whole number, got {value!r}")
     return values[0]
+
+
+def image_shape(value):
+    """(H, W, C) of a model that takes images; ConfigError otherwise."""
+    shape = sizes("input_shape", value)
+    if len(shape) != 3:
+        raise ConfigError(f"input_shape: a convolutional model takes images (H, W, C), got {value!r}")
+    return shape
+
+
+def levels(name, value):
+    """Channels per level, at least one level; ConfigError otherwise."""
+    channels = sizes(name, value)
+    if not channels:
+        raise ConfigError(f"{name}: expected one or more positive whole numbers, got none")
+    return channels

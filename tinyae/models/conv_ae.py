@@ -1,0 +1,40 @@
+"""The convolutional autoencoder: max-pooling down to a small map, nearest resizing back up."""
+
+import math
+
+from .ae import AE, LOSSES
+from .networks import halved, image_shape, levels, pooling_encoder, resizing_decoder
+
+
+class ConvAE(AE):
+    """An AE, its training step with it, whose networks are convolutional; for images (H, W, C) of any size.
+
+    channels: of the encoder's levels, conv 3x3 + activation + 2x2 max-pool each, so that a level halves the image (an
+    odd side rounds up); the decoder resizes back through the same sizes. loss: as for AE. The code is the last map,
+    flattened: latent_dim follows from the image. The default takes 28 x 28 x 1 through 14, 7 to 4 x 4 x 8 = 128 numbers
+    with 4,385 parameters.
+    """
+
+    name = "conv-ae"
+
+    def __init__(
+        self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", seed=0, backend="numpy",
+        dtype="float32",
+    ):  # fmt: skip
+        self.use_loss(loss)
+        self.input_shape, channels = image_shape(input_shape), levels("channels", channels)
+        self.latent_dim = math.prod(halved(self.input_shape[:2], len(channels))[-1]) * channels[-1]
+        config = dict(input_shape=self.input_shape, channels=channels, activation=activation, loss=loss)
+        encoder = pooling_encoder(channels, activation), self.encoder_shape
+        decoder = resizing_decoder(channels, self.input_shape, activation), (self.latent_dim,)
+        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+
+    @property
+    def encoder_shape(self):
+        """(H, W, C) of what the encoder is given."""
+        return self.input_shape
+
+    @classmethod
+    def examples(cls):
+        first = cls(input_shape=(4, 4, 1), channels=(2, 2))
+        return [first] + [cls(input_shape=(3, 5, 2), channels=(3,), loss=loss, activation="tanh") for loss in LOSSES]
