@@ -156,7 +156,7 @@ def needs_viz():
     try:
         yield
     except ImportError as error:
-        raise MissingExtraError("pictures", "viz") from error
+        raise MissingExtraError("drawing", "viz") from error
 
 
 def replace(path, write):
