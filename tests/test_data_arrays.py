@@ -2,21 +2,12 @@
 
 import numpy as np
 import pytest
+from data_errors import refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyae.data import DataError, Dataset, Split, to_float
+from tinyae.data import Dataset, Split, to_float
 from tinyae.data.arrays import MAX_CLASSES, check_examples, check_header, check_labels, holdout
-
-
-def refused(call, *words):
-    """The call raises DataError with one line that contains each of `words`."""
-    with pytest.raises(DataError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
 
 
 def test_to_float_scales_bytes_to_the_unit_interval():

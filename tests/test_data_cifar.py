@@ -7,20 +7,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from data_errors import refused
 
-from tinyae.data import DataError, load
+from tinyae.data import load
 
 NAMES = tuple(f"data_batch_{i}.bin" for i in range(1, 6)) + ("test_batch.bin",)
-
-
-def refused(call, *words):
-    """The call raises DataError with one line that contains each of `words`."""
-    with pytest.raises(DataError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
 
 
 def batch(seed, count=4):

@@ -6,21 +6,12 @@ import os
 import threading
 
 import pytest
+from data_errors import refused
 
-from tinyae.data import DataError, fetch, sources
+from tinyae.data import fetch, sources
 
 CONTENT = bytes(i * i % 251 for i in range(3_000_000))
 FILE = "toy.bin"
-
-
-def refused(call, *words):
-    """The call raises DataError with one line that contains each of `words`."""
-    with pytest.raises(DataError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -7,20 +7,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from data_errors import refused
 
-from tinyae.data import DataError, idx, load
+from tinyae.data import idx, load
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
-
-def refused(call, *words):
-    """The call raises DataError with one line that contains each of `words`."""
-    with pytest.raises(DataError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
 
 
 def idx_bytes(array, code=0x08, shape=None):

@@ -6,21 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
+from data_errors import refused
 
-from tinyae.data import DataError, load
+from tinyae.data import load
 from tinyae.errors import MissingExtraError
 
 Image = pytest.importorskip("PIL.Image", reason="needs the extra viz")
-
-
-def refused(call, *words):
-    """The call raises DataError with one line that contains each of `words`."""
-    with pytest.raises(DataError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
 
 
 def save(path, value=100, size=(4, 6), mode="L", **options):

@@ -11,23 +11,14 @@ import sys
 
 import numpy as np
 import pytest
+from data_errors import refused
 
 import tinyae.data
-from tinyae.data import DataError, catalogue, embed, idx, load, sources
+from tinyae.data import catalogue, embed, idx, load, sources
 
 EMBEDDED = pathlib.Path(sources.EMBEDDED)
 DEBIAN = sources.KNOWN["fashion-mnist"].folder
 needs_debian = pytest.mark.skipif(not os.path.isdir(DEBIAN), reason="needs Debian's dataset-fashion-mnist")
-
-
-def refused(call, *words):
-    """The call raises DataError with one line that contains each of `words`."""
-    with pytest.raises(DataError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
 
 
 @pytest.fixture(autouse=True)

@@ -7,18 +7,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from data_errors import refused
 
-from tinyae.data import DataError, load
-
-
-def refused(call, *words):
-    """The call raises DataError with one line that contains each of `words`."""
-    with pytest.raises(DataError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
+from tinyae.data import load
 
 
 def peak_of(call):
