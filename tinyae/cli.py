@@ -129,9 +129,12 @@ def _train_options(parser):
     _add_json(add)
 
 
-def _run_options(parser, out_help=None, data=True, seed=False):
-    add = parser.add_argument
-    add("run_path", metavar="RUN", help="a run's folder, such as runs/vae, or a checkpoint file")
+def _run_options(parser, out_help=None, data=True, seed=False, several=False):
+    add, meaning = parser.add_argument, "a run's folder, such as runs/vae, or a checkpoint file"
+    if several:
+        add("runs", metavar="RUN", nargs="+", help=f"{meaning}; two or more")
+    else:
+        add("run_path", metavar="RUN", help=meaning)
     if data:
         add("--data", metavar="DATA", help="a data set or path (default: the one the run was trained on)")
         add("--size", type=_size, metavar="HxW", help="resize the images of a folder")
@@ -164,6 +167,11 @@ def _manifold_options(parser):
     add("--side", type=POSITIVE, default=15, metavar="N", help="images per side (default 15)")
 
 
+def _compare_options(parser):
+    out_help = "a .png picture (default comparison.png beside the first run)"
+    _add_json(_run_options(parser, out_help, seed=True, several=True))
+
+
 def _gradcheck_options(parser):
     add = parser.add_argument
     add("name", nargs="?", default="all", metavar="NAME", help="a layer, loss, latent operation or model (default all)")
@@ -192,6 +200,7 @@ COMMANDS = {
     "encode": (commands.encode, _encode_options),
     "manifold": (commands.manifold, _manifold_options),
     "evaluate": (commands.evaluate, lambda parser: _add_json(_run_options(parser, seed=True))),
+    "compare": (commands.compare, _compare_options),
     "gradcheck": (commands.gradcheck, _gradcheck_options),
     "models": (commands.models, lambda parser: _add_json(parser.add_argument)),
     "data": (commands.data, _data_options),

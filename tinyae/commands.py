@@ -247,6 +247,29 @@ def evaluate(arguments):
         print(f"  {label:<16}{answer[label]:12.4f}")
 
 
+def compare(arguments):
+    """Show trained models side by side: reconstructions, interpolations, images from random codes."""
+    from . import compare as side_by_side
+
+    runs = []
+    for path in arguments.runs:
+        arguments.run_path = path
+        model, origin = _load(arguments)
+        runs.append((f"{model.name} ({os.path.basename(os.path.normpath(path))})", model))
+    arguments.run_path = arguments.runs[0]
+    out, _ = _out(arguments, "comparison.png", (".png",))
+    part, name = _part(arguments, origin)
+    figures, rows = side_by_side.compare(runs, part.x, arguments.seed)
+    side_by_side.draw(out, rows)
+    if arguments.json:
+        _print_json({"data": name, "split": arguments.split, "picture": out, "runs": figures})
+        return
+    print(f"{'':<32}{'rms':>8}{'sharpness':>12}{'random rms':>12}   on {name}, {len(part):,} images")
+    for row in figures:
+        print(f"{row['run']:<32}{row['rms']:>8.4f}{row['sharpness']:>12.3f}{row['random_rms']:>12.4f}")
+    print(out)
+
+
 def _load(arguments):
     """(model, origin of its training data or None)."""
     from .training.checkpoint import find, load, read
