@@ -45,15 +45,27 @@ def pooled(c, channels):
 
 def test_parameter_counts_of_the_reference_architectures():
     assert models.ConvAE().param_count == 4_385 == pooled(1, [16, 8, 8])
+    assert models.DenoisingAE().param_count == 30_689 == pooled(1, [32, 32, 16])
     assert models.ConvAE(input_shape=(32, 32, 3), channels=(5, 7)).param_count == pooled(3, [5, 7])
+    mask = 9 * 32  # one more channel in
+    assert models.MaskedAE().param_count == 47_137 == pooled(1, [32, 32, 32]) + mask
     levels = conv(4, 1, 32) + conv(4, 32, 64) + conv(4, 64, 32) + conv(4, 32, 1)
     middle = dense(3136, 256) + dense(256, 40) + dense(20, 256) + dense(256, 3136) - 32 - 64 + 32 + 64
     assert models.ConvVAE().param_count == levels + middle == 1_691_369
 
 
+CONVOLUTIONAL = (models.ConvAE, models.DenoisingAE, models.MaskedAE, models.ConvVAE)
+each_model = pytest.mark.parametrize("make", CONVOLUTIONAL, ids=lambda make: make.name)
+SMALL = dict(input_shape=(8, 8, 1), channels=(3, 4))
+
+
 @each_shape
-@pytest.mark.parametrize("make", (models.ConvAE, models.ConvVAE))
+@each_model
 def test_any_size_comes_back_at_its_size(make, shape):
+    if make is models.MaskedAE and shape == (1, 1, 1):
+        with pytest.raises(ConfigError, match="some have to be hidden and some shown"):
+            make(input_shape=shape)
+        return
     model, x = make(input_shape=shape), images(2, shape)
     z = model.encode(x)
     assert z.shape == (2, model.latent_dim)
@@ -84,11 +96,6 @@ def test_the_code_of_the_pooling_autoencoder_is_its_last_map():
     assert models.ConvAE(input_shape=(25, 30, 3), channels=(4, 6)).latent_dim == 7 * 8 * 6
 
 
-CONVOLUTIONAL = (models.ConvAE, models.ConvVAE)
-each_model = pytest.mark.parametrize("make", CONVOLUTIONAL, ids=lambda make: make.name)
-SMALL = dict(input_shape=(8, 8, 1), channels=(3, 4))
-
-
 @each_model
 @pytest.mark.parametrize(
     "options, message",
@@ -111,6 +118,15 @@ def test_bad_option_is_one_line(make, options, message):
     [
         (models.ConvAE, dict(channels=()), "channels: expected one or more positive whole numbers, got none"),
         (models.ConvAE, dict(loss="bcee"), "unknown loss 'bcee': did you mean 'bce'"),
+        (models.DenoisingAE, dict(noise="gausian"), "unknown noise 'gausian': did you mean 'gaussian'"),
+        (models.DenoisingAE, dict(level=-0.1), "level: gaussian noise takes a number of at least 0, got -0.1"),
+        (models.DenoisingAE, dict(level=math.nan), "level: gaussian noise"),
+        (models.DenoisingAE, dict(noise="dropout", level=1.5), "level: dropout noise takes a share in [0, 1], got 1.5"),
+        (models.MaskedAE, dict(patch=3), "patch: 3 does not divide 8 x 8 pixels: give a divisor of 8"),
+        (models.MaskedAE, dict(patch=-2), "patch: expected a whole number of pixels"),
+        (models.MaskedAE, dict(patch=8), "hides 1: some have to be hidden and some shown"),
+        (models.MaskedAE, dict(share=1.0), "share: expected a share of the patches between 0 and 1, got 1.0"),
+        (models.MaskedAE, dict(share=math.nan), "share: expected"),
         (models.ConvVAE, dict(units=0), "units: expected positive whole numbers, got 0"),
         (models.ConvVAE, dict(latent_dim=0), "latent_dim"),
         (models.ConvVAE, dict(likelihood="gausian"), "did you mean 'gaussian'"),
@@ -122,13 +138,142 @@ def test_bad_option_of_one_model_is_one_line(make, options, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_conv_vae_samples_and_conv_ae_does_not():
-    x = models.ConvVAE(**SMALL, units=5).sample(3, seed=1)
-    assert x.shape == (3, 8, 8, 1)
-    with pytest.raises(ConfigError, match="^conv-ae has no prior"):
-        models.ConvAE(**SMALL).sample(3)
+@each_model
+def test_only_a_generative_model_samples(make):
+    model = make(**SMALL)
+    if make is models.ConvVAE:
+        assert model.sample(3, seed=1).shape == (3, 8, 8, 1)
+    else:
+        with pytest.raises(ConfigError, match=f"^{make.name} has no prior"):
+            model.sample(3)
+
+
+def test_decode_refuses_other_codes():
     with pytest.raises(ShapeError, match=r"^conv-ae: expected codes of shape \(N, 16\)"):
         models.ConvAE(**SMALL).decode(np.zeros((1, 3)))
+
+
+# noise: drawn by the names "noise" and "mask", in training and in evaluation
+
+
+def damaged(noise, level, x):
+    model = models.DenoisingAE(input_shape=x.shape[1:], channels=(2,), noise=noise, level=level)
+    rng = model.backend.noise(0)
+    return model.damaged(x, rng), rng
+
+
+def test_gaussian_noise_is_added_and_clipped():
+    x = np.full((100, 10, 10, 1), 0.4, "float32")
+    noisy, rng = damaged("gaussian", 0.5, x)
+    assert noisy.min() == 0 and noisy.max() == 1 and noisy.dtype == np.float32
+    drawn = rng.normal("noise", x.shape)
+    inside = (noisy > 0) & (noisy < 1)
+    np.testing.assert_allclose(noisy[inside], (x + 0.5 * drawn)[inside], rtol=1e-6)
+    phi = [0.5 * math.erfc(t / math.sqrt(2)) for t in (0.4 / 0.5, 0.6 / 0.5)]  # P(noisy = 0), P(noisy = 1)
+    np.testing.assert_allclose([np.mean(noisy == 0), np.mean(noisy == 1)], phi, atol=0.01)
+    small, _ = damaged("gaussian", 0.05, x)
+    assert (small - x).std() == pytest.approx(0.05, rel=0.03) and abs((small - x).mean()) < 0.002
+
+
+@pytest.mark.parametrize("level", (0.0, 0.3, 1.0))
+def test_salt_and_pepper_strikes_its_share(level):
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (100, 10, 10, 1)).astype("float32")
+    noisy, _ = damaged("salt-and-pepper", level, x)
+    salt, pepper = noisy == 1, noisy == 0
+    np.testing.assert_allclose([salt.mean(), pepper.mean()], level / 2, atol=0.012)
+    np.testing.assert_array_equal(noisy[~(salt | pepper)], x[~(salt | pepper)])
+
+
+@pytest.mark.parametrize("level", (0.0, 0.3, 1.0))
+def test_dropout_noise_strikes_its_share(level):
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (100, 10, 10, 1)).astype("float32")
+    noisy, _ = damaged("dropout", level, x)
+    assert np.mean(noisy == 0) == pytest.approx(level, abs=0.015)
+    np.testing.assert_array_equal(noisy[noisy != 0], x[noisy != 0])
+
+
+@pytest.mark.parametrize("train", (True, False))
+def test_the_target_is_the_clean_image(train):
+    model, x = models.DenoisingAE(**SMALL, dtype="float64"), images(5) / 255
+    noise = np.random.default_rng(0).normal(size=x.shape)
+    got = model.loss({"x": x}, {"noise": noise}, train=train)["loss"]
+    restored = model.reconstruct(np.clip(x + 0.5 * noise, 0, 1))
+    expected = -(x * np.log(restored) + (1 - x) * np.log(1 - restored)).sum() / len(x)
+    assert got == pytest.approx(expected, rel=1e-12)
+    drawn = {float(model.loss({"x": x}, step=step, train=train)["loss"]) for step in (0, 1)}
+    assert len(drawn) == 2
+
+
+MASKED = dict(input_shape=(8, 12, 2), channels=(3,), patch=4)
+
+
+def hidden_of(model, n, step=0):
+    _, rank = model.orders(n, model.backend.noise(0, step))
+    return rank < model.hidden
+
+
+@pytest.mark.parametrize("share, count", [(0.75, 37), (0.5, 24), (0.01, None), (0.02, 1), (0.98, 48)])
+def test_exactly_the_share_is_hidden_in_every_image(share, count):
+    if count is None:
+        with pytest.raises(ConfigError, match="hides 0"):
+            models.MaskedAE(share=share)
+        return
+    hidden = hidden_of(models.MaskedAE(share=share), 200)
+    assert hidden.shape == (200, 49) and set(hidden.sum(axis=1)) == {count}
+
+
+def test_every_patch_is_hidden_as_often():
+    hidden = hidden_of(models.MaskedAE(), 3000)
+    assert np.abs(hidden.mean(axis=0) - 37 / 49).max() < 0.04
+    assert (hidden != hidden_of(models.MaskedAE(), 3000, step=1)).any()
+
+
+@pytest.mark.parametrize(
+    "size, patch",
+    [((28, 28), 4), ((32, 32), 4), ((64, 64), 8), ((25, 25), 5), ((8, 8), 1), ((29, 29), 1), ((24, 36), 3)],
+)
+def test_the_patch_size_divides_the_image(size, patch):
+    assert models.MaskedAE(input_shape=(*size, 1), channels=(2,)).patch == patch
+
+
+@pytest.mark.parametrize("loss", ("bce", "mse", "l1"))
+def test_the_loss_counts_hidden_pixels_alone(loss):
+    """Written with a loop over the patches, from the model's own networks."""
+    model = models.MaskedAE(**MASKED, loss=loss, dtype="float64")
+    x = images(4, (8, 12, 2)) / 255
+    u = np.random.default_rng(0).random((4, 6))
+    got = model.loss({"x": x}, {"mask": u})
+    mask = np.zeros((4, 8, 12, 1))
+    for n in range(4):
+        for patch in np.argsort(u[n])[:4]:  # round(0.75 * 6), halves to even
+            row, column = divmod(int(patch), 3)
+            mask[n, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 1
+    seen = np.concatenate((x * (1 - mask), mask), axis=3)
+    y = model.decode(model.forward("encoder", seen)[0])
+    if loss == "bce":
+        each = -(x * np.log(y) + (1 - x) * np.log(1 - y))
+    else:
+        each = (x - y) ** 2 if loss == "mse" else abs(x - y)
+    assert got["loss"] == pytest.approx((each * mask).sum() / 4, rel=1e-11)
+
+    np.testing.assert_allclose(model.fill(x, mask[..., 0]), np.where(mask, y, x), rtol=1e-12)
+
+
+def test_what_is_hidden_does_not_reach_the_network():
+    model, x = models.MaskedAE(**MASKED), images(2, (8, 12, 2)) / np.float32(255)
+    hidden = np.zeros((2, 8, 12), bool)
+    hidden[:, :4, 4:8] = True
+    changed = np.where(hidden[..., None], np.float32(0.9), x)
+    np.testing.assert_array_equal(model.fill(x, hidden)[hidden], model.fill(changed, hidden)[hidden])
+    with pytest.raises(ShapeError, match=r"^masked-ae: expected hidden of shape \(2, 8, 12\), got \(2, 8\)$"):
+        model.fill(x, hidden[:, :, 0])
+
+
+def test_scatter_is_the_transpose_of_gather():
+    model, rng = models.MaskedAE(**MASKED, dtype="float64"), np.random.default_rng(0)
+    order, rank = model.orders(3, model.backend.noise(0))
+    x, d = rng.normal(size=(3, 8, 12, 2)), rng.normal(size=(3, 4, 32))
+    assert (model.gather(x, order) * d).sum() == pytest.approx((x * model.scatter(d, rank)).sum(), rel=1e-12)
 
 
 # training
@@ -280,3 +425,28 @@ def test_twenty_steps_of_training_are_pytorchs(make, theirs, side, pictures, tor
         grads.fill(nest(grads.shapes, named))
         optimizer.step(model.store, grads)
         their_optimizer.step()
+
+
+# pictures
+
+
+@pytest.mark.parametrize(
+    "make, rows", [(models.DenoisingAE, "noisy restored clean"), (models.MaskedAE, "masked filled original")]
+)
+def test_a_demonstration_and_its_picture(make, rows, tmp_path):
+    pytest.importorskip("PIL")
+    pytest.importorskip("matplotlib")
+    from tinyae import plot
+
+    model, x = make(**SMALL), images(12)
+    shown = model.demonstration(x)
+    assert list(shown) == rows.split()
+    first, second, original = shown.values()
+    assert {(rows.shape, rows.dtype) for rows in shown.values()} == {((12, 8, 8, 1), np.dtype("float32"))}
+    np.testing.assert_array_equal(original, x * np.float32(1 / 255))
+    assert (first != original).any() and (second != first).any()
+    np.testing.assert_array_equal(model.demonstration(x)[rows.split()[0]], first)
+    written = plot.training_report(tmp_path, model, x, np.arange(12) % 3)
+    assert [path.name for path in written] == ["restorations.png", "codes.png"]
+    with pytest.raises(ShapeError, match="restorations: as .* differ in shape"):
+        plot.restorations(tmp_path / "a.png", {"a": x[:1], "b": x[:, :4], "c": x[:, :4]})

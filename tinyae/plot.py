@@ -16,9 +16,10 @@ from statistics import NormalDist
 import numpy as np
 
 from .contact_sheet import INK, WIDTH, grid, needs_viz, pixels, replace
+from .data import to_float
 from .errors import ConfigError, ShapeError
 
-__all__ = ["codes", "curves", "grid", "manifold", "reconstructions", "samples", "training_report"]
+__all__ = ["codes", "curves", "grid", "manifold", "reconstructions", "restorations", "samples", "training_report"]
 
 FAINT = "#777777"
 SERIES = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
@@ -34,27 +35,63 @@ def reconstructions(path, inputs, outputs, labels=None, errors=None, error_name=
 
     labels: N class names. errors: N numbers, written below with `error_name`.
     """
-    inputs, outputs = pixels(inputs), pixels(outputs)
-    if inputs.shape != outputs.shape:
-        raise ShapeError(f"reconstructions: inputs {inputs.shape} and outputs {outputs.shape} differ in shape")
-    n, _, w, _ = inputs.shape
+    notes = None if errors is None else {"reconstruction": [_error(error_name, error) for error in errors]}
+    rows = {"input": inputs, "reconstruction": outputs}
+    _same_shape("reconstructions", rows)
+    return _above_each_other(path, rows, "Inputs and their reconstructions", labels, notes)
+
+
+def restorations(path, rows, labels=None, title="Damaged images, what was made of them, and what they were"):
+    """Images above what a model made of them and above the originals, at most ten columns, RMS errors below.
+
+    rows: {name: (N, H, W, C)} from top to bottom, the last one the originals, with which the others are compared.
+    labels: N class names.
+    """
+    _same_shape("restorations", rows)
+    *damaged, original = ((name, to_float(np.asarray(images))) for name, images in rows.items())
+    notes = {name: [_error("RMS", rms) for rms in _rms(images, original[1])] for name, images in damaged}
+    return _above_each_other(path, rows, title, labels, notes)
+
+
+def _error(name, value):
+    return f"{name} {value:.{3 if abs(value) < 10 else 1}f}"
+
+
+def _rms(a, b):
+    """The root of the mean squared difference, per image."""
+    return np.sqrt(np.mean((a - b) ** 2, axis=(1, 2, 3)))
+
+
+def _same_shape(what, rows):
+    shapes = {name: np.shape(images) for name, images in rows.items()}
+    if len(set(shapes.values())) > 1:
+        raise ShapeError(f"{what}: {' and '.join(f'{name}s {s}' for name, s in shapes.items())} differ in shape")
+
+
+def _above_each_other(path, rows, title, labels=None, notes=None):
+    """Rows of N images each, {name: (N, H, W, C)}, in blocks of at most ten columns.
+
+    labels: N class names, below the last row. notes: {name: N strings} below the row of that name.
+    """
+    rows = {name: pixels(images) for name, images in rows.items()}
+    first = next(iter(rows.values()))
+    n, _, w, _ = first.shape
     blocks = math.ceil(n / min(10, max(4, 1200 // w)))
     columns = math.ceil(n / blocks)
-    notes = [[str(label)] for label in labels] if labels is not None else [[] for _ in range(n)]
-    if errors is not None:
-        texts = [f"{error_name} {error:.{3 if abs(error) < 10 else 1}f}" for error in errors]
-        notes = [note + [text] for note, text in zip(notes, texts, strict=True)]
+    lines = {name: [[] for _ in range(n)] for name in rows}  # below each image
+    for name, texts in [(list(rows)[-1], labels)] * (labels is not None) + list((notes or {}).items()):
+        lines[name] = [line + [str(text)] for line, text in zip(lines[name], texts, strict=True)]
 
-    images, captions = [], []
+    shown, captions = [], []
     for start in range(0, n, columns):
         part = slice(start, start + columns)
-        missing = columns - len(inputs[part])  # the last block is filled up with the paper's white
-        filler = np.full((missing, *inputs.shape[1:]), 255, np.uint8)
-        images += [inputs[part], filler, outputs[part], filler]
-        captions += [""] * columns + ["\n".join(note) for note in notes[part]] + [""] * missing
+        missing = columns - len(first[part])  # the last block is filled up with the paper's white
+        for name, images in rows.items():
+            shown += [images[part], np.full((missing, *first.shape[1:]), 255, np.uint8)]
+            captions += ["\n".join(line) for line in lines[name][part]] + [""] * missing
     return grid(
-        path, np.concatenate(images), columns, title="Inputs and their reconstructions",
-        row_labels=["input", "reconstruction"] * blocks, captions=captions if any(captions) else None,
+        path, np.concatenate(shown), columns, title=title, row_labels=list(rows) * blocks,
+        captions=captions if any(captions) else None,
     )  # fmt: skip
 
 
@@ -255,9 +292,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
     """Write the pictures that apply to `model` into `folder`, made if it is missing; the list of their paths.
 
     x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. reconstructions.png shows ten examples spread
-    over the classes, samples.png needs a generative model, manifold.png one with two latent dimensions as well;
-    these three need images of one or three channels. codes.png shows all of x, curves.png needs records. What the
-    model refuses with a `ConfigError`, having no codes or decoding from more than codes, is left out.
+    over the classes, or restorations.png in its place where the model mends images; samples.png needs a generative
+    model, manifold.png one with two latent dimensions as well; these need images of one or three channels. codes.png
+    shows all of x, curves.png needs records. What the model refuses with a `ConfigError`, having no codes or decoding
+    from more than codes, is left out.
     """
     folder, shape, written = Path(folder), tuple(model.input_shape), []
     x = np.asarray(x).reshape(-1, *shape)
@@ -268,13 +306,18 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
         except ConfigError:
             pass
 
+    def name_of(chosen):
+        return None if labels is None else [_name(labels[i], class_names) for i in chosen]
+
     def draw_reconstructions(path):
         chosen = _spread(labels, len(x))
-        inputs = x[chosen] / np.float32(255) if x.dtype == np.uint8 else x[chosen]
+        inputs = to_float(x[chosen])
         outputs = model.reconstruct(inputs)
-        errors = np.sqrt(np.mean((inputs - outputs) ** 2, axis=(1, 2, 3)))
-        names = None if labels is None else [_name(labels[i], class_names) for i in chosen]
-        return reconstructions(path, inputs, outputs, names, errors, "RMS")
+        return reconstructions(path, inputs, outputs, name_of(chosen), _rms(inputs, outputs), "RMS")
+
+    def draw_restorations(path):
+        chosen = _spread(labels, len(x))
+        return restorations(path, model.demonstration(x[chosen]), name_of(chosen))
 
     def draw_codes(path):
         z = model.encode(x)
@@ -283,7 +326,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
         return codes(path, z.reshape(len(z), -1), labels, class_names, model.generative)
 
     if len(shape) == 3 and shape[2] in (1, 3):
-        add("reconstructions.png", draw_reconstructions)
+        if hasattr(model, "demonstration"):
+            add("restorations.png", draw_restorations)
+        else:
+            add("reconstructions.png", draw_reconstructions)
         if model.generative:
             side = min(8, max(3, WIDTH // shape[1]))
             add("samples.png", lambda path: samples(path, model.sample(side * side)))

@@ -4,8 +4,10 @@ from .ae import AE
 from .base import Model
 from .conv_ae import ConvAE
 from .conv_vae import ConvVAE
+from .denoising_ae import DenoisingAE
+from .masked_ae import MaskedAE
 from .vae import VAE
 
-NAMES = {model.name: model for model in (AE, ConvAE, VAE, ConvVAE)}
+NAMES = {model.name: model for model in (AE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE)}
 
-__all__ = ["AE", "NAMES", "VAE", "ConvAE", "ConvVAE", "Model"]
+__all__ = ["AE", "NAMES", "VAE", "ConvAE", "ConvVAE", "DenoisingAE", "MaskedAE", "Model"]

@@ -1,0 +1,67 @@
+"""The denoising autoencoder (Vincent et al. 2008): noise on the image, the clean image as the target."""
+
+from ..backend import array_module
+from ..errors import ConfigError, suggest
+from .conv_ae import ConvAE
+
+
+def gaussian(x, rng, level):
+    """x + level N(0, 1) per value, clipped to [0, 1]."""
+    return array_module(x).clip(x + level * rng.normal("noise", x.shape, x.dtype), 0, 1)
+
+
+def salt_and_pepper(x, rng, level):
+    """A share `level` of the values replaced, half of them by 1 and half by 0."""
+    u = rng.uniform("noise", x.shape, "float32")
+    kept, salt = (u >= level / 2) & (u <= 1 - level / 2), u > 1 - level / 2
+    return x * kept.astype(x.dtype) + salt.astype(x.dtype)
+
+
+def dropout(x, rng, level):
+    """A share `level` of the values set to 0."""
+    return x * rng.bernoulli("noise", x.shape, 1 - level, x.dtype)
+
+
+NOISES = {"gaussian": gaussian, "salt-and-pepper": salt_and_pepper, "dropout": dropout}
+
+
+class DenoisingAE(ConvAE):
+    """A ConvAE that is given damaged(x) and has to return x:   loss(decoder(encoder(damaged(x))), x).
+
+    noise: "gaussian" (`level` its standard deviation, clipped to [0, 1] afterwards), "salt-and-pepper" or "dropout"
+    (`level` the share of the values that it strikes). It is drawn anew in every step, and for the loss in evaluation
+    too. `encode` and `reconstruct` add none: they take an image as it is, and return it restored. The default has
+    30,689 parameters.
+    """
+
+    name = "denoising-ae"
+
+    def __init__(
+        self, input_shape=(28, 28, 1), channels=(32, 32, 16), noise="gaussian", level=0.5, activation="relu",
+        loss="bce", seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        if noise not in NOISES:
+            raise suggest("noise", noise, NOISES)
+        most = float("inf") if noise == "gaussian" else 1
+        if not isinstance(level, (int, float)) or not 0 <= level <= most or level == float("inf"):
+            wanted = "a number of at least 0" if noise == "gaussian" else "a share in [0, 1]"
+            raise ConfigError(f"level: {noise} noise takes {wanted}, got {level!r}")
+        self.noise, self.level = noise, level
+        super().__init__(input_shape, channels, activation, loss, seed, backend, dtype)
+        self.config |= dict(noise=noise, level=level)
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(4, 3, 2), channels=(2, 2), activation="tanh")
+        first = cls(input_shape=(4, 4, 1), channels=(2, 2))
+        return [first] + [cls(**small, noise=noise, level=0.4, loss="mse") for noise in NOISES]
+
+    def damaged(self, x, rng):
+        return NOISES[self.noise](x, rng, self.level)
+
+    def demonstration(self, x, seed=0):
+        """{"noisy": ..., "restored": ..., "clean": ...}: (N, H, W, C) each, as NumPy arrays, for a picture."""
+        x = self._inputs(x)
+        noisy = self.damaged(x, self.backend.noise(seed))
+        to_host = self.backend.to_host
+        return {"noisy": to_host(noisy), "restored": self.reconstruct(noisy), "clean": to_host(x)}

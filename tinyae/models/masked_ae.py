@@ -1,0 +1,142 @@
+"""The masked autoencoder (He et al. 2022, with convolutions): most patches hidden, to be filled in from the rest."""
+
+import math
+
+import numpy as np
+
+from ..backend import array_module
+from ..errors import ConfigError, ShapeError
+from .conv_ae import ConvAE
+
+
+class MaskedAE(ConvAE):
+    """A ConvAE that is shown some patches of an image, and whose loss counts the pixels of the others alone.
+
+    share: of the patches that are hidden. In every image round(share P) of its P patches are, those that come first in
+    a random order of its own. patch: the side of a patch in pixels, which has to divide height and width; 0 takes
+    their common divisor nearest to a seventh of the shorter side (4 at 28 and 32 pixels, 8 at 64). The encoder is given
+    the image with hidden pixels set to 0, and as one more channel the mask, 1 where a pixel is hidden: so what
+    stands in for a hidden pixel is learned. `fill` paints in what it is told is hidden. `encode` and `reconstruct` hide
+    nothing, and since no loss asked for what is shown, a reconstruction is coarser than what `fill` paints.
+    """
+
+    name = "masked-ae"
+
+    def __init__(
+        self, input_shape=(28, 28, 1), channels=(32, 32, 32), patch=0, share=0.75, activation="relu", loss="bce",
+        seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        super().__init__(input_shape, channels, activation, loss, seed, backend, dtype)
+        height, width, _ = self.input_shape
+        self.patch = patch_size(height, width, patch)
+        self.rows, self.columns = height // self.patch, width // self.patch
+        patches = self.rows * self.columns
+        if not isinstance(share, (int, float)) or not 0 < share < 1:
+            raise ConfigError(f"share: expected a share of the patches between 0 and 1, got {share!r}")
+        self.hidden = round(share * patches)
+        if not 0 < self.hidden < patches:
+            raise ConfigError(
+                f"share: {share} of the {patches} patches of {self.patch} x {self.patch} pixels hides "
+                f"{self.hidden}: some have to be hidden and some shown"
+            )
+        self.config |= dict(patch=self.patch, share=share)
+
+    @property
+    def encoder_shape(self):
+        *size, channels = self.input_shape
+        return *size, channels + 1
+
+    @classmethod
+    def examples(cls):
+        first = cls(input_shape=(4, 4, 1), channels=(2, 2), patch=2)
+        small = dict(input_shape=(6, 4, 2), channels=(2,), patch=2, share=0.5, activation="tanh")
+        return [first, cls(**small, loss="mse"), cls(**small | {"patch": 1}, loss="l1")]
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        x, version = batch["x"], self.store.version
+        order, rank = self.orders(len(x), rng)
+        mask = self.pixels(rank < self.hidden)
+
+        z, c_enc = self.forward("encoder", self.shown(x, mask), train, rng)
+        y, c_dec = self.forward("decoder", z, train, rng)
+        loss, dhidden = self.loss_function(self.gather(y, order), self.gather(x, order), batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dy = self.scatter(dhidden, rank)
+            dz = self.backward("decoder", c_dec, dy, grads)
+            self.add_grads("encoder", c_enc, dz, grads)
+        return {"loss": loss, "reconstruction": loss}, {"encoder": c_enc, "decoder": c_dec}
+
+    def orders(self, n, rng):
+        """A random order of the patches for each of n images, and each patch's rank in it: (n, P) both.
+
+        The patches of rank below `self.hidden` are hidden. The order is that of the noise "mask", uniform, (n, P).
+        """
+        u = rng.uniform("mask", (n, self.rows * self.columns), "float32")
+        xp = array_module(u)
+        order = xp.argsort(u, axis=1, kind="stable")
+        return order, xp.argsort(order, axis=1, kind="stable")
+
+    def pixels(self, patches):
+        """A value per patch (N, P) -> per pixel (N, H, W, 1), in the model's dtype."""
+        maps = patches.reshape(-1, self.rows, self.columns, 1).astype(self.dtype)
+        return maps.repeat(self.patch, axis=1).repeat(self.patch, axis=2)
+
+    def shown(self, x, mask):
+        """What the encoder is given, (N, H, W, C + 1): x without the pixels where `mask` (N, H, W, 1) is 1, and it."""
+        return array_module(x).concatenate((x * (1 - mask), mask), axis=3)
+
+    def gather(self, x, order):
+        """The hidden patches of images (N, H, W, C), in their random order: (N, self.hidden, patch^2 C)."""
+        p = self.patch
+        x = x.reshape(len(x), self.rows, p, self.columns, p, -1).transpose(0, 1, 3, 2, 4, 5)
+        patches = x.reshape(len(x), self.rows * self.columns, -1)
+        return array_module(x).take_along_axis(patches, order[:, : self.hidden, None], axis=1)
+
+    def scatter(self, dhidden, rank):
+        """gather's transpose: each hidden patch back at its place in an image, zeros elsewhere."""
+        p, xp = self.patch, array_module(dhidden)
+        patches = xp.take_along_axis(dhidden, xp.minimum(rank, self.hidden - 1)[:, :, None], axis=1)
+        patches = patches * (rank < self.hidden)[:, :, None].astype(dhidden.dtype)
+        dx = patches.reshape(len(rank), self.rows, self.columns, p, p, -1).transpose(0, 1, 3, 2, 4, 5)
+        return dx.reshape(len(rank), *self.input_shape)
+
+    def fill(self, x, hidden):
+        """Images x (N, H, W, C) with the pixels where `hidden` (N, H, W) is true replaced by the model's, as NumPy."""
+        x = self.backend.to_host(self._inputs(x))
+        hidden = np.asarray(hidden, bool)
+        if hidden.shape != x.shape[:3]:
+            raise ShapeError(f"{self.name}: expected hidden of shape {x.shape[:3]}, got {hidden.shape}")
+        mask = hidden[..., None].astype(self.dtype)
+        seen = self.in_chunks(lambda part: self._decode(self._codes(self.backend.asarray(part))), self.shown(x, mask))
+        return np.where(mask, seen, x)
+
+    def demonstration(self, x, seed=0):
+        """{"masked": ..., "filled": ..., "original": ...}: (N, H, W, C) each, as NumPy arrays, for a picture.
+
+        Hidden pixels are grey in "masked".
+        """
+        x = self.backend.to_host(self._inputs(x))
+        _, rank = self.orders(len(x), self.backend.noise(seed))
+        mask = self.backend.to_host(self.pixels(rank < self.hidden))
+        return {"masked": np.where(mask, self.dtype.type(0.5), x), "filled": self.fill(x, mask[..., 0]), "original": x}
+
+    def _encode(self, x):
+        return self._codes(self.shown(x, array_module(x).zeros_like(x[..., :1])))
+
+    def _codes(self, shown):
+        return self.forward("encoder", shown)[0]
+
+
+def patch_size(height, width, patch=0):
+    """A patch's side in pixels: `patch`, checked, or for 0 the common divisor nearest to min(height, width) / 7."""
+    common = math.gcd(height, width)
+    if patch == 0:
+        divisors = [d for d in range(1, common + 1) if common % d == 0 and d * d < height * width] or [1]
+        return min(divisors, key=lambda d: (abs(d - min(height, width) / 7), d))
+    if not isinstance(patch, int) or isinstance(patch, bool) or patch < 1:
+        raise ConfigError(f"patch: expected a whole number of pixels, got {patch!r}")
+    if common % patch:
+        raise ConfigError(f"patch: {patch} does not divide {height} x {width} pixels: give a divisor of {common}")
+    return patch
