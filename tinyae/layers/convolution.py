@@ -15,24 +15,36 @@ from ..errors import ConfigError
 from .base import Layer
 
 
-def pair(name, value, least):
-    """(rows, columns) from a whole number or two of them, each at least `least`."""
+def _is_count(value, least):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def whole(layer, name, value, least=1):
+    """`value` if it is a whole number of at least `least`; ConfigError, naming the layer, otherwise."""
+    if not _is_count(value, least):
+        raise ConfigError(f"{type(layer).__name__}: {name} must be a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def pair(layer, name, value, least=1):
+    """(rows, columns) from a whole number or two of them, each at least `least`; ConfigError otherwise."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2 or any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in values):
-        raise ConfigError(f"{name} must be a whole number of at least {least}, or two of them, got {value!r}")
+    if len(values) != 2 or not all(_is_count(v, least) for v in values):
+        numbers = f"a whole number of at least {least}, or two of them"
+        raise ConfigError(f"{type(layer).__name__}: {name} must be {numbers}, got {value!r}")
     return values
 
 
-def check_padding(padding):
+def check_padding(layer, padding):
     """ "same", "valid", a whole number or ((top, bottom), (left, right)); ConfigError otherwise."""
     if padding in ("same", "valid"):
         return padding
     if isinstance(padding, int):
-        return (pair("padding", padding, 0),) * 2
+        return (pair(layer, "padding", padding, 0),) * 2
     if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(isinstance(p, (tuple, list)) for p in padding):
-        return tuple(pair("padding", p, 0) for p in padding)
+        return tuple(pair(layer, "padding", p, 0) for p in padding)
     forms = '"same", "valid", a whole number or ((top, bottom), (left, right))'
-    raise ConfigError(f"padding must be {forms}, got {padding!r}")
+    raise ConfigError(f"{type(layer).__name__}: padding must be {forms}, got {padding!r}")
 
 
 def resolve_padding(padding, size, kernel_size, stride, dilation=(1, 1)):
@@ -66,12 +78,12 @@ class Conv2D(Layer):
     """
 
     def __init__(self, filters, kernel_size, stride=1, padding="same", dilation=1, groups=1, bias=True, init="he"):
-        self.filters, self.groups = pair("filters and groups", (filters, groups), 1)
+        self.filters, self.groups = whole(self, "filters", filters), whole(self, "groups", groups)
         self.bias, self.init_name = bias, init
-        self.kernel_size, self.stride = pair("kernel_size", kernel_size, 1), pair("stride", stride, 1)
-        self.dilation, self.padding = pair("dilation", dilation, 1), check_padding(padding)
+        self.kernel_size, self.stride = pair(self, "kernel_size", kernel_size), pair(self, "stride", stride)
+        self.dilation, self.padding = pair(self, "dilation", dilation), check_padding(self, padding)
         if filters % groups:
-            raise ConfigError(f"Conv2D: {filters} filters do not divide into {groups} groups")
+            raise ConfigError(f"{type(self).__name__}: {filters} filters do not divide into {groups} groups")
 
     @classmethod
     def examples(cls):
@@ -182,9 +194,10 @@ class ConvTranspose2D(Layer):
     """
 
     def __init__(self, filters, kernel_size, stride=1, padding="same", output_padding=0, bias=True, init="he"):
-        (self.filters, _), self.bias, self.init_name = pair("filters", filters, 1), bias, init
-        self.kernel_size, self.stride = pair("kernel_size", kernel_size, 1), pair("stride", stride, 1)
-        self.padding, self.output_padding = check_padding(padding), pair("output_padding", output_padding, 0)
+        self.filters, self.bias, self.init_name = whole(self, "filters", filters), bias, init
+        self.kernel_size, self.stride = pair(self, "kernel_size", kernel_size), pair(self, "stride", stride)
+        self.padding = check_padding(self, padding)
+        self.output_padding = pair(self, "output_padding", output_padding, 0)
         if any(extra >= s for extra, s in zip(self.output_padding, self.stride, strict=True) if extra):
             raise ConfigError(f"ConvTranspose2D: output_padding {output_padding} must be below the stride {stride}")
         if padding == "same" and any(self.output_padding):
@@ -236,6 +249,7 @@ class ConvTranspose2D(Layer):
     def forward(self, params, x, train=False, rng=None, state=None):
         weight = params["weight"]
         self.expect(x.ndim == 4 and x.shape[3] == weight.shape[3], f"(N, H, W, {weight.shape[3]})", x.shape)
+        self.output_shape(x.shape[1:])
         size = x.shape[1:3]
         y = convolution.input_gradient(x, weight, self._geometry(size), self._size(size))
         if self.bias:

@@ -13,9 +13,9 @@ class _Pool2D(Layer):
     """size: of the window; stride: None means the size; padding as for Conv2D."""
 
     def __init__(self, size, stride=None, padding="valid"):
-        self.size = pair("size", size, 1)
-        self.stride = self.size if stride is None else pair("stride", stride, 1)
-        self.padding = check_padding(padding)
+        self.size = pair(self, "size", size)
+        self.stride = self.size if stride is None else pair(self, "stride", stride)
+        self.padding = check_padding(self, padding)
 
     @classmethod
     def examples(cls):

@@ -2,7 +2,7 @@
 
 from ..backend import array_module
 from .base import Layer
-from .convolution import pair
+from .convolution import pair, whole
 
 
 class UpSample2D(Layer):
@@ -12,7 +12,7 @@ class UpSample2D(Layer):
     """
 
     def __init__(self, factor):
-        self.factor = pair("factor", factor, 1)
+        self.factor = pair(self, "factor", factor)
 
     @classmethod
     def examples(cls):
@@ -44,7 +44,7 @@ class Resize2D(Layer):
     """
 
     def __init__(self, height, width):
-        self.height, self.width = pair("height and width", (height, width), 1)
+        self.height, self.width = whole(self, "height", height), whole(self, "width", width)
 
     @classmethod
     def examples(cls):
