@@ -23,7 +23,7 @@ def padded(layer, x, kernel_size, value=0.0):
 
 
 def conv(layer, p, x, *_):
-    x, weight = padded(layer, x, layer.kernel_size), p["weight"].permute(3, 2, 0, 1)
+    x, weight = padded(layer, x, layer.kernel_size), p["weight"].permute(3, 2, 0, 1).contiguous()
     return last(F.conv2d(x, weight, p.get("bias"), layer.stride, 0, layer.dilation, layer.groups))
 
 
