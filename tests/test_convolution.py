@@ -196,13 +196,11 @@ def test_several_chunks_like_torch(medium, dtype, chunk, monkeypatch):
     cases.assert_like_torch(torch_images.IMAGE_TWINS[type(medium.layer).__name__], medium, dtype)
 
 
-@pytest.mark.parametrize(
-    "layer, shape", [(Conv2D(8, 5), (32, 32, 8)), (ConvTranspose2D(8, 6, stride=2), (16, 16, 8))], ids=repr
-)
+@pytest.mark.parametrize("layer", [Conv2D(8, 5), ConvTranspose2D(8, 5)], ids=repr)
 @pytest.mark.parametrize("work", ("forward", "backward"))
-def test_memory_is_that_of_the_images(layer, shape, work):
-    """Laid out whole, the patches of the 64 images would take 25 or 36 times their memory."""
-    case = Case(layer, shape, 64)
+def test_memory_is_that_of_the_images(layer, work):
+    """Laid out whole, the patches of the 64 images would take 25 times their memory."""
+    case = Case(layer, (32, 32, 8), 64)
     params, x, dy = case.arrays("float32")
     grads = {name: np.zeros_like(value) for name, value in params.items()}
     tracemalloc.start()
@@ -214,7 +212,7 @@ def test_memory_is_that_of_the_images(layer, shape, work):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 3 * (x.nbytes + dy.nbytes) + 4 * 4 * convolution.CHUNK
+    assert peak < 4 * (x.nbytes + dy.nbytes)
 
 
 # One in terms of another
