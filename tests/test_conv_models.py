@@ -54,6 +54,18 @@ def test_parameter_counts_of_the_reference_architectures():
     assert models.ConvVAE().param_count == levels + middle == 1_691_369
 
 
+def test_large_activations_make_small_chunks():
+    """What all layers put out for a chunk stays below 64 MiB of float32; a small model takes 1,024 examples."""
+    assert models.VAE().chunk == models.ConvAE(**SMALL).chunk == 1024
+    per_image = 28 * 28 * 32 * 2 + 14 * 14 * 32 * 3 + 7 * 7 * (32 + 16 * 2) + 4 * 4 * 16 * 2  # encoder and its code
+    per_image += 4 * 4 * 16 + 7 * 7 * 16 * 3 + 14 * 14 * (16 + 32 * 2) + 28 * 28 * 32 * 3 + 28 * 28
+    assert models.DenoisingAE().chunk == 2**24 // per_image
+    model, x = models.ConvVAE(**SMALL, dtype="float64"), images(7)
+    whole = model.encode(x)
+    model.chunk = 3
+    np.testing.assert_allclose(model.encode(x), whole, rtol=1e-12)
+
+
 CONVOLUTIONAL = (models.ConvAE, models.DenoisingAE, models.MaskedAE, models.ConvVAE)
 each_model = pytest.mark.parametrize("make", CONVOLUTIONAL, ids=lambda make: make.name)
 SMALL = dict(input_shape=(8, 8, 1), channels=(3, 4))

@@ -12,7 +12,8 @@ from ..data import to_float
 from ..errors import ConfigError, ShapeError, suggest
 from ..params import ParamStore
 
-CHUNK = 1024  # examples per forward when there is no gradient to keep, so that memory stays bounded
+# Where there is no gradient to keep, a forward takes so many examples at most, so that memory stays bounded.
+CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
 
 
 class Model:
@@ -22,7 +23,7 @@ class Model:
     scaled), or (N, D) for a flat `input_shape`.
 
     Attributes: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (what is kept but not
-    trained), `backend`, `dtype`.
+    trained), `backend`, `dtype`, `chunk` (examples per forward where there is no gradient to keep).
     """
 
     name = None  # the command line's name
@@ -37,6 +38,7 @@ class Model:
             raise ConfigError(f"dtype must be float32 or float64, got {dtype}")
         self.dtype = np.dtype(dtype)
         self.networks = {name: layer for name, (layer, _) in networks.items()}
+        self.chunk = max(1, min(CHUNK, CHUNK_VALUES // sum(_values(*pair) for pair in networks.values())))
         xp = self.backend.xp
         self.store = ParamStore({name: net.param_shapes(shape) for name, (net, shape) in networks.items()}, xp, dtype)
         self.state = ParamStore({name: net.state_shapes(shape) for name, (net, shape) in networks.items()}, xp, dtype)
@@ -144,7 +146,7 @@ class Model:
             return self.backend.to_host(function(x))  # where the shape is checked and refused
         if x.shape[0] == 0:
             raise ShapeError(f"{self.name}: no examples (x has shape {x.shape})")
-        parts = [self.backend.to_host(function(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)]
+        parts = [self.backend.to_host(function(x[i : i + self.chunk])) for i in range(0, len(x), self.chunk)]
         return np.concatenate(parts)
 
     def encode(self, x):
@@ -171,6 +173,17 @@ class Model:
         from ..training import checkpoint
 
         checkpoint.write(path, self)
+
+
+def _values(layer, shape):
+    """How many numbers a network's layers put out for one example: about what its cache holds."""
+    if not hasattr(layer, "layers"):
+        return math.prod(layer.output_shape(shape))
+    total = 0
+    for inner in layer.layers:
+        total += _values(inner, shape)
+        shape = inner.output_shape(shape)
+    return total
 
 
 class _Given(dict):

@@ -85,7 +85,7 @@ class Feed:
             rows = self.backend.asarray(order[first : first + self.batch_size])
             yield {name: array[rows] for name, array in self.arrays.items()}
 
-    def in_order(self, size=1024):
-        """The examples in order, for evaluation."""
+    def in_order(self, size):
+        """The examples in order, `size` at a time, for evaluation."""
         for first in range(0, self.count, size):
             yield {name: array[first : first + size] for name, array in self.arrays.items()}
