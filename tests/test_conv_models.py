@@ -462,3 +462,12 @@ def test_a_demonstration_and_its_picture(make, rows, tmp_path):
     assert [path.name for path in written] == ["restorations.png", "codes.png"]
     with pytest.raises(ShapeError, match="restorations: as .* differ in shape"):
         plot.restorations(tmp_path / "a.png", {"a": x[:1], "b": x[:, :4], "c": x[:, :4]})
+
+
+@pytest.mark.parametrize("make", (models.DenoisingAE, models.MaskedAE))
+def test_a_demonstration_on_the_stand_in_is_that_on_numpy(make, strict_device):
+    x = images(5)
+    host, device = make(**SMALL).demonstration(x), make(**SMALL, backend="cupy").demonstration(x)
+    for name, shown in host.items():
+        assert type(device[name]) is np.ndarray
+        np.testing.assert_allclose(device[name], shown, rtol=0, atol=1e-6)
