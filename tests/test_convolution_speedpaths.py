@@ -87,3 +87,22 @@ def test_scattering_agrees_with_gathering(channels, n, size, kernel, stride, dil
         patch.setattr(convolution, "SCATTERED_CHANNELS", 0)
         gathered = convolution.input_gradient(dy, weight, geometry, size)
     np.testing.assert_allclose(scattered, gathered, rtol=0, atol=1e-12 * max(1, abs(gathered).max()))
+
+
+def test_nothing_is_read_before_it_is_written(monkeypatch):
+    """Fresh memory is made of signalling NaN here: to calculate with it is a warning, which is an error."""
+
+    def poisoned(shape, dtype):
+        array = np.zeros(shape, dtype)
+        array.view("u4")[...] = 0x7FA00000
+        return array
+
+    rng = np.random.default_rng(0)
+    x, dy = (rng.normal(size=(3, 8, 9, 64)).astype("f4") for _ in range(2))
+    weight, bias = rng.normal(size=(3, 3, 64, 64)).astype("f4"), rng.normal(size=64).astype("f4")
+    geometry = convolution.Geometry(padding=((1, 1), (1, 1)))
+    fresh = convolution.output(x, weight, geometry, bias), convolution.weight_gradient(x, dy, geometry, (3, 3))
+    monkeypatch.setattr(np, "empty", poisoned)
+    again = convolution.output(x, weight, geometry, bias), convolution.weight_gradient(x, dy, geometry, (3, 3))
+    for a, b in zip(again, fresh, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -266,9 +266,9 @@ def _fast_output(x, weight, start, size, bias=None):
         m = np.empty((4, tiles[0].size // channels, filters), x.dtype)
         for q, windows in enumerate(_windows(tiles, kw)):
             np.matmul(windows, kernels, out=m[:, q::kw][:, : windows.shape[1]])
-        if bias is not None:
-            m[1] += bias  # which is in every row of y
         m0, m1, m2, m3 = m.reshape(4, -1, *grid, filters)[:, :, :, : size[1]]
+        if bias is not None:
+            m1 += bias  # which is in every row of y
         even, odd = y[part, 0::2], y[part, 1::2]
         np.add(m1, m2, out=even)
         even += m0
