@@ -1,4 +1,4 @@
-"""`python -m benchmarks step|process|backends`, each with `--json FILE`."""
+"""`python -m benchmarks step|process|backends|convolution`, each with `--json FILE`."""
 
 import argparse
 import json
@@ -24,6 +24,7 @@ def parser():
         ("step", run_step, 20, "one training step of a dense VAE, beside PyTorch and JAX"),
         ("process", run_process, 5, "a fresh process to its first step, beside PyTorch and JAX"),
         ("backends", run_backends, 10, "every layer and model on NumPy and on CuPy"),
+        ("convolution", run_convolution, 7, "convolutions and steps of convolutional models, beside PyTorch"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
@@ -32,6 +33,9 @@ def parser():
         if name == "backends":
             command.add_argument("--only", nargs="+", metavar="NAME", help='such as "layer Dense" or "model vae"')
             command.add_argument("--batch", type=int, default=128)
+        elif name == "convolution":
+            command.add_argument("--only", nargs="+", metavar="CASE", help='such as "conv-vae-28"')
+            command.add_argument("--cores", type=int, help="how many of the machine's cores to use (all)")
         else:
             command.add_argument("--contenders", nargs="+", choices=OPTIONS, default=list(OPTIONS), metavar="NAME")
             command.add_argument("--cores", type=int, help="how many of the machine's cores to use (all)")
@@ -58,6 +62,14 @@ def run_backends(options):
     from . import backends
 
     return backends.measure(options.rounds, options.only, options.batch)
+
+
+def run_convolution(options):
+    from . import convolution
+
+    result = convolution.measure(options.rounds, options.only, options.cores)
+    convolution.show(result)
+    return result
 
 
 if __name__ == "__main__":

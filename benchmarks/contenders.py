@@ -31,11 +31,11 @@ def available(names):
 
 
 class Worker:
-    """A process that runs one contender (`benchmarks.worker`) and answers commands."""
+    """A process that runs one contender (by default in `benchmarks.worker`) and answers commands."""
 
-    def __init__(self, name, cores=None):
+    def __init__(self, name, cores=None, module="benchmarks.worker"):
         self.name = name
-        command = [sys.executable, "-m", "benchmarks.worker", name, *([] if cores is None else [str(cores)])]
+        command = [sys.executable, "-m", module, name, *([] if cores is None else [str(cores)])]
         self.messages = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.messages, text=True

@@ -280,8 +280,8 @@ def _fast_output(x, weight, start, size, bias=None):
 def _fast_weight_gradient(x, dy, start, kw):
     """`weight_gradient` by the transpose of `_fast_output`, with r0, r1 = dy[2i], dy[2i + 1] and sums over all pairs:
 
-        g0 = t0 * r0    g1 = t1 * (r0 + r1)    g2 = t2 * (r0 - r1)    g3 = t3 * r1
-        dw[0] = g0 + (g1 + g2) / 2        dw[1] = (g1 - g2) / 2        dw[2] = (g1 + g2) / 2 - g3
+    g0 = t0 * r0    g1 = t1 * (r0 + r1)    g2 = t2 * (r0 - r1)    g3 = t3 * r1
+    dw[0] = g0 + (g1 + g2) / 2        dw[1] = (g1 - g2) / 2        dw[2] = (g1 + g2) / 2 - g3
     """
     size, channels, filters = dy.shape[1:3], x.shape[3], dy.shape[3]
     grid, half = (_pairs(size), size[1] + kw - 1), size[0] // 2
