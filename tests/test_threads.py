@@ -14,14 +14,16 @@ from tinyae.training import threads
 from tinyae.training.threads import Workers, cut
 
 
+@pytest.mark.parametrize("least", [16, 64])
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 127, 128, 129, 200, 511, 512, 1000, 5000])
 def test_parts_cover_the_batch_in_near_equal_runs(count):
-    parts = cut(count)
+    parts = cut(count, least)
     assert parts[0][0] == 0 and parts[-1][1] == count
     assert all(a[1] == b[0] for a, b in zip(parts[:-1], parts[1:], strict=True))
     sizes = [stop - start for start, stop in parts]
     assert max(sizes) - min(sizes) <= 1 and len(parts) <= threads.PARTS
-    assert len(parts) == 1 or min(sizes) >= threads.PART
+    assert len(parts) == 1 or (min(sizes) >= least and len(parts) % 2 == 0)
+    assert (len(parts) == 1) == (count < 2 * least)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

@@ -16,6 +16,7 @@ class ConvAE(AE):
     """
 
     name = "conv-ae"
+    part = 32  # convolution is as fast on few images
 
     def __init__(
         self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", seed=0, backend="numpy",

@@ -15,6 +15,7 @@ class ConvVAE(VAE):
     """
 
     name = "conv-vae"
+    part = 32  # convolution is as fast on few images
 
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=20, channels=(), units=256, activation="relu",

@@ -25,7 +25,7 @@ class Step:
     def gradients(self, batch, rng):
         """The terms as floats; the gradients are kept for `update`. batch: dict of arrays (N, ...), on the device."""
         count = len(batch["x"])
-        parts = cut(count) if self.team is not None and self.model.separable else [(0, count)]
+        parts = cut(count, self.model.part) if self.team is not None and self.model.separable else [(0, count)]
         while len(self.buffers) < len(parts):
             self.buffers.append(self.model.store.like())
         self.grads = self.buffers[: len(parts)]

@@ -1,7 +1,7 @@
 """Worker threads: a step's batch in parts, each on a thread of its own.
 
 NumPy lets go of the interpreter's lock inside its loops and inside BLAS, so threads run side by side there. A batch is
-cut into parts by its size alone, each part has its own gradients, and these are summed in the order of the parts:
+cut into parts by its size and its model alone, each part has its own gradients, and these are summed in the order of the parts:
 results are the same bits for any number of threads. Meanwhile BLAS is held to one thread (extra `threads`), since its
 own threads would fight with these for the cores; without the extra a step runs whole, on BLAS's threads.
 """
@@ -14,7 +14,6 @@ import threading
 
 from ..errors import MissingExtraError
 
-PART = 64  # the fewest examples in a part: smaller ones lose more in the matrix products than threads win
 PARTS = 8  # the most parts: each costs a gradient of its own and a pass over it
 
 
@@ -23,9 +22,13 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def cut(count):
-    """[(start, stop)]: the parts of a batch, as equal as can be; a function of its size alone."""
-    parts = max(1, min(PARTS, count // PART))
+def cut(count, least):
+    """[(start, stop)]: a batch of `count` in parts of `least` examples or more, as equal as can be.
+
+    One part or an even number of them, for two threads to share: a function of the sizes alone.
+    """
+    parts = min(PARTS, count // least)
+    parts = parts - parts % 2 or 1
     edges = [count * i // parts for i in range(parts + 1)]
     return list(itertools.pairwise(edges))
 
