@@ -16,7 +16,7 @@ from tinyae.training.threads import Workers, cut
 
 @pytest.mark.parametrize("least", [16, 64])
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 127, 128, 129, 200, 511, 512, 1000, 5000])
-def test_parts_cover_the_batch_in_near_equal_runs(count):
+def test_parts_cover_the_batch_in_near_equal_runs(count, least):
     parts = cut(count, least)
     assert parts[0][0] == 0 and parts[-1][1] == count
     assert all(a[1] == b[0] for a, b in zip(parts[:-1], parts[1:], strict=True))
