@@ -1,9 +1,9 @@
 """Worker threads: a step's batch in parts, each on a thread of its own.
 
 NumPy lets go of the interpreter's lock inside its loops and inside BLAS, so threads run side by side there. A batch is
-cut into parts by its size and its model alone, each part has its own gradients, and these are summed in the order of the parts:
-results are the same bits for any number of threads. Meanwhile BLAS is held to one thread (extra `threads`), since its
-own threads would fight with these for the cores; without the extra a step runs whole, on BLAS's threads.
+cut into parts by its size and its model alone, each part has its own gradients, and these are summed in the order of
+the parts: results are the same bits for any number of threads. Meanwhile BLAS is held to one thread (extra `threads`),
+since its own threads would fight with these for the cores; without the extra a step runs whole, on BLAS's threads.
 """
 
 import contextlib
