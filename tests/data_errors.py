@@ -1,4 +1,6 @@
-"""What every refusal of bad data looks like."""
+"""What every refusal of bad data looks like, and what memory it may take."""
+
+import tracemalloc
 
 import pytest
 
@@ -13,3 +15,13 @@ def refused(call, *words):
     assert "\n" not in text
     for word in words:
         assert word in text
+
+
+def peak_of(call):
+    """The most bytes that Python and NumPy held at once during the call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

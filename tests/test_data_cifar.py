@@ -3,11 +3,10 @@
 import gzip
 import io
 import tarfile
-import tracemalloc
 
 import numpy as np
 import pytest
-from data_errors import refused
+from data_errors import peak_of, refused
 
 from tinyae.data import load
 
@@ -125,15 +124,6 @@ def test_an_archive_with_a_flipped_bit(tmp_path, contents):
     packed[-6] ^= 1  # in the checksum
     path.write_bytes(packed)
     refused(lambda: load(path), "a.tar.gz", "CRC")
-
-
-def peak_of(call):
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])

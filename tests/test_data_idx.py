@@ -3,11 +3,10 @@
 import gzip
 import os
 import struct
-import tracemalloc
 
 import numpy as np
 import pytest
-from data_errors import refused
+from data_errors import peak_of, refused
 
 from tinyae.data import idx, load
 
@@ -127,15 +126,6 @@ def test_a_gzip_file_with_a_flipped_bit(folder):
     packed[-6] ^= 1  # in the checksum
     path.write_bytes(packed)
     refused(lambda: load(folder), NAMES[0], "CRC")
-
-
-def peak_of(call):
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

@@ -1,24 +1,14 @@
 """tinyae.data: .npy and .npz files, good and hostile."""
 
 import struct
-import tracemalloc
 import warnings
 import zipfile
 
 import numpy as np
 import pytest
-from data_errors import refused
+from data_errors import peak_of, refused
 
 from tinyae.data import load
-
-
-def peak_of(call):
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def images(count, shape=(4, 3)):

@@ -154,12 +154,12 @@ class Sequential(Layer):
         return dy
 
     def add_grads(self, params, cache, dy, grads):
-        trained = [i for i in range(len(self.layers)) if params[str(i)]]
-        for i in reversed(range(trained[0] + 1 if trained else len(self.layers), len(self.layers))):
+        first = next((i for i in range(len(self.layers)) if params[str(i)]), None)
+        if first is None:
+            return
+        for i in reversed(range(first + 1, len(self.layers))):
             dy = self.layers[i].backward(params[str(i)], cache[i], dy, grads[str(i)])
-        if trained:
-            first = str(trained[0])
-            self.layers[trained[0]].add_grads(params[first], cache[trained[0]], dy, grads[first])
+        self.layers[first].add_grads(params[str(first)], cache[first], dy, grads[str(first)])
 
 
 class Residual(Sequential):
