@@ -104,3 +104,9 @@ def test_shape_before_there_are_parameters(layer, shape):
     with pytest.raises(ShapeError, match=rf"\A{type(layer).__name__}\([^\n]+\Z"):
         layer.param_shapes(shape)
         layer.output_shape(shape)
+
+
+@pytest.mark.parametrize("make", [Conv2D, ConvTranspose2D])
+def test_an_unknown_initialiser_is_refused_when_the_layer_is_made(make):
+    with pytest.raises(ConfigError, match="unknown initialiser 'hee': did you mean 'he'"):
+        make(2, 3, init="hee")

@@ -425,3 +425,12 @@ def test_examples_are_spread_over_the_classes():
     assert (np.diff(labels[chosen]) >= 0).all()
     assert plot._spread(np.arange(100) % 10, 100).tolist() == list(range(10))
     assert plot._spread(None, 4).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("loss, unit", [("bce", "nats"), ("mse", "squared error")])
+def test_curves_of_a_report_are_in_the_units_of_the_loss(tmp_path, monkeypatch, loss, unit):
+    model = AE(input_shape=(4, 4, 1), latent_dim=2, loss=loss)
+    seen = []
+    monkeypatch.setattr(plot, "curves", lambda path, records, unit: seen.append(unit))
+    plot.training_report(tmp_path, model, np.zeros((12, 4, 4, 1), "float32"), records=history(2))
+    assert seen == [unit]

@@ -235,14 +235,14 @@ def evaluate(arguments):
     check_range(model, part.x)
     feed = Feed(*as_split(part), model.backend, 1, arguments.seed)
     terms = evaluate_terms(model, feed, arguments.seed)
-    unit = {"mse": "squared error", "l1": "absolute error"}.get(model.config.get("loss"), "nats")
-    answer = {"model": model.name, "data": name, "split": arguments.split, "images": feed.count, "unit": unit} | terms
+    about = {"model": model.name, "data": name, "split": arguments.split, "images": feed.count, "unit": model.unit}
+    answer = about | terms
     if model.generative:
         answer["elbo"] = -terms["loss"]
     if arguments.json:
         _print_json(answer)
         return
-    print(f"{model.name} on {name}, {arguments.split} part, {feed.count:,} images; {unit}, means per image")
+    print(f"{model.name} on {name}, {arguments.split} part, {feed.count:,} images; {model.unit}, means per image")
     for label in [*terms, "elbo"] if model.generative else terms:
         print(f"  {label:<16}{answer[label]:12.4f}")
 
@@ -272,13 +272,12 @@ def compare(arguments):
 
 def _load(arguments):
     """(model, origin of its training data or None)."""
-    from .training.checkpoint import find, load, read
+    from .training.checkpoint import find, read
 
     if not os.path.exists(arguments.run_path):
         raise CheckpointError(f"no run {arguments.run_path}: give the folder that tinyae train wrote, or a file in it")
-    path = find(arguments.run_path)
-    training = read(path).training or {}
-    return load(path, backend=arguments.backend), training.get("origin")
+    found = read(find(arguments.run_path))
+    return found.model(arguments.backend), (found.training or {}).get("origin")
 
 
 def _origin(arguments, known):

@@ -337,7 +337,7 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
                 add("manifold.png", lambda path: manifold(path, model, min(15, max(5, WIDTH // shape[1]))))
     add("codes.png", draw_codes)
     if records:
-        add("curves.png", lambda path: curves(path, records))
+        add("curves.png", lambda path: curves(path, records, model.unit))
     return written
 
 

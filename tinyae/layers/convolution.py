@@ -13,26 +13,7 @@ from ..backend import array_module, convolution
 from ..backend.convolution import Geometry
 from ..errors import ConfigError
 from .base import Layer
-
-
-def _is_count(value, least):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def whole(layer, name, value, least=1):
-    """`value` if it is a whole number of at least `least`; ConfigError, naming the layer, otherwise."""
-    if not _is_count(value, least):
-        raise ConfigError(f"{type(layer).__name__}: {name} must be a whole number of at least {least}, got {value!r}")
-    return value
-
-
-def pair(layer, name, value, least=1):
-    """(rows, columns) from a whole number or two of them, each at least `least`; ConfigError otherwise."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2 or not all(_is_count(v, least) for v in values):
-        numbers = f"a whole number of at least {least}, or two of them"
-        raise ConfigError(f"{type(layer).__name__}: {name} must be {numbers}, got {value!r}")
-    return values
+from .options import initialiser, pair, whole
 
 
 def check_padding(layer, padding):
@@ -64,7 +45,35 @@ def resolve_padding(padding, size, kernel_size, stride, dilation=(1, 1)):
     return tuple((total // 2, total - total // 2) for total in totals)
 
 
-class Conv2D(Layer):
+class _Convolution(Layer):
+    """What a convolution and its transpose share. `defaults` are the options that repr leaves out."""
+
+    defaults = {"stride": (1, 1), "padding": "same", "bias": True}
+
+    def __init__(self, filters, kernel_size, stride, padding, bias, init):
+        self.filters, self.kernel_size = whole(self, "filters", filters), pair(self, "kernel_size", kernel_size)
+        self.stride, self.padding = pair(self, "stride", stride), check_padding(self, padding)
+        self.bias, self.init_name = bias, initialiser(init)
+
+    def __repr__(self):
+        changed = "".join(f", {k}={getattr(self, k)}" for k, v in self.defaults.items() if getattr(self, k) != v)
+        return f"{type(self).__name__}({self.filters}, {self.kernel_size}{changed})"
+
+    def initialisers(self):
+        return {"weight": self.init_name}
+
+    def _with_bias(self, weight_shape):
+        """The parameters' shapes."""
+        return {"weight": weight_shape} | ({"bias": (self.filters,)} if self.bias else {})
+
+    def _add(self, grads, dw, dy):
+        """Add dw and, where there is a bias, db = sum_nij dy."""
+        grads["weight"] += dw
+        if self.bias:
+            grads["bias"] += dy.sum(axis=(0, 1, 2))
+
+
+class Conv2D(_Convolution):
     """(N, H, W, C) -> (N, H', W', O), with stride s, dilation d and padding p:
 
         y[n, i, j, o]  = b[o] + sum_uvc x[n, i s + u d - p, j s + v d - p, c] w[u, v, c, o]
@@ -77,11 +86,11 @@ class Conv2D(Layer):
     group g see input channels of group g alone.
     """
 
+    defaults = {"stride": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1, "bias": True}
+
     def __init__(self, filters, kernel_size, stride=1, padding="same", dilation=1, groups=1, bias=True, init="he"):
-        self.filters, self.groups = whole(self, "filters", filters), whole(self, "groups", groups)
-        self.bias, self.init_name = bias, init
-        self.kernel_size, self.stride = pair(self, "kernel_size", kernel_size), pair(self, "stride", stride)
-        self.dilation, self.padding = pair(self, "dilation", dilation), check_padding(self, padding)
+        super().__init__(filters, kernel_size, stride, padding, bias, init)
+        self.dilation, self.groups = pair(self, "dilation", dilation), whole(self, "groups", groups)
         if filters % groups:
             raise ConfigError(f"{type(self).__name__}: {filters} filters do not divide into {groups} groups")
 
@@ -94,11 +103,6 @@ class Conv2D(Layer):
             (cls(2, 2, padding=((1, 0), (0, 2)), dilation=2, bias=False), (5, 5, 3)),
             (cls(3, 1, stride=3, padding=1), (4, 7, 2)),
         ]
-
-    def __repr__(self):
-        options = {"stride": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1, "bias": True}
-        changed = "".join(f", {k}={getattr(self, k)}" for k, v in options.items() if getattr(self, k) != v)
-        return f"{type(self).__name__}({self.filters}, {self.kernel_size}{changed})"
 
     def geometry(self, size):
         padding = resolve_padding(self.padding, size, self.kernel_size, self.stride, self.dilation)
@@ -114,11 +118,7 @@ class Conv2D(Layer):
 
     def param_shapes(self, input_shape):
         self.output_shape(input_shape)
-        shapes = {"weight": (*self.kernel_size, input_shape[2] // self.groups, self.filters)}
-        return shapes | {"bias": (self.filters,)} if self.bias else shapes
-
-    def initialisers(self):
-        return {"weight": self.init_name}
+        return self._with_bias((*self.kernel_size, input_shape[2] // self.groups, self.filters))
 
     def kernel(self, params):
         """The weight as it is applied."""
@@ -139,9 +139,7 @@ class Conv2D(Layer):
 
     def add_grads(self, params, cache, dy, grads):
         x = cache
-        grads["weight"] += convolution.weight_gradient(x, dy, self.geometry(x.shape[1:3]), self.kernel_size)
-        if self.bias:
-            grads["bias"] += dy.sum(axis=(0, 1, 2))
+        self._add(grads, convolution.weight_gradient(x, dy, self.geometry(x.shape[1:3]), self.kernel_size), dy)
 
 
 class MaskedConv2D(Conv2D):
@@ -178,12 +176,10 @@ class MaskedConv2D(Conv2D):
 
     def add_grads(self, params, cache, dy, grads):
         dw = convolution.weight_gradient(cache, dy, self.geometry(cache.shape[1:3]), self.kernel_size)
-        grads["weight"] += dw * self._mask(dw)
-        if self.bias:
-            grads["bias"] += dy.sum(axis=(0, 1, 2))
+        self._add(grads, dw * self._mask(dw), dy)
 
 
-class ConvTranspose2D(Layer):
+class ConvTranspose2D(_Convolution):
     """The transpose of a convolution over its output: y[n, i s + u - p, j s + v - p, o] += x[n, i, j, c] w[u, v, o, c].
 
         (N, H, W, C) -> (N, H', W', O): H' = H s with "same", else (H - 1) s + kh - top - bottom + output_padding
@@ -193,10 +189,10 @@ class ConvTranspose2D(Layer):
     transposes, which takes y's O channels to x's C. bias (O,).
     """
 
+    defaults = {"stride": (1, 1), "padding": "same", "output_padding": (0, 0), "bias": True}
+
     def __init__(self, filters, kernel_size, stride=1, padding="same", output_padding=0, bias=True, init="he"):
-        self.filters, self.bias, self.init_name = whole(self, "filters", filters), bias, init
-        self.kernel_size, self.stride = pair(self, "kernel_size", kernel_size), pair(self, "stride", stride)
-        self.padding = check_padding(self, padding)
+        super().__init__(filters, kernel_size, stride, padding, bias, init)
         self.output_padding = pair(self, "output_padding", output_padding, 0)
         if any(extra >= s for extra, s in zip(self.output_padding, self.stride, strict=True) if extra):
             raise ConfigError(f"ConvTranspose2D: output_padding {output_padding} must be below the stride {stride}")
@@ -212,11 +208,6 @@ class ConvTranspose2D(Layer):
             (cls(1, 3, stride=2, padding=1, output_padding=1), (3, 4, 2)),
             (cls(2, 1, stride=2), (2, 3, 2)),
         ]
-
-    def __repr__(self):
-        options = {"stride": (1, 1), "padding": "same", "output_padding": (0, 0), "bias": True}
-        changed = "".join(f", {k}={getattr(self, k)}" for k, v in options.items() if getattr(self, k) != v)
-        return f"ConvTranspose2D({self.filters}, {self.kernel_size}{changed})"
 
     def _size(self, size):
         """(H', W') from (H, W)."""
@@ -240,11 +231,7 @@ class ConvTranspose2D(Layer):
 
     def param_shapes(self, input_shape):
         self.output_shape(input_shape)
-        shapes = {"weight": (*self.kernel_size, self.filters, input_shape[2])}
-        return shapes | {"bias": (self.filters,)} if self.bias else shapes
-
-    def initialisers(self):
-        return {"weight": self.init_name}
+        return self._with_bias((*self.kernel_size, self.filters, input_shape[2]))
 
     def forward(self, params, x, train=False, rng=None, state=None):
         weight = params["weight"]
@@ -262,6 +249,5 @@ class ConvTranspose2D(Layer):
         return convolution.output(dy, params["weight"], self._geometry(cache.shape[1:3]))
 
     def add_grads(self, params, cache, dy, grads):
-        grads["weight"] += convolution.weight_gradient(dy, cache, self._geometry(cache.shape[1:3]), self.kernel_size)
-        if self.bias:
-            grads["bias"] += dy.sum(axis=(0, 1, 2))
+        dw = convolution.weight_gradient(dy, cache, self._geometry(cache.shape[1:3]), self.kernel_size)
+        self._add(grads, dw, dy)

@@ -2,9 +2,8 @@
 
 from ..backend import array_module
 from ..backend.primitives import add_product, product_transposed
-from ..errors import suggest
 from .base import Layer
-from .initialisers import INITIALISERS
+from .options import initialiser
 
 
 class Dense(Layer):
@@ -16,9 +15,7 @@ class Dense(Layer):
     """
 
     def __init__(self, units, bias=True, init="glorot"):
-        if init not in INITIALISERS:
-            raise suggest("initialiser", init, INITIALISERS)
-        self.units, self.bias, self.init_name = units, bias, init
+        self.units, self.bias, self.init_name = units, bias, initialiser(init)
 
     @classmethod
     def examples(cls):

@@ -14,8 +14,8 @@ since sigma and the mean depend on every one of the m values.
 import numpy as np
 
 from ..backend import array_module
-from ..errors import ConfigError
 from .base import Layer
+from .options import whole
 
 
 def normalise(x, axis, epsilon):
@@ -82,9 +82,7 @@ class GroupNorm(_Normalisation):
     """
 
     def __init__(self, groups, epsilon=1e-5):
-        if not isinstance(groups, int) or groups < 1:
-            raise ConfigError(f"GroupNorm: groups must be a whole number of at least 1, got {groups!r}")
-        self.groups, self.epsilon = groups, epsilon
+        self.groups, self.epsilon = whole(self, "groups", groups), epsilon
 
     @classmethod
     def examples(cls):

@@ -6,7 +6,8 @@ Both walk over the taps of the window, a few strided views of the whole batch, r
 from ..backend import array_module
 from ..backend.convolution import Geometry
 from .base import Layer
-from .convolution import check_padding, pair, resolve_padding
+from .convolution import check_padding, resolve_padding
+from .options import pair
 
 
 class _Pool2D(Layer):

@@ -2,7 +2,7 @@
 
 from ..backend import array_module
 from .base import Layer
-from .convolution import pair, whole
+from .options import pair, whole
 
 
 class UpSample2D(Layer):

@@ -7,6 +7,7 @@ from .likelihood import Bernoulli, Gaussian
 from .networks import dense_decoder, dense_encoder, size, sizes
 
 LOSSES = {"bce": bce_with_logits, "mse": mse, "l1": l1}
+UNITS = {"bce": "nats", "mse": "squared error", "l1": "absolute error"}
 
 
 class AE(Model):
@@ -43,7 +44,7 @@ class AE(Model):
         """Set the loss by its name, and with it how the decoder's output becomes an image."""
         if name not in LOSSES:
             raise suggest("loss", name, LOSSES)
-        self.loss_function = LOSSES[name]
+        self.loss_function, self.unit = LOSSES[name], UNITS[name]
         self.mean = (Bernoulli() if name == "bce" else Gaussian()).mean
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):

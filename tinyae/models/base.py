@@ -27,6 +27,7 @@ class Model:
     """
 
     name = None  # the command line's name
+    unit = "nats"  # of the loss and its terms
     terms = ("loss",)  # the names of the loss and its parts, in the order to print
     part = 64  # the fewest examples in a part of a step: fewer cost dense products more than threads win
     generative = False  # whether codes have a prior to sample from

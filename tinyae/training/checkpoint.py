@@ -36,6 +36,19 @@ class Checkpoint:
         moments = {key.removeprefix(prefix): a for key, a in self.arrays.items() if key.startswith(prefix)}
         return {"steps": self.training["step"], **moments}
 
+    def model(self, backend="numpy"):
+        """The model, made anew. Raises CheckpointError if this tinyae does not know it or one of its options."""
+        from ..models import NAMES
+
+        name = self.meta["model"]
+        if name not in NAMES:
+            raise CheckpointError(f"{self.path} holds the model '{name}', which this tinyae does not know")
+        try:
+            model = NAMES[name](**self.meta["config"], dtype=self.meta["dtype"], backend=backend)
+        except TypeError as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+        return self.restore(model)
+
     def restore(self, model):
         """Copy parameters and state into a model of the same configuration."""
         if self.meta["model"] != model.name or self.meta["config"] != json_ready(model.config):
@@ -216,14 +229,4 @@ def load(path, backend="numpy"):
 
     Raises CheckpointError if there is none or it is damaged.
     """
-    from ..models import NAMES
-
-    checkpoint = read(find(path))
-    name = checkpoint.meta["model"]
-    if name not in NAMES:
-        raise CheckpointError(f"{checkpoint.path} holds the model '{name}', which this tinyae does not know")
-    try:
-        model = NAMES[name](**checkpoint.meta["config"], dtype=checkpoint.meta["dtype"], backend=backend)
-    except TypeError as error:
-        raise CheckpointError(f"{checkpoint.path}: {error}") from None
-    return checkpoint.restore(model)
+    return read(find(path)).model(backend)

@@ -61,10 +61,9 @@ def fit(
         test = data.test
     x, labels = as_split(data)
     check_range(model, x)
-    for name, value, least in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0)) + (
-        () if threads is None else (("threads", threads, 1),)
-    ):
-        if not isinstance(value, int) or value < least:
+    counts = ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0), ("threads", threads, 1)
+    for name, value, least in counts:
+        if (name, value) != ("threads", None) and (not isinstance(value, int) or value < least):
             raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
     for name, value in (("lr", lr), ("clip_norm", clip_norm)):
         if value is not None and not 0 < value < math.inf:

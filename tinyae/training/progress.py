@@ -62,9 +62,7 @@ class Lines(Silent):
             self._say(f"step {self.done}/{self.total}  {_terms(terms)}")
 
     def epoch(self, record):
-        parts = [f"epoch {record['epoch']}"]
-        parts += [f"{part}: {_terms(record[part])}" for part in ("train", "validation", "test") if part in record]
-        self._say("  ".join(parts))
+        self._say(_epoch(record))
 
     def message(self, text):
         print(text, file=sys.stderr, flush=True)
@@ -98,8 +96,7 @@ class Bar(Silent):
         self.bar.update()
 
     def epoch(self, record):
-        parts = [f"{part}: {_terms(record[part])}" for part in ("train", "validation", "test") if part in record]
-        self.message(f"epoch {record['epoch']}  {'  '.join(parts)}")
+        self.message(_epoch(record))
 
     def message(self, text):
         self.bar.write(text, file=sys.stderr)
@@ -130,6 +127,11 @@ def _begin(display, steps):
         display.message(display.opening)
     if steps:
         display.message(f"going on from step {steps} of {display.total}")
+
+
+def _epoch(record):
+    parts = [f"{part}: {_terms(record[part])}" for part in ("train", "validation", "test") if part in record]
+    return "  ".join([f"epoch {record['epoch']}", *parts])
 
 
 def _terms(terms):
