@@ -11,7 +11,8 @@ import pytest
 from command_line import COMMAND, ENVIRONMENT, contents, refused, run
 
 import tinyae
-from tinyae import cli, commands
+from tinyae import cli
+from tinyae.commands.model_options import read_value
 
 TINY = ("--data", "digits", "--epochs", "1", "--set", "hidden=16")
 COMMANDS = list(cli.COMMANDS)
@@ -102,8 +103,8 @@ def test_the_suggested_command_can_be_pasted(tmp_path):
     done = run("train", "vae", *TINY, "--no-pictures", "--out", out, cwd=tmp_path)
     suggestion = done.stdout.partition("next: ")[2].partition("   or   ")[0]
     assert suggestion == f"python -m tinyae evaluate '{out}'"
-    called = [sys.executable, "-c", "import sys; sys.argv[0] = '.venv/bin/tinyae'; from tinyae import commands;"
-              "print(commands._command_line('evaluate', 'a b'))"]  # fmt: skip
+    called = [sys.executable, "-c", "import sys; from tinyae.commands.train import _command_line;"
+              "sys.argv[0] = '.venv/bin/tinyae'; print(_command_line('evaluate', 'a b'))"]  # fmt: skip
     assert run(cwd=tmp_path, command=called).stdout == ".venv/bin/tinyae evaluate 'a b'\n"
 
 
@@ -119,7 +120,7 @@ def test_options_of_models_are_typed(tmp_path):
 
 @pytest.mark.parametrize("text, hidden", [("", ()), ("16", (16,)), ("16,", (16,)), ("16,8", (16, 8))])
 def test_tuples_by_commas(text, hidden):
-    assert commands._value("hidden", text, (256,)) == hidden
+    assert read_value("hidden", text, (256,)) == hidden
 
 
 def test_evaluate_is_the_loss_on_the_test_part(place):

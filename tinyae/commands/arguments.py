@@ -1,0 +1,61 @@
+"""What several commands have in common: options, how their values are read, and answers for programs."""
+
+import argparse
+import json
+
+
+def size(text):
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected pixels as 28 or 28x32 (height x width), got {text!r}")
+    height, width = parts * 2 if len(parts) == 1 else parts
+    return int(height), int(width)
+
+
+def at_least(least):
+    """For argparse: whole numbers from `least` on."""
+
+    def read(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+        return value
+
+    return read
+
+
+POSITIVE, NATURAL = at_least(1), at_least(0)
+
+
+def run_options(parser, out_help=None, data=True, seed=False, several=False):
+    add, meaning = parser.add_argument, "a run's folder, such as runs/vae, or a checkpoint file"
+    if several:
+        add("runs", metavar="RUN", nargs="+", help=f"{meaning}; two or more")
+    else:
+        add("run_path", metavar="RUN", help=meaning)
+    if data:
+        add("--data", metavar="DATA", help="a data set or path (default: the one the run was trained on)")
+        add("--size", type=size, metavar="HxW", help="resize the images of a folder")
+        add("--split", choices=("test", "train"), default="test", help="which part of the data (default test)")
+    if seed:
+        add("--seed", type=NATURAL, default=0, metavar="N", help="of the noise (default 0)")
+    if out_help:
+        add("--out", metavar="FILE", help=out_help)
+    add_backend(add)
+    return add
+
+
+def add_backend(add):
+    add("--backend", default="numpy", metavar="numpy|cupy", help="where to compute: numpy (CPU) or cupy (GPU)")
+
+
+def add_json(add):
+    add("--json", action="store_true", help="print the answer as JSON")
+
+
+def print_json(answer):
+    """One line of JSON; NaN and infinity, which JSON does not know, become null."""
+    print(json.dumps(json.loads(json.dumps(answer), parse_constant=lambda name: None)))

@@ -1,0 +1,41 @@
+"""`tinyae encode` and `tinyae manifold`: what a trained model's codes are."""
+
+from .arguments import POSITIVE, run_options
+from .trained import load_part, load_run, output_file, save_arrays, write_text
+
+
+def encode_options(parser):
+    run_options(parser, "a .npz or .csv file (default codes.npz beside the run)")
+
+
+def encode(arguments):
+    """Write the codes of images, and their labels, to .npz or .csv."""
+    out, kind = output_file(arguments, "codes.npz", (".npz", ".csv"))
+    model, origin = load_run(arguments)
+    part, _ = load_part(arguments, origin)
+    codes = model.encode(part.x)
+    labels = {} if part.labels is None else {"labels": part.labels}
+    if kind == ".npz":
+        save_arrays(out, {"codes": codes} | labels)
+    else:
+        header = [f"z{i + 1}" for i in range(codes.shape[1])] + list(labels)
+        rows = (list(map(repr, code.tolist())) for code in codes)
+        if labels:
+            rows = ([*row, str(label)] for row, label in zip(rows, part.labels, strict=True))
+        write_text(out, "\n".join(",".join(row) for row in [header, *rows]) + "\n")
+    print(out)
+
+
+def manifold_options(parser):
+    add = run_options(parser, "a .png picture (default manifold.png beside the run)", data=False)
+    add("--side", type=POSITIVE, default=15, metavar="N", help="images per side (default 15)")
+
+
+def manifold(arguments):
+    """Picture what a two-dimensional code decodes to, at the normal quantiles."""
+    from .. import plot
+
+    out, _ = output_file(arguments, "manifold.png", (".png",))
+    model, _ = load_run(arguments)
+    plot.manifold(out, model, side=arguments.side)
+    print(out)

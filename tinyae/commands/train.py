@@ -1,0 +1,132 @@
+"""`tinyae train`: a new run, or one resumed; what it prints, and the command to go on with."""
+
+import os
+import shlex
+import shutil
+import sys
+
+from ..errors import ConfigError
+from .arguments import NATURAL, POSITIVE, add_backend, add_json, print_json, size
+from .model_options import find_model, given_options
+from .trained import name_and_size
+
+DEFAULT_DATA = "fashion-mini"
+SMALL = 10_000  # images; a smaller set is passed over more often by default
+# Options of `train` that `fit` takes as they are; None means the run's own value on --resume, else fit's default.
+FIT_OPTIONS = (
+    "epochs", "batch_size", "lr", "seed", "optimizer", "schedule", "warmup", "clip_norm", "validation",
+)  # fmt: skip
+
+
+def train_options(parser):
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a name from 'tinyae models', such as vae")
+    own = f"a name from 'tinyae data' or the path of your own data (default {DEFAULT_DATA})"
+    add("--data", metavar="DATA", help=own)
+    add("--size", type=size, metavar="HxW", help="resize the images of a folder, e.g. 28 or 32x32")
+    add("--epochs", type=POSITIVE, metavar="N", help="passes over the training images (default 20; 100 of small sets)")
+    add("--batch-size", type=POSITIVE, metavar="N", help="images per step (default 128)")
+    add("--latent-dim", type=POSITIVE, metavar="N", help="dimensions of the code (default: the model's)")
+    add("--lr", type=float, metavar="X", help="learning rate (default 0.001)")
+    add("--optimizer", metavar="NAME", help="adam, adamw, rmsprop or sgd (default adam)")
+    add("--schedule", metavar="NAME", help="of the learning rate: constant, step or cosine (default constant)")
+    add("--warmup", type=NATURAL, metavar="STEPS", help="steps of linear rise of the learning rate (default 0)")
+    add("--clip-norm", type=float, metavar="X", help="clip the gradient's global norm to X (default: no clipping)")
+    add("--validation", type=float, metavar="SHARE", help="share of the training images held out (default 0)")
+    add("--seed", type=NATURAL, metavar="N", help="of weights, order and noise (default 0)")
+    add_backend(add)
+    add("--threads", type=POSITIVE, metavar="N", help="worker threads on the CPU (default: its cores)")
+    add("--out", metavar="DIR", help="folder for checkpoints, metrics and pictures (default runs/MODEL)")
+    add("--resume", action="store_true", help="go on with the run in --out, with its own data and settings")
+    add("--overwrite", action="store_true", help="replace the run in --out")
+    option = "an option of the model, e.g. hidden=512,256; 'tinyae models' lists them; may be repeated"
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help=option)
+    add("--no-pictures", action="store_true", help="write no pictures")
+    add_json(add)
+
+
+def train(arguments):
+    """Train a model on images and leave checkpoints, metrics and pictures in a folder."""
+    from ..data import load as load_data
+    from ..training import fit
+    from ..training.pictures import Pictures
+    from ..training.run import Run
+
+    model_class = find_model(arguments.model)
+    out = os.path.join("runs", arguments.model) if arguments.out is None else arguments.out
+    given = {name: getattr(arguments, name) for name in FIT_OPTIONS if getattr(arguments, name) is not None}
+    options, origin, opening = given_options(model_class, arguments), None, []
+    before = Run(out).newest() if arguments.resume else None
+    if before is not None:
+        options, given, origin = _as_before(before, out, model_class, options, given)
+    elif arguments.resume:
+        opening.append(f"nothing to resume in {out}: a new run begins")
+    data = load_data(*name_and_size(arguments, origin or {"data": DEFAULT_DATA, "size": arguments.size}))
+    options.setdefault("input_shape", data.shape)
+    model = model_class(**options, seed=given.get("seed", 0), backend=arguments.backend)
+    opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {len(data.train):,} images")
+
+    pictures = None if arguments.no_pictures else Pictures(out, data)
+    try:
+        history = fit(
+            model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | given, out=out,
+            resume=arguments.resume, overwrite=arguments.overwrite, threads=arguments.threads,
+            progress="\n".join(opening), on_epoch=pictures and pictures.from_time_to_time,
+        )  # fmt: skip
+        written = pictures.write(model, history.records) if pictures else []
+    except KeyboardInterrupt:
+        print(f"tinyae: stopped at once; {_how_to_go_on(arguments, out)}", file=sys.stderr)
+        return 130
+    last = history.records[-1] if history.records else {}
+    if arguments.json:
+        print_json({
+            "out": out, "steps": history.steps, "interrupted": history.interrupted, "last": last, "pictures": written,
+        })  # fmt: skip
+    elif history.interrupted:
+        print(f"stopped after {history.steps} steps; {_how_to_go_on(arguments, out)}")
+    else:
+        print(f"done: {history.steps} steps; checkpoints and {len(written)} pictures in {out}")
+        show = "sample" if model.generative else "reconstruct"
+        print("next:", "   or   ".join(_command_line(command, out) for command in ("evaluate", show)))
+    return 130 if history.interrupted else 0
+
+
+def _as_before(before, out, model_class, options, given):
+    """(the model's options, fit's options, origin of the data) of the Checkpoint `before`, where not given anew."""
+    if before.meta["model"] != model_class.name:
+        name = before.meta["model"]
+        raise ConfigError(f"{out} holds a run of {name}, not of {model_class.name}: resume {name}, or choose --out")
+    training = before.training or {"settings": {}, "origin": None}  # without: `fit` says that it cannot be resumed
+    settings = {name: value for name, value in training["settings"].items() if name in FIT_OPTIONS}
+    if "epochs" in training:
+        settings["epochs"] = training["epochs"]
+    options = _merge(f"the run in {out}", dict(before.meta["config"]), options) | {"dtype": before.meta["dtype"]}
+    return options, settings | given, training["origin"]
+
+
+def _merge(whose, before, now):
+    from ..training.checkpoint import json_ready
+
+    for name, value in json_ready(now).items():
+        if before.get(name) != value:
+            raise ConfigError(f"{whose} has {name}={before.get(name)!r}, not {value!r}: leave it out, or choose --out")
+    return before
+
+
+def _how_to_go_on(arguments, out):
+    from ..training.run import Run
+
+    if not Run(out).used:
+        return "nothing was saved yet"
+    options = [] if arguments.backend == "numpy" else ["--backend", arguments.backend]
+    return f"go on with: {_command_line('train', arguments.model, '--out', out, '--resume', *options)}"
+
+
+def _command_line(*words):
+    """A command as the user would type it, with the program as this user calls it."""
+    called = sys.argv[0]
+    if os.path.basename(called) == "__main__.py":
+        program = "python -m tinyae"
+    else:
+        program = "tinyae" if shutil.which("tinyae") == called else shlex.quote(called)
+    return f"{program} {shlex.join(words)}"

@@ -1,0 +1,72 @@
+"""A trained run, the data it is asked about, and the files that answer."""
+
+import os
+
+from ..errors import CheckpointError, ConfigError, DataError
+
+
+def load_run(arguments):
+    """(model, origin of its training data or None)."""
+    from ..training.checkpoint import find, read
+
+    if not os.path.exists(arguments.run_path):
+        raise CheckpointError(f"no run {arguments.run_path}: give the folder that tinyae train wrote, or a file in it")
+    found = read(find(arguments.run_path))
+    return found.model(arguments.backend), (found.training or {}).get("origin")
+
+
+def name_and_size(arguments, known):
+    """(name or path, size) to load: what --data and --size say, else what is known."""
+    if arguments.data is not None:
+        return arguments.data, arguments.size
+    return known["data"], known["size"] if arguments.size is None else arguments.size
+
+
+def load_part(arguments, origin):
+    """(Split, the data's name) that the command is about."""
+    from ..data import load
+
+    if arguments.data is None and origin is None:
+        raise ConfigError("this model does not say what data it was trained on: give --data")
+    try:
+        data = load(*name_and_size(arguments, origin))
+    except DataError as error:
+        hint = "" if arguments.data is not None else " (the run was trained on it; give other data with --data)"
+        raise DataError(f"{error}{hint}") from None
+    part = data.test if arguments.split == "test" else data.train
+    if part is None:
+        raise ConfigError(f"{data.name} has no test part: use --split train")
+    return part, data.name
+
+
+def output_file(arguments, name, kinds):
+    """(path to write to, its ending): --out, or `name` beside the run."""
+    path, folder = arguments.out, arguments.run_path
+    if path is None:
+        path = os.path.join(folder if os.path.isdir(folder) else os.path.dirname(folder), name)
+    kind = os.path.splitext(path)[1].lower()
+    if kind not in kinds:
+        raise ConfigError(f"--out {path}: expected a file name that ends in {' or '.join(kinds)}")
+    if os.path.isdir(path):
+        raise ConfigError(f"--out {path} is a folder: give the name of a file")
+    return path, kind
+
+
+def save_arrays(path, arrays):
+    import numpy as np
+
+    if path.lower().endswith(".npy"):
+        _replace(path, lambda file: np.save(file, arrays["x"]))
+    else:
+        _replace(path, lambda file: np.savez(file, **arrays))
+
+
+def write_text(path, text):
+    _replace(path, lambda file: file.write(text.encode()))
+
+
+def _replace(path, fill):
+    from ..training.checkpoint import replace_whole
+
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    replace_whole(path, fill)
