@@ -1,4 +1,4 @@
-"""The convolutional models: their sizes, whole trainings beside PyTorch, and what damages an image."""
+"""The convolutional models: their sizes, what damages an image, and training in parts."""
 
 import math
 
@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import tinyae
-from tinyae import models, optim
+from tinyae import models
 from tinyae.errors import ConfigError, ShapeError
-from tinyae.params import nest
 
 SHAPES = [(28, 28, 1), (32, 32, 3), (64, 64, 3), (25, 25, 1), (8, 8, 1), (9, 30, 2), (1, 1, 1)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
@@ -335,108 +334,6 @@ def test_a_resumed_run_ends_on_the_same_bits(make, tmp_path):
     loaded = tinyae.load(tmp_path / "last.npz")
     assert type(loaded) is make and repr(loaded) == repr(whole)
     np.testing.assert_array_equal(loaded.reconstruct(x), whole.reconstruct(x))
-
-
-# PyTorch: whole trainings, written with its own layers on channels-first images
-
-
-def their_conv(params, name, x, stride=1):
-    """ "same" convolution: of an odd number of zeros the end gets one more."""
-    weight = params[f"{name}.weight"].permute(3, 2, 0, 1).contiguous()
-    sides = []
-    for size in (x.shape[3], x.shape[2]):
-        total = max((math.ceil(size / stride) - 1) * stride + weight.shape[2] - size, 0)
-        sides += [total // 2, total - total // 2]
-    return torch_f().conv2d(torch_f().pad(x, sides), weight, params[f"{name}.bias"], stride)
-
-
-def their_transpose(params, name, x, size):
-    """4x4 stride 2, one row and column cut off before, at the end what exceeds `size`."""
-    weight, bias = params[f"{name}.weight"].permute(3, 2, 0, 1).contiguous(), params[f"{name}.bias"]
-    return torch_f().conv_transpose2d(x, weight, bias, 2)[:, :, 1 : 1 + size, 1 : 1 + size]
-
-
-def their_dense(params, name, x):
-    return torch_f().linear(x, params[f"{name}.weight"].T, params[f"{name}.bias"])
-
-
-def torch_f():
-    return pytest.importorskip("torch").nn.functional
-
-
-@pytest.fixture
-def torch():
-    """PyTorch on one thread."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(before)
-
-
-def their_bce(logits, x):
-    total = torch_f().binary_cross_entropy_with_logits(logits.permute(0, 2, 3, 1), x, reduction="sum")
-    return total / len(x)
-
-
-def theirs_conv_ae(p, x, noise):
-    f, h = torch_f(), x.permute(0, 3, 1, 2)
-    for name in ("encoder.0", "encoder.3", "encoder.6"):
-        h = f.max_pool2d(f.relu(their_conv(p, name, h)), 2, ceil_mode=True)
-    for name, size in (("decoder.2", 7), ("decoder.5", 14), ("decoder.8", 28)):
-        h = f.relu(their_conv(p, name, f.interpolate(h, size)))
-    loss = their_bce(their_conv(p, "decoder.10", h), x)
-    return {"loss": loss, "reconstruction": loss}
-
-
-def theirs_conv_vae(p, x, noise):
-    f, h, n = torch_f(), x.permute(0, 3, 1, 2), len(x)
-    for name in ("encoder.0", "encoder.2"):
-        h = f.relu(their_conv(p, name, h, 2))
-    h = h.permute(0, 2, 3, 1).reshape(n, -1)
-    h = their_dense(p, "encoder.7", f.relu(their_dense(p, "encoder.5", h)))
-    mu, logvar = h.chunk(2, dim=1)
-    h = f.relu(their_dense(p, "decoder.0", mu + (logvar / 2).exp() * noise))
-    h = f.relu(their_dense(p, "decoder.2", h)).reshape(n, 7, 7, -1).permute(0, 3, 1, 2)
-    h = f.relu(their_transpose(p, "decoder.5", h, math.ceil(x.shape[1] / 2)))
-    rec = their_bce(their_transpose(p, "decoder.7", h, x.shape[1]), x)
-    kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum() / n
-    return {"loss": rec + kl, "reconstruction": rec, "kl": kl}
-
-
-TRAININGS = [
-    (lambda: models.ConvAE(dtype="float64"), theirs_conv_ae, 28),
-    (lambda: models.ConvVAE(channels=(8, 6), units=32, latent_dim=5, dtype="float64"), theirs_conv_vae, 28),
-    (
-        lambda: models.ConvVAE(input_shape=(25, 25, 1), channels=(4, 6), units=16, latent_dim=5, dtype="float64"),
-        theirs_conv_vae, 25,
-    ),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("make, theirs, side", TRAININGS, ids=("conv-ae", "conv-vae", "conv-vae-25"))
-def test_twenty_steps_of_training_are_pytorchs(make, theirs, side, pictures, torch, batch=8):
-    model, optimizer = make(), optim.Adam(1e-3)
-    params = {name: torch.tensor(w.copy(), requires_grad=True) for name, w in model.named_parameters().items()}
-    their_optimizer = torch.optim.Adam(params.values(), lr=1e-3)
-    grads, rng = model.store.like(), np.random.default_rng(0)
-    for step in range(20):
-        x = pictures[rng.integers(0, len(pictures), batch), :side, :side] / 255
-        noise = rng.normal(size=(batch, model.latent_dim))
-        terms, named = model.loss_and_grads({"x": x}, {"z": noise} if model.generative else None)
-        expected = theirs(params, torch.tensor(x), torch.tensor(noise))
-        assert terms.keys() == expected.keys()
-        for name, term in terms.items():
-            assert float(term) == pytest.approx(expected[name].item(), rel=1e-10), f"{name} at step {step}"
-        their_optimizer.zero_grad()
-        expected["loss"].backward()
-        if step == 0:
-            for name, parameter in params.items():
-                theirs_now = parameter.grad.numpy()
-                np.testing.assert_allclose(named[name], theirs_now, rtol=0, atol=1e-11 * np.abs(theirs_now).max())
-        grads.fill(nest(grads.shapes, named))
-        optimizer.step(model.store, grads)
-        their_optimizer.step()
 
 
 # pictures
