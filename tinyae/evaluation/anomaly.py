@@ -1,0 +1,24 @@
+"""Anomaly detection: a score per image, and how well scores tell two kinds of images apart."""
+
+import numpy as np
+
+from ..errors import DataError
+
+
+def roc_auc(scores, positive):
+    """The area under the ROC curve: the chance that a positive example scores higher than a negative one, ties half.
+
+    scores (N,), positive (N,) booleans. Computed as Mann and Whitney's U from the ranks of the scores (equal scores
+    share their mean rank):   (sum of the positives' ranks - P (P + 1) / 2) / (P Q), P positives and Q negatives.
+    """
+    scores, positive = np.asarray(scores, np.float64), np.asarray(positive, bool)
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        raise DataError(f"ROC-AUC needs examples of both kinds, got {positives} positive and {negatives} negative")
+    if np.isnan(scores).any():
+        raise DataError("ROC-AUC: some scores are NaN")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)  # the highest rank, from 1, of each distinct score
+    ranks = (last - (counts - 1) / 2)[inverse]
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
