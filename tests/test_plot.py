@@ -15,9 +15,10 @@ pytest.importorskip("matplotlib")
 
 from PIL import Image  # noqa: E402
 
-from tinyae import contact_sheet, plot  # noqa: E402
+from tinyae import plot  # noqa: E402
 from tinyae.errors import ConfigError, MissingExtraError, ShapeError  # noqa: E402
 from tinyae.models import AE, VAE  # noqa: E402
+from tinyae.plot import contact_sheet, report, scatter, training_curves  # noqa: E402
 
 FASHION = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot".split()
 
@@ -239,17 +240,17 @@ def test_a_class_keeps_its_colour_without_the_others(tmp_path):
 
 def test_outliers_do_not_stretch_the_axes():
     points = np.random.default_rng(0).normal(size=(2000, 2))
-    low, high = plot._core(points)
+    low, high = scatter._core(points)
     assert np.array_equal(low, points.min(axis=0)) and np.array_equal(high, points.max(axis=0))
     points[:3] = 1e6
-    low, high = plot._core(points)
+    low, high = scatter._core(points)
     assert (low > -6).all() and (high < 6).all()
 
 
 def test_principal_directions_keep_the_origin_and_tell_their_share():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(500, 5)) * [0.1, 3, 0.1, 1, 0.1] + [0, 10, 0, 0, 0]
-    points, names = plot._plane(z)
+    points, names = scatter._plane(z)
     assert abs(abs(points[:, 0].mean()) - 10) < 0.5  # not centred: the prior's mean stays at 0
     assert abs(points[:, 0].std() - 3) < 0.3 and abs(points[:, 1].std() - 1) < 0.1
     shares = [int(re.fullmatch(r"principal direction \d of 5 \((\d+)% of the variance\)", name)[1]) for name in names]
@@ -305,7 +306,7 @@ def limits(values):
 
     axes = Figure().add_subplot()
     axes.plot(np.arange(1, len(values) + 1), values)
-    plot._cut(axes, np.stack((np.arange(1, len(values) + 1), values), axis=1))
+    training_curves._cut(axes, np.stack((np.arange(1, len(values) + 1), values), axis=1))
     return axes.get_ylim(), axes.get_title(loc="right")
 
 
@@ -419,18 +420,18 @@ def test_a_report_leaves_out_what_a_model_refuses(tmp_path):
 
 def test_examples_are_spread_over_the_classes():
     labels = np.array([0] * 50 + [3] * 2 + [7] * 40 + [1])
-    chosen = plot._spread(labels, len(labels))
+    chosen = report._spread(labels, len(labels))
     assert len(set(chosen.tolist())) == 10
     assert np.bincount(labels[chosen], minlength=8).tolist() == [4, 1, 0, 2, 0, 0, 0, 3]
     assert (np.diff(labels[chosen]) >= 0).all()
-    assert plot._spread(np.arange(100) % 10, 100).tolist() == list(range(10))
-    assert plot._spread(None, 4).tolist() == [0, 1, 2, 3]
+    assert report._spread(np.arange(100) % 10, 100).tolist() == list(range(10))
+    assert report._spread(None, 4).tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("loss, unit", [("bce", "nats"), ("mse", "squared error")])
 def test_curves_of_a_report_are_in_the_units_of_the_loss(tmp_path, monkeypatch, loss, unit):
     model = AE(input_shape=(4, 4, 1), latent_dim=2, loss=loss)
     seen = []
-    monkeypatch.setattr(plot, "curves", lambda path, records, unit: seen.append(unit))
+    monkeypatch.setattr(report, "curves", lambda path, records, unit: seen.append(unit))
     plot.training_report(tmp_path, model, np.zeros((12, 4, 4, 1), "float32"), records=history(2))
     assert seen == [unit]

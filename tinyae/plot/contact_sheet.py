@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import MissingExtraError, ShapeError
+from ..errors import MissingExtraError, ShapeError
 
 WIDTH = HEIGHT = 1400  # pixels that a grid fills at most, unless it is larger at scale 1
 LARGEST_CELL = 360  # pixels: a few small images are not blown up beyond this

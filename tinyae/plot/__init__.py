@@ -1,0 +1,22 @@
+"""Pictures of a trained model: arrays in, one PNG out (extra `viz`).
+
+    plot.reconstructions("reconstructions.png", x[:10], model.reconstruct(x[:10]))
+    plot.training_report("pictures", model, x, labels, class_names, records)
+
+Images are magnified by a whole number, so that every pixel of the model stays a sharp square. They are laid out with
+Pillow alone; `codes` and `curves` draw on a matplotlib `Figure` of their own, without pyplot and its global state.
+Every function returns the path it wrote, and raises `MissingExtraError` without the extra. A file is replaced whole, so
+pictures may be rewritten while someone looks at them.
+"""
+
+from .axes import COLOURS, SERIES
+from .contact_sheet import grid
+from .report import training_report
+from .scatter import codes
+from .sheets import manifold, reconstructions, restorations, samples
+from .training_curves import curves
+
+__all__ = [
+    "COLOURS", "SERIES", "codes", "curves", "grid", "manifold", "reconstructions", "restorations", "samples",
+    "training_report",
+]  # fmt: skip

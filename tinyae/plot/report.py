@@ -1,0 +1,77 @@
+"""All pictures of a run."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..data import to_float
+from ..errors import ConfigError
+from .axes import class_name
+from .contact_sheet import WIDTH
+from .scatter import codes
+from .sheets import manifold, reconstructions, restorations, rms, samples
+from .training_curves import curves
+
+
+def training_report(folder, model, x, labels=None, class_names=None, records=()):
+    """Write the pictures that apply to `model` into `folder`, made if it is missing; the list of their paths.
+
+    x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. reconstructions.png shows ten examples spread
+    over the classes, or restorations.png in its place where the model mends images; samples.png needs a generative
+    model, manifold.png one with two latent dimensions as well; these need images of one or three channels. codes.png
+    shows all of x, curves.png needs records. What the model refuses with a `ConfigError`, having no codes or decoding
+    from more than codes, is left out.
+    """
+    folder, shape, written = Path(folder), tuple(model.input_shape), []
+    x = np.asarray(x).reshape(-1, *shape)
+
+    def add(name, draw):
+        try:
+            written.append(draw(folder / name))
+        except ConfigError:
+            pass
+
+    def name_of(chosen):
+        return None if labels is None else [class_name(labels[i], class_names) for i in chosen]
+
+    def draw_reconstructions(path):
+        chosen = _spread(labels, len(x))
+        inputs = to_float(x[chosen])
+        outputs = model.reconstruct(inputs)
+        return reconstructions(path, inputs, outputs, name_of(chosen), rms(inputs, outputs), "RMS")
+
+    def draw_restorations(path):
+        chosen = _spread(labels, len(x))
+        return restorations(path, model.demonstration(x[chosen]), name_of(chosen))
+
+    def draw_codes(path):
+        z = model.encode(x)
+        if z.dtype.kind != "f":
+            raise ConfigError(f"{model.name} has codes without an order, which a plane cannot show")
+        return codes(path, z.reshape(len(z), -1), labels, class_names, model.generative)
+
+    if len(shape) == 3 and shape[2] in (1, 3):
+        if hasattr(model, "demonstration"):
+            add("restorations.png", draw_restorations)
+        else:
+            add("reconstructions.png", draw_reconstructions)
+        if model.generative:
+            side = min(8, max(3, WIDTH // shape[1]))
+            add("samples.png", lambda path: samples(path, model.sample(side * side)))
+            if getattr(model, "latent_dim", None) == 2:
+                add("manifold.png", lambda path: manifold(path, model, min(15, max(5, WIDTH // shape[1]))))
+    add("codes.png", draw_codes)
+    if records:
+        add("curves.png", lambda path: curves(path, records, model.unit))
+    return written
+
+
+def _spread(labels, n, count=10):
+    """Indices of `count` of n examples: the first of each class, then the second of each, ...; sorted by class."""
+    if labels is None:
+        return np.arange(min(n, count))
+    labels = np.asarray(labels)
+    order = np.argsort(labels, kind="stable")
+    ranked = labels[order]
+    turn = np.arange(n) - np.searchsorted(ranked, ranked)  # the how-manieth of its class each one is
+    return order[np.sort(np.lexsort((ranked, turn))[:count])]

@@ -1,0 +1,104 @@
+"""Codes as points of a plane."""
+
+import numpy as np
+
+from ..errors import ShapeError
+from .axes import COLOURS, SERIES, class_name, save, tidy
+from .contact_sheet import INK, needs_viz
+
+
+def codes(path, z, labels=None, class_names=None, prior=True):
+    """Scatter of codes z (N, D), coloured by class. More than two dimensions are projected on the first two principal
+    directions of the codes; one dimension is spread at random over the other axis.
+
+    labels: (N,) integers. class_names: by label. prior: draw circles at one and two standard deviations of N(0, I),
+    which projections keep. Rows that are not finite are left out, and the axes pass over a few outliers and say so.
+    Raises `ShapeError` where nothing is left to show.
+    """
+    with needs_viz():
+        from matplotlib import colormaps, patheffects
+        from matplotlib.colors import to_rgba_array
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Circle
+
+    z = np.asarray(z, np.float64)
+    finite = np.isfinite(z).all(axis=1) if z.ndim == 2 else np.zeros(0, bool)
+    if not finite.any():
+        raise ShapeError(f"codes: expected finite numbers of shape (N, D), got {z.shape}")
+    if labels is not None and len(labels) != len(z):
+        raise ShapeError(f"codes: {len(labels)} labels for {len(z)} codes")
+    order = np.random.default_rng(0).permutation(np.flatnonzero(finite))  # so that no class is painted over the rest
+    points, names = _plane(z[order])
+    n = len(points)
+
+    figure = Figure(figsize=(7.5, 7.5), dpi=120)
+    axes = figure.add_subplot(box_aspect=1)
+    size, alpha = min(36, max(5, 15000 / n)), 0.85 if n < 3000 else 0.7
+    if labels is None:
+        axes.scatter(*points.T, size, SERIES["train"], alpha=alpha, linewidths=0)
+    else:
+        labels = np.asarray(labels)[order]
+        class_names = () if class_names is None else class_names
+        classes = np.union1d(np.arange(len(class_names)), labels)
+        if len(classes) > 20:
+            shown = axes.scatter(*points.T, size, labels, alpha=alpha, linewidths=0, cmap="viridis")
+            figure.colorbar(shown, cax=axes.inset_axes((1.04, 0, 0.04, 1)), label="class").solids.set_alpha(1)
+        else:
+            palette = to_rgba_array(COLOURS if len(classes) <= len(COLOURS) else colormaps["tab20"].colors)
+            axes.scatter(*points.T, size, palette[np.searchsorted(classes, labels)], alpha=alpha, linewidths=0)
+            dots, texts = [], []
+            for label, colour in zip(classes, palette[: len(classes)], strict=True):
+                if label in labels:
+                    text = class_name(label, class_names)
+                    texts.append(text if len(text) <= 30 else text[:29] + "…")
+                    dots.append(Line2D([], [], linestyle="", marker="o", markersize=8, color=colour))
+            legend = axes.legend(
+                dots, texts, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handletextpad=0
+            )
+            for text in legend.get_texts():
+                text.set_parse_math(False)  # a name may hold a $
+    if prior and z.shape[1] > 1:
+        for radius in (1, 2):
+            axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle=(0, (4, 3)), linewidth=1))
+            axes.text(
+                0, radius, f"{radius}σ", color=INK, ha="center", va="center", clip_on=True,
+                path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
+            )  # fmt: skip
+
+    low, high = _core(points)
+    if prior:
+        low, high = np.minimum(low, -2.1), np.maximum(high, 2.1)
+    centre, half = (low + high) / 2, 1.04 * ((high - low).max() / 2 or 1)
+    axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+    axes.set(xlabel=names[0], ylabel=names[1])
+    if z.shape[1] == 1:
+        axes.set_yticks([])
+    hidden = np.count_nonzero((np.abs(points - centre) > half).any(axis=1))
+    note = f", {hidden} of them outside the frame" if hidden else ""
+    axes.set_title(f"Codes of {n} example{'s' * (n != 1)}{note}", loc="left", color=INK)
+    tidy(axes)
+    return save(path, figure)
+
+
+def _plane(z):
+    """(N, D) -> (N, 2) and the names of the two axes."""
+    if z.shape[1] == 1:
+        spread = np.random.default_rng(1).uniform(-1, 1, z.shape) * (z.std() or 1)
+        return np.concatenate((z, spread), axis=1), ("z1", "(spread at random)")
+    if z.shape[1] == 2:
+        return z, ("z1", "z2")
+    _, singular, directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
+    share = singular**2 / (np.sum(singular**2) or 1)
+    # The origin is kept, not moved to the mean, so that the prior's projection is a standard normal again.
+    points = z @ directions[:2].T
+    if len(directions) < 2:  # a single example
+        points, share = np.pad(points, ((0, 0), (0, 1))), np.zeros(2)
+    return points, [f"principal direction {i + 1} of {z.shape[1]} ({share[i]:.0%} of the variance)" for i in (0, 1)]
+
+
+def _core(points):
+    """(low, high) of each column, at most 30 % of the middle 99 %'s range beyond it: a few outliers stay outside."""
+    low, high = np.percentile(points, (0.5, 99.5), axis=0)
+    reach = 0.3 * (high - low)
+    return np.maximum(points.min(axis=0), low - reach), np.minimum(points.max(axis=0), high + reach)

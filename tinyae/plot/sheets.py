@@ -1,0 +1,100 @@
+"""Pictures in rows and columns: reconstructions, restorations, samples, the decoded plane."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from ..data import to_float
+from ..errors import ConfigError, ShapeError
+from .contact_sheet import grid, pixels
+
+
+def reconstructions(path, inputs, outputs, labels=None, errors=None, error_name="error"):
+    """Inputs above their reconstructions, (N, H, W, C) each, at most ten pairs beside each other.
+
+    labels: N class names. errors: N numbers, written below with `error_name`.
+    """
+    notes = None if errors is None else {"reconstruction": [_error(error_name, error) for error in errors]}
+    rows = {"input": inputs, "reconstruction": outputs}
+    _same_shape("reconstructions", rows)
+    return _above_each_other(path, rows, "Inputs and their reconstructions", labels, notes)
+
+
+def restorations(path, rows, labels=None, title="Damaged images, what was made of them, and what they were"):
+    """Images above what a model made of them and above the originals, at most ten columns, RMS errors below.
+
+    rows: {name: (N, H, W, C)} from top to bottom, the last one the originals, with which the others are compared.
+    labels: N class names.
+    """
+    _same_shape("restorations", rows)
+    *damaged, original = ((name, to_float(np.asarray(images))) for name, images in rows.items())
+    notes = {name: [_error("RMS", rms) for rms in rms(images, original[1])] for name, images in damaged}
+    return _above_each_other(path, rows, title, labels, notes)
+
+
+def _error(name, value):
+    return f"{name} {value:.{3 if abs(value) < 10 else 1}f}"
+
+
+def rms(a, b):
+    """The root of the mean squared difference, per image."""
+    return np.sqrt(np.mean((a - b) ** 2, axis=(1, 2, 3)))
+
+
+def _same_shape(what, rows):
+    shapes = {name: np.shape(images) for name, images in rows.items()}
+    if len(set(shapes.values())) > 1:
+        raise ShapeError(f"{what}: {' and '.join(f'{name}s {s}' for name, s in shapes.items())} differ in shape")
+
+
+def _above_each_other(path, rows, title, labels=None, notes=None):
+    """Rows of N images each, {name: (N, H, W, C)}, in blocks of at most ten columns.
+
+    labels: N class names, below the last row. notes: {name: N strings} below the row of that name.
+    """
+    rows = {name: pixels(images) for name, images in rows.items()}
+    first = next(iter(rows.values()))
+    n, _, w, _ = first.shape
+    blocks = math.ceil(n / min(10, max(4, 1200 // w)))
+    columns = math.ceil(n / blocks)
+    lines = {name: [[] for _ in range(n)] for name in rows}  # below each image
+    for name, texts in [(list(rows)[-1], labels)] * (labels is not None) + list((notes or {}).items()):
+        lines[name] = [line + [str(text)] for line, text in zip(lines[name], texts, strict=True)]
+
+    shown, captions = [], []
+    for start in range(0, n, columns):
+        part = slice(start, start + columns)
+        missing = columns - len(first[part])  # the last block is filled up with the paper's white
+        for name, images in rows.items():
+            shown += [images[part], np.full((missing, *first.shape[1:]), 255, np.uint8)]
+            captions += ["\n".join(line) for line in lines[name][part]] + [""] * missing
+    return grid(
+        path, np.concatenate(shown), columns, title=title, row_labels=list(rows) * blocks,
+        captions=captions if any(captions) else None,
+    )  # fmt: skip
+
+
+def samples(path, images, title=None):
+    """Images (N, H, W, C) drawn from a model's prior, in a grid as square as it gets."""
+    return grid(path, images, title=title or f"{len(images)} sample{'s' * (len(images) != 1)} from the prior")
+
+
+def manifold(path, model, side=15, low=0.05, high=0.95):
+    """What a model with two latent dimensions decodes, side x side points at equal steps of the prior's probability.
+
+    z1 grows from left to right and z2 from bottom to top, both over the standard normal's quantiles low..high
+    (Kingma & Welling 2014, figure 4). Raises `ConfigError` for other models.
+    """
+    dim = getattr(model, "latent_dim", None)
+    if dim != 2:
+        raise ConfigError(f"a manifold needs a model with latent_dim 2, {model.name} has {dim}")
+    values = np.array([NormalDist().inv_cdf(q) for q in np.linspace(low, high, side)])
+    z2, z1 = np.meshgrid(values[::-1], values, indexing="ij")
+    images = model.decode(np.stack((z1.ravel(), z2.ravel()), axis=1))
+    ticks = [f"{round(v, 2) + 0.0:.2f}".replace("-", "−") for v in values]  # + 0.0: no minus before a zero
+    scale = f"at quantiles {low:g} to {high:g} of the prior"
+    return grid(
+        path, images, side, title="Decoded points of the latent plane", row_labels=ticks[::-1],
+        captions=[""] * (side * side - side) + ticks, x_label=f"z1, {scale}", y_label=f"z2, {scale}", gap=2,
+    )  # fmt: skip

@@ -1,0 +1,68 @@
+"""The loss and its terms over the epochs."""
+
+import math
+
+import numpy as np
+
+from ..errors import ConfigError
+from .axes import FAINT, INK, SERIES, save, tidy
+from .contact_sheet import needs_viz
+
+
+def curves(path, records, unit="nats"):
+    """The loss and each of its terms over the epochs, a panel each.
+
+    records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "test": {...}}, ...], with "validation" and "test"
+    where they are known. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel
+    says so. Raises `ConfigError` without records.
+    """
+    with needs_viz():
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
+    terms = list(dict.fromkeys(name for record in records for name in record.get("train") or ()))
+    if not terms:
+        raise ConfigError("curves: there are no records of a training to draw")
+    columns = min(3, len(terms))
+    rows = math.ceil(len(terms) / columns)
+    figure = Figure(figsize=(max(6, 4.2 * columns), 3.6 * rows), dpi=110, layout="constrained")
+    for i, term in enumerate(terms):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        drawn = []
+        for part, colour in SERIES.items():
+            line = [(r["epoch"], float(r[part][term])) for r in records if term in (r.get(part) or {})]
+            if line:
+                dots = "o" if len(line) <= 20 else ""
+                axes.plot(*zip(*line, strict=True), color=colour, marker=dots, markersize=4, linewidth=1.6, label=part)
+                drawn += line
+        _cut(axes, np.array(drawn))
+        if len(records) == 1:
+            axes.set_xlim(records[0]["epoch"] - 1, records[0]["epoch"] + 1)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+        axes.set(xlabel="epoch", ylabel=unit)
+        axes.set_title(term, loc="left", color=INK)
+        tidy(axes)
+        if i == 0:
+            axes.legend(frameon=False)
+    return save(path, figure)
+
+
+def _cut(axes, drawn, least=4):
+    """Limit y where all but the first tenth of the epochs would fill less than a fifth of the height.
+
+    drawn: (points, 2) of epoch and value. They fill half of it then, and a note tells how far the line goes on.
+    """
+    drawn = drawn[np.isfinite(drawn[:, 1])]
+    epochs = np.unique(drawn[:, 0])
+    if len(epochs) < least:
+        return
+    values, late = drawn[:, 1], drawn[drawn[:, 0] > epochs[(len(epochs) - 1) // 10], 1]
+    low, high = late.min(), late.max()
+    span = high - low
+    if not 0 < span < (values.max() - values.min()) / 5:
+        return
+    bottom, top = max(values.min(), low - span / 2), min(values.max(), high + span / 2)
+    axes.set_ylim(bottom - span * 0.1, top + span * 0.1)
+    notes = [f"down to {values.min():.4g}"] * bool(values.min() < bottom)
+    notes += [f"up to {values.max():.4g}"] * bool(values.max() > top)
+    axes.set_title(f"cut: goes {' and '.join(notes)}", loc="right", fontsize=8, color=FAINT)
