@@ -210,15 +210,16 @@ def test_size_is_for_folders_of_images(tmp_path, monkeypatch, name):
 
 def test_the_catalogue_lists_every_set_and_fits_into_json():
     entries = json.loads(json.dumps(catalogue()))
-    assert [entry["name"] for entry in entries] == ["digits", "fashion-mini", "mnist", "fashion-mnist", "cifar10"]
+    names = [entry["name"] for entry in entries]
+    assert names == ["digits", "fashion-mini", "mnist", "fashion-mnist", "cifar10", "dsprites"]
     for entry in entries:
-        assert entry["available"] == (entry["name"] in ("digits", "fashion-mini"))
+        assert entry["available"] == (entry["name"] in ("digits", "fashion-mini", "dsprites"))
         assert entry["fetchable"] != entry["available"]
         assert (entry["where"] is not None) == entry["available"]
         assert entry["licence"] and entry["source"] and entry["description"]
 
 
-@pytest.mark.parametrize("name", ["digits", "fashion-mini"])
+@pytest.mark.parametrize("name", ["digits", "fashion-mini", "dsprites"])
 def test_the_catalogue_tells_the_truth(name):
     data = load(name)
     entry = next(entry for entry in catalogue() if entry["name"] == name)

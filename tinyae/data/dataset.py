@@ -7,12 +7,15 @@ class Split:
     """Examples with or without labels.
 
     x: images `(N, H, W, C)`, uint8 in 0..255 or float32 in [0, 1]; or rows `(N, D)`, uint8 or any finite float32.
+      A `Drawn` is indexed like an array, and draws what is asked for.
     labels: int64 `(N,)`, classes counted from 0, or None.
+    factors: integers `(N, K)`, what the examples were made from, where it is known, or None.
     """
 
-    def __init__(self, x, labels=None):
+    def __init__(self, x, labels=None, factors=None):
         self.x = x
         self.labels = labels
+        self.factors = factors
 
     def __len__(self):
         return len(self.x)

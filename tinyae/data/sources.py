@@ -4,7 +4,7 @@ import os
 
 from tinyae.errors import DataError, suggest
 
-from . import cifar, idx
+from . import cifar, dsprites, idx
 from .dataset import Dataset
 from .files import problem
 
@@ -17,9 +17,10 @@ CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse"
 class Source:
     """One known data set.
 
-    counts: of training and test examples. kind: the format, "idx" or "cifar".
+    counts: of training and test examples. kind: the format, "idx" or "cifar", or "drawn", which needs no files.
     base_url, files: where to fetch, and (name, bytes, sha256) of each file; empty for embedded sets.
-    folder: the one other place where the data may lie: the embedded folder or a system package's.
+    folder: the one other place where the data may lie: the embedded folder or a system package's; of drawn data a word
+      for where they come from.
     opening: the first training labels, by which one data set in IDX files is told from another.
     """
 
@@ -51,10 +52,14 @@ class Source:
 
     def find(self, folder):
         """What `read` needs, the folder or an archive in it, or None if the data are not there."""
+        if self.kind == "drawn":
+            return folder
         return cifar.find(folder) if self.kind == "cifar" else folder if idx.find(folder) else None
 
     def read(self, place):
         """(train, test)."""
+        if self.kind == "drawn":
+            return dsprites.split()
         return cifar.load(place) if self.kind == "cifar" else idx.load_folder(place, len(self.class_names))
 
 
@@ -120,6 +125,17 @@ KNOWN = {
         base_url="https://www.cs.toronto.edu/~kriz/",
         files=((cifar.ARCHIVE, 170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),),
         kind="cifar",
+    ),
+    "dsprites": Source(
+        "a square, an ellipse or a heart of known scale, rotation and place (drawn by tinyae)",
+        (dsprites.SIDE, dsprites.SIDE, 1),
+        (dsprites.COUNT - dsprites.TEST, dsprites.TEST),
+        dsprites.SHAPES,
+        "MIT",
+        "after L. Matthey, I. Higgins, D. Hassabis and A. Lerchner (2017), "
+        "https://github.com/google-deepmind/dsprites-dataset",
+        kind="drawn",
+        folder="drawn by formula",
     ),
 }
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..backend import Noise
 from ..data import Dataset, Split
+from ..data.drawn import Drawn
 from ..errors import ConfigError, DataError
 
 
@@ -21,7 +22,7 @@ def as_split(data):
         x, labels = data
     else:
         x, labels = data, None
-    x = np.asarray(x)
+    x = x if isinstance(x, Drawn) else np.asarray(x)
     if x.ndim < 2 or len(x) == 0:
         raise DataError(f"training needs examples of shape (N, ...), got an array of shape {x.shape}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
@@ -34,8 +35,12 @@ def as_split(data):
     return x, labels
 
 
-# Losses that are a Bernoulli likelihood, by the model's option, and the value to use for data of any range.
-UNIT_RANGE = {("likelihood", "bernoulli"): "gaussian", ("loss", "bce"): "mse"}
+# Losses of values in [0, 1], by the model's option, and the value to use for data of any range.
+UNIT_RANGE = {
+    ("likelihood", "bernoulli"): "gaussian",
+    ("likelihood", "categorical"): "gaussian",
+    ("loss", "bce"): "mse",
+}
 
 
 def check_range(model, x):
@@ -50,7 +55,8 @@ def check_range(model, x):
 
 def fingerprint(x):
     """Shape, dtype and checksum of the examples, by which a resumed run knows its data."""
-    return f"{x.dtype} {'x'.join(map(str, x.shape))} {zlib.crc32(np.ascontiguousarray(x)):08x}"
+    checksum = x.checksum() if isinstance(x, Drawn) else zlib.crc32(np.ascontiguousarray(x))
+    return f"{x.dtype} {'x'.join(map(str, x.shape))} {checksum:08x}"
 
 
 def hold_out(x, labels, fraction, seed):
@@ -64,17 +70,19 @@ def hold_out(x, labels, fraction, seed):
         return (x, labels), None
     order = Noise(seed).permutation(len(x), "validation")
     parts = [np.sort(order[count:]), np.sort(order[:count])]
-    return tuple((x[rows], None if labels is None else labels[rows]) for rows in parts)
+    select = x.select if isinstance(x, Drawn) else x.__getitem__
+    return tuple((select(rows), None if labels is None else labels[rows]) for rows in parts)
 
 
 class Feed:
-    """The examples on the model's device, uint8 kept as it is, and their batches.
+    """The examples on the model's device, uint8 kept as it is, and their batches; what is `Drawn` is drawn for each.
 
     The order of epoch e is the permutation of (seed, e); the last batch of an epoch may be short.
     """
 
     def __init__(self, x, labels, backend, batch_size, seed):
-        self.arrays = {"x": backend.asarray(x)} | ({} if labels is None else {"labels": backend.asarray(labels)})
+        self.x = x if isinstance(x, Drawn) else backend.asarray(x)
+        self.labels = None if labels is None else backend.asarray(labels)
         self.backend, self.batch_size, self.seed, self.count = backend, batch_size, seed, len(x)
         self.steps_per_epoch = -(-self.count // batch_size)
 
@@ -82,10 +90,17 @@ class Feed:
         """The batches of an epoch (counted from 0), from its step `start` on."""
         order = Noise(self.seed, epoch).permutation(self.count, "order")
         for first in range(start * self.batch_size, self.count, self.batch_size):
-            rows = self.backend.asarray(order[first : first + self.batch_size])
-            yield {name: array[rows] for name, array in self.arrays.items()}
+            rows = order[first : first + self.batch_size]
+            yield self._batch(rows, self.backend.asarray(rows))
 
     def in_order(self, size):
         """The examples in order, `size` at a time, for evaluation."""
         for first in range(0, self.count, size):
-            yield {name: array[first : first + size] for name, array in self.arrays.items()}
+            rows = slice(first, first + size)
+            yield self._batch(rows, rows)
+
+    def _batch(self, rows, on_device):
+        """The examples of `rows`, indices on the host, which `on_device` holds on the device."""
+        drawn = isinstance(self.x, Drawn)
+        batch = {"x": self.backend.asarray(self.x[rows]) if drawn else self.x[on_device]}
+        return batch if self.labels is None else batch | {"labels": self.labels[on_device]}

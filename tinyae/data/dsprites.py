@@ -1,0 +1,122 @@
+"""dSprites, drawn: white shapes of known shape, scale, rotation and place, to see what a code has found out about them.
+
+The factors, their values and the order of the images are those of Matthey, Higgins, Hassabis and Lerchner (2017),
+https://github.com/google-deepmind/dsprites-dataset; the images are drawn here, by the formulas below, and differ from
+theirs in pixels. All 737,280 would take 2.8 GiB; they are drawn as they are needed.
+
+    images = draw(factors(numbers))         # (N,) -> (N, 64, 64, 1), 0 or 255
+
+A shape fills a pixel where the pixel's centre lies in it. Turned about its centre and magnified it is one of 720 masks
+of 33 x 33 pixels; a step of x or y moves the mask by one pixel. As in the original, the rotations go from 0 to 2 pi,
+both included, so the last one looks like the first.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from ..backend import Noise
+from ..errors import DataError
+from .dataset import Split
+from .drawn import Drawn
+
+FACTORS = ("shape", "scale", "rotation", "x", "y")
+SIZES = (3, 6, 40, 32, 32)  # how many values each has; the last one varies fastest
+SHAPES = ("square", "ellipse", "heart")
+COUNT = math.prod(SIZES)
+SIDE, REACH = 64, 16  # pixels: of an image, and from a mask's centre to its edge
+TEST = 10_000  # images held out by `load`
+
+# Sizes at scale 1, in pixels; no point is farther than 16 from the centre, so no shape leaves the image.
+SQUARE = 11.0  # half a side
+ELLIPSE = 15.4, 8.6  # semi-axes
+HEART = 12.4  # one unit of its equation
+CENTRE = 0.17, 0.31  # right and down of the middle pixel's: a small square turned about it is a new mask at each step
+
+
+def factors(numbers):
+    """(N,) numbers of images in 0..737,279 -> (N, 5) int64, which of its values each factor has.
+
+    number = (((shape * 6 + scale) * 40 + rotation) * 32 + x) * 32 + y
+    """
+    numbers = np.asarray(numbers)
+    if numbers.dtype.kind not in "iu" or numbers.size and not 0 <= numbers.min() <= numbers.max() < COUNT:
+        raise DataError(f"dsprites: images are numbered from 0 to {COUNT - 1:,}")
+    return np.stack(np.unravel_index(numbers, SIZES), axis=-1)
+
+
+def numbers(factors):
+    """The inverse of `factors`: (N, 5) -> (N,)."""
+    return np.ravel_multi_index(tuple(_checked(factors).T), SIZES)
+
+
+def values(factors):
+    """(N, 5) indices -> (N, 5) float64: shape 0..2, scale 0.5..1, rotation 0..2 pi, x and y 0..1."""
+    ranges = (0, 2), (0.5, 1), (0, 2 * math.pi), (0, 1), (0, 1)
+    columns = zip(_checked(factors).T, ranges, SIZES, strict=True)
+    return np.stack([np.linspace(*ends, size)[column] for column, ends, size in columns], axis=1)
+
+
+def draw(factors):
+    """(N, 5) indices of factors -> (N, 64, 64, 1) uint8, 0 or 255.
+
+    x moves the shape to the right, y down: its centre is pixel 16 + index of 64.
+    """
+    shape, scale, rotation, x, y = _checked(factors).T
+    images = np.zeros((len(x), SIDE, SIDE, 1), np.uint8)
+    window = 2 * REACH + 1
+    places = np.lib.stride_tricks.sliding_window_view(images[..., 0], (window, window), axis=(1, 2), writeable=True)
+    places[np.arange(len(x)), y, x] = masks()[shape, scale, rotation]
+    return images
+
+
+def _checked(factors):
+    factors = np.asarray(factors)
+    if factors.ndim != 2 or factors.shape[1] != len(SIZES) or factors.dtype.kind not in "iu":
+        raise DataError(f"dsprites: factors are integers (N, 5), of {', '.join(FACTORS)}, not {factors.shape}")
+    wrong = ((factors < 0) | (factors >= SIZES)).any(axis=0)
+    if wrong.any():
+        which = int(wrong.argmax())
+        raise DataError(f"dsprites: {FACTORS[which]} is an index from 0 to {SIZES[which] - 1}")
+    return factors
+
+
+@functools.cache
+def masks():
+    """(3, 6, 40, 33, 33) uint8: each shape at each scale and rotation, in the middle of its square."""
+    down, right = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1]
+    right, down = right - CENTRE[0], down - CENTRE[1]
+    angle = np.linspace(0, 2 * math.pi, SIZES[2])[:, None, None]
+    scale = np.linspace(0.5, 1, SIZES[1])[:, None, None, None]
+    # What lies at (right, down) lay at (u, v) before it was turned and magnified.
+    u = (np.cos(angle) * right + np.sin(angle) * down) / scale
+    v = (np.cos(angle) * down - np.sin(angle) * right) / scale
+    # (a^2 + b^2 - 1)^3 = a^2 b^3, b up: a heart whose smallest circle has its centre at b = 0.25.
+    a, b = u / HEART, 0.25 - v / HEART
+    inside = (
+        np.maximum(abs(u), abs(v)) <= SQUARE,
+        (u / ELLIPSE[0]) ** 2 + (v / ELLIPSE[1]) ** 2 <= 1,
+        (a**2 + b**2 - 1) ** 3 <= a**2 * b**3,
+    )
+    drawn = np.stack(inside).astype(np.uint8) * 255
+    drawn.flags.writeable = False
+    return drawn
+
+
+def images(rows=None):
+    """The images of these numbers, in the original's order all of them, as a `Drawn`."""
+    rows = np.arange(COUNT) if rows is None else rows
+    return Drawn(lambda numbers: draw(factors(numbers)), rows, (SIDE, SIDE, 1))
+
+
+def split():
+    """(train, test): `Split`s whose labels are the shapes, and whose `factors` are all five's indices, (N, 5) uint8.
+
+    The original has no test part. Here 10,000 images drawn by lot, in that order, are it, and lie in memory (40 MiB);
+    the others are a `Drawn`.
+    """
+    order = Noise(0).permutation(COUNT, "dsprites")
+    test, train = order[:TEST], np.sort(order[TEST:])
+    parts = (images(train), factors(train)), (draw(factors(test)), factors(test))
+    return tuple(Split(x, known[:, 0].copy(), known.astype(np.uint8)) for x, known in parts)
