@@ -69,6 +69,15 @@ def test_kl_is_the_loop(name, seed, shape):
     assert [g.shape for g in gradients] == [shape] * KLS[name]
 
 
+@given(seeds, shapes)
+def test_kl_elements_add_up_to_the_kl(seed, shape):
+    mu, logvar, prior_mu = draw(seed, shape, 3)
+    each = gaussian.kl_elements(mu, logvar, prior_mu)
+    assert each.shape == shape and (each >= 0).all()
+    assert each.sum(axis=1).mean() == pytest.approx(gaussian.kl_to_mean(mu, logvar, prior_mu)[0], rel=1e-12, abs=1e-14)
+    np.testing.assert_array_equal(gaussian.kl_elements(mu, logvar), gaussian.kl_elements(mu, logvar, 0 * mu))
+
+
 @each_kl
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_kl_of_equals_is_zero_with_zero_gradients(name, dtype):

@@ -66,6 +66,10 @@ def dropout(layer, p, x, train, rng, state):
     return x * keep / (1 - layer.rate)
 
 
+def constant_channel(layer, p, x, *_):
+    return torch.cat((x, p["channel"].expand(*x.shape[:-1], 1)), dim=-1)
+
+
 def sequential(layer, p, x, train, rng, state):
     for i, inner in enumerate(map(str, range(len(layer.layers)))):
         x = twin_of(layer.layers[i])(layer.layers[i], p[inner], x, train, rng.child(inner), child(state, inner))
@@ -84,6 +88,7 @@ def twin_of(layer):
 
 TWINS = {
     "BatchNorm": batch_norm,
+    "ConstantChannel": constant_channel,
     "Dense": lambda layer, p, x, *_: F.linear(x, p["weight"].T, p.get("bias")),
     "Dropout": dropout,
     "ELU": elementwise(F.elu),

@@ -48,6 +48,12 @@ def kl_to_mean(mu, logvar, prior_mu, batch_size=None):
     return kl, dmu, (0.5 * scale) * growth, -dmu
 
 
+def kl_elements(mu, logvar, prior_mu=0.0):
+    """The KL of `kl_to_mean` by example and dimension, (N, D): independent dimensions add up."""
+    offset = mu - prior_mu
+    return 0.5 * (offset * offset + array_module(mu).expm1(logvar) - logvar)
+
+
 def kl_between(mu, logvar, prior_mu, prior_logvar, batch_size=None):
     """KL between two diagonal Gaussians, q = N(mu, exp(logvar)) and p = N(prior_mu, exp(prior_logvar)):
 

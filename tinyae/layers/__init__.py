@@ -25,7 +25,7 @@ from .initialisers import INITIALISERS
 from .norm import BatchNorm, GroupNorm, LayerNorm
 from .pooling import AveragePool2D, MaxPool2D
 from .resize import Resize2D, UpSample2D
-from .shape import Dropout, Flatten, Reshape
+from .shape import ConstantChannel, Dropout, Flatten, Reshape
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,6 +36,7 @@ __all__ = [
     "REGISTRY",
     "AveragePool2D",
     "BatchNorm",
+    "ConstantChannel",
     "Conv2D",
     "ConvTranspose2D",
     "Dense",

@@ -1,7 +1,8 @@
-"""Layers that only rearrange, and dropout."""
+"""Layers that only rearrange or append, and dropout."""
 
 import math
 
+from ..backend import array_module, as_noise
 from ..errors import ConfigError
 from .base import Layer, drawing
 
@@ -44,6 +45,41 @@ class Flatten(Layer):
 
     def backward(self, params, cache, dy, grads=None):
         return dy.reshape(cache)
+
+
+class ConstantChannel(Layer):
+    """One more channel, the same learned number s everywhere:   (N, ..., C) -> (N, ..., C + 1).
+
+    ds = the sum of dy's last channel, dx = its others. value: where s starts.
+    """
+
+    def __init__(self, value=0.0):
+        self.value = value
+
+    @classmethod
+    def examples(cls):
+        return [(cls(), (4,)), (cls(-1.5), (2, 3, 2))]
+
+    def output_shape(self, input_shape):
+        self.expect(len(input_shape) > 0, "of at least one axis besides the batch", input_shape)
+        return *input_shape[:-1], input_shape[-1] + 1
+
+    def param_shapes(self, input_shape):
+        return {"channel": ()}
+
+    def init(self, input_shape, rng, dtype="float32"):
+        return {"channel": as_noise(rng).xp.full((), self.value, dtype=dtype)}
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self.output_shape(x.shape[1:])
+        xp = array_module(x)
+        channel = xp.broadcast_to(params["channel"], (*x.shape[:-1], 1))
+        return xp.concatenate((x, channel), axis=-1), None
+
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            grads["channel"] += dy[..., -1].sum()
+        return dy[..., :-1]
 
 
 class Dropout(Layer):

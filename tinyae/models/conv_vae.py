@@ -29,7 +29,8 @@ class ConvVAE(VAE):
             activation=activation, likelihood=likelihood, sigma=sigma,
         )  # fmt: skip
         encoder = strided_encoder(channels, units, 2 * latent_dim, activation), self.input_shape
-        decoder = strided_decoder(channels, units, self.input_shape, activation), (latent_dim,)
+        output = strided_decoder(channels, units, self.likelihood.output_shape(self.input_shape), activation)
+        decoder = self.likelihood.decoder(output), (latent_dim,)
         self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
 
     @classmethod

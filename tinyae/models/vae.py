@@ -33,7 +33,8 @@ class VAE(Model):
             likelihood=likelihood, sigma=sigma,
         )  # fmt: skip
         encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
-        decoder = dense_decoder(hidden, self.input_shape, activation), (latent_dim,)
+        output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
+        decoder = self.likelihood.decoder(output), (latent_dim,)
         self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
 
     @classmethod
@@ -69,6 +70,10 @@ class VAE(Model):
     def posterior(self, x):
         """mu, logvar of q(z|x), (N, latent_dim) each, as NumPy arrays."""
         return self.split(self.in_chunks(lambda part: self.forward("encoder", self._inputs(part))[0], x))
+
+    def kl_per_dimension(self, x):
+        """KL(q(z_j|x) || p(z_j)) in nats by dimension, averaged over the examples: (latent_dim,), as a NumPy array."""
+        return gaussian.kl_elements(*self.posterior(x)).mean(axis=0, dtype="float64")
 
     def sample(self, n, seed=0):
         """(n, *input_shape): means of p(x|z) for z ~ N(0, I), as a NumPy array."""
