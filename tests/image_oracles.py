@@ -159,3 +159,43 @@ def group_norm(x, scale, shift, groups, epsilon=1e-5):
             for c in range(g * share, (g + 1) * share):
                 y[n, *place, c] = scale[c] * (x[n, *place, c] - mean) / sigma + shift[c]
     return y
+
+
+# Similarity and edges of one image (H, W, C)
+
+
+def structural_similarity(x, y, side=11, sigma=1.5, c1=1e-4, c2=9e-4):
+    """S of every window that lies in the image, channel by channel: (H - side + 1, W - side + 1, C)."""
+    middle = side // 2
+    weight = {
+        (i, j): math.exp(-((i - middle) ** 2 + (j - middle) ** 2) / (2 * sigma**2))
+        for i, j in product(range(side), repeat=2)
+    }
+    total = math.fsum(weight.values())
+    height, width, channels = x.shape
+    out = np.empty((height - side + 1, width - side + 1, channels))
+    for top, left, c in np.ndindex(out.shape):
+        taps = [
+            (w / total, float(x[top + i, left + j, c]), float(y[top + i, left + j, c])) for (i, j), w in weight.items()
+        ]
+        mx, my = (math.fsum(w * v[k] for w, *v in taps) for k in (0, 1))
+        vx = math.fsum(w * (a - mx) ** 2 for w, a, _ in taps)
+        vy = math.fsum(w * (b - my) ** 2 for w, _, b in taps)
+        covariance = math.fsum(w * (a - mx) * (b - my) for w, a, b in taps)
+        out[top, left, c] = (2 * mx * my + c1) * (2 * covariance + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    return out
+
+
+def edge_strength(x):
+    """Sobel's magnitude over 4, the image going on beyond its border as it is there: (H, W, C)."""
+    height, width, _ = x.shape
+    out = np.empty(x.shape)
+    for i, j, c in np.ndindex(x.shape):
+
+        def at(di, dj, i=i, j=j, c=c):
+            return float(x[min(max(i + di, 0), height - 1), min(max(j + dj, 0), width - 1), c])
+
+        right = sum(w * (at(d, 1) - at(d, -1)) for d, w in ((-1, 1), (0, 2), (1, 1)))
+        down = sum(w * (at(1, d) - at(-1, d)) for d, w in ((-1, 1), (0, 2), (1, 1)))
+        out[i, j, c] = math.hypot(right, down) / 4
+    return out

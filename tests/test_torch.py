@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: E402
 from torch_images import IMAGE_TWINS  # noqa: E402
 
 import tinyae  # noqa: E402
-from tinyae import losses, models, optim  # noqa: E402
+from tinyae import image_losses, losses, models, optim  # noqa: E402
 from tinyae.backend import Noise  # noqa: E402
 from tinyae.gradcheck import functions  # noqa: E402
 from tinyae.latent import gaussian  # noqa: E402
@@ -172,6 +172,28 @@ def theirs_cross_entropy(logits, labels):
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="sum") / len(logits)
 
 
+def planes(images):
+    """(N, H, W, C) -> (N C, 1, H, W): what conv2d takes with one kernel for all channels."""
+    return images.movedim(-1, 1).flatten(0, 1)[:, None]
+
+
+def theirs_ssim(a, b):
+    x, y, n = planes(a), planes(b), len(a)
+    weights = torch.exp(-((torch.arange(11, dtype=a.dtype) - 5) ** 2) / (2 * 1.5**2))
+    window = torch.outer(weights, weights)[None, None] / weights.sum() ** 2
+    mx, my, xx, yy, xy = (F.conv2d(v, window) for v in (x, y, x * x, y * y, x * y))
+    luminance = (2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4)
+    return (1 - luminance * (2 * (xy - mx * my) + 9e-4) / (xx - mx**2 + yy - my**2 + 9e-4)).sum() / n
+
+
+def theirs_edges(a, b):
+    x = planes(b)
+    sobel = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]], dtype=a.dtype) / 4
+    kernels = torch.stack((sobel, sobel.T))[:, None]
+    steps = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernels).square().sum(1, keepdim=True).sqrt()
+    return ((1 + 4 * steps) * (planes(a) - x) ** 2).sum() / len(a)
+
+
 FUNCTIONS = {
     "mse": ("a x", losses.mse, lambda a, x: F.mse_loss(a, x, reduction="sum") / len(a)),
     "l1": ("a x", losses.l1, lambda a, x: F.l1_loss(a, x, reduction="sum") / len(a)),
@@ -179,12 +201,14 @@ FUNCTIONS = {
     "gaussian_nll": ("a x b", losses.gaussian_nll, lambda a, x, b: -normal(a, b).log_prob(x).sum() / len(a)),
     "laplace_nll": ("a x b", losses.laplace_nll, lambda a, x, b: -D.Laplace(a, b.exp()).log_prob(x).sum() / len(a)),
     "cross_entropy_with_logits": ("logits labels", losses.cross_entropy_with_logits, theirs_cross_entropy),
+    "ssim_loss": ("image picture", image_losses.ssim_loss, theirs_ssim),
+    "edge_weighted_mse": ("image picture", image_losses.edge_weighted_mse, theirs_edges),
     "sample": ("a b x y", ours_sample, lambda a, b, x, y: ((a + torch.exp(b / 2) * x) * y).sum()),
     "kl_standard": ("a b", gaussian.kl_standard, lambda a, b: kl(normal(a, b), D.Normal(0.0, 1.0), len(a))),
     "kl_to_mean": ("a b c", gaussian.kl_to_mean, lambda a, b, c: kl(normal(a, b), D.Normal(c, 1.0), len(a))),
     "kl_between": ("a b c d", gaussian.kl_between, lambda a, b, c, d: kl(normal(a, b), normal(c, d), len(a))),
 }
-CONSTANT = ("x", "y", "unit", "labels")  # arguments without a gradient
+CONSTANT = ("x", "y", "unit", "labels", "picture")  # arguments without a gradient
 
 
 def test_every_function_has_a_twin():
@@ -201,6 +225,8 @@ def test_function(name, n, dtype, seed):
     special = {
         "unit": lambda: rng.random((n, 5)).astype(dtype),
         "labels": lambda: rng.integers(0, 6, (n, 3)),
+        "image": lambda: rng.random((n, 12, 13, 2)).astype(dtype),
+        "picture": lambda: rng.random((n, 12, 13, 2)).astype(dtype),
         "logits": lambda: (4 * rng.normal(size=(n, 3, 6))).astype(dtype),
     }
     arrays = {a: special.get(a, lambda: rng.normal(size=(n, 5)).astype(dtype))() for a in arguments.split()}

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from . import losses
+from . import image_losses, losses
 from .backend import Noise
 from .errors import ConfigError, suggest
 from .latent import gaussian
@@ -205,6 +205,7 @@ def functions():
 
     target, unit = fixed("target"), fixed("unit", unit=True)
     labels = np.array([[0, 4], [2, 2], [1, 3]])
+    picture = fixed("picture", (2, 12, 13, 2), unit=True)
     noise, cotangent = fixed("noise"), fixed("cotangent")
 
     def sample(mu, logvar):
@@ -220,6 +221,14 @@ def functions():
         "cross_entropy_with_logits": (
             lambda logits: losses.cross_entropy_with_logits(logits, labels),
             draw("logits", shape=(3, 2, 5)),
+        ),
+        "ssim_loss": (
+            lambda prediction: image_losses.ssim_loss(prediction, picture),
+            draw("prediction", shape=picture.shape),
+        ),
+        "edge_weighted_mse": (
+            lambda prediction: image_losses.edge_weighted_mse(prediction, picture),
+            draw("prediction", shape=picture.shape),
         ),
         "sample": (sample, draw("mu", "logvar")),
         "kl_standard": (gaussian.kl_standard, draw("mu", "logvar")),
