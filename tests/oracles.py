@@ -194,6 +194,23 @@ def kl_standard(mu, logvar):
     return kl_to_mean(mu, logvar, np.zeros(np.shape(mu)))
 
 
+def kl_to_mixture(z, logvar, logits, means):
+    """Mean over examples of E_q(y)[-log N(z | means_y, I)] - H(N(mu, exp(logvar))), q = softmax(logits)."""
+    total = 0.0
+    for n in range(len(z)):
+        entropy = math.fsum(0.5 * math.log(2 * math.pi * math.e * math.exp(v)) for v in logvar[n])
+        surprise = -normal_log_density(np.tile(z[n], (len(means), 1)), means, np.zeros(means.shape))
+        total += math.fsum(q * s for q, s in zip(softmax(logits[n])[0], surprise, strict=True)) - entropy
+    return total / len(z)
+
+
+def kl_to_uniform(logits):
+    total = 0.0
+    for row in logits:
+        total += math.fsum(q * (log_q + math.log(len(row))) for q, log_q in zip(*softmax(row), strict=True))
+    return total / len(logits)
+
+
 def normal_log_density(z, mu, logvar):
     def term(v, m, lv):
         return -0.5 * math.log(2 * math.pi) - 0.5 * lv - (v - m) ** 2 / (2 * math.exp(lv))

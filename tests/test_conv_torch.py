@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import distributions as D  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 import tinyae  # noqa: E402
@@ -89,6 +90,31 @@ def conv_vae(model, p, x, noise):
     return {"loss": rec + kl, "reconstruction": rec, "kl": kl}
 
 
+def mixture_vae(model, p, x, noise):
+    """Levels of conv 3x3 stride 2 and 1, the classifier on the draw of z, densities by torch's distributions."""
+    h, n, sizes = first(x), len(x), []
+    for level in (0, 4):
+        sizes.append(h.shape[2])
+        h = F.leaky_relu(conv(p, f"encoder.{level}", h, 2), 0.2)
+        h = F.leaky_relu(conv(p, f"encoder.{level + 2}", h), 0.2)
+    small = h.shape[1:]
+    mu, logvar = dense(p, "encoder.9", h.permute(0, 2, 3, 1).flatten(1)).chunk(2, dim=1)
+    q_z = D.Normal(mu, (logvar / 2).exp())
+    z = mu + q_z.scale * noise["z"]
+    q_y = D.Categorical(logits=dense(p, "classifier.2", F.relu(dense(p, "classifier.0", z))))
+    h = dense(p, "decoder.0", z).reshape(n, *small[1:], small[0]).permute(0, 3, 1, 2)
+    for level, size in zip((2, 6), reversed(sizes), strict=True):
+        h = F.leaky_relu(conv(p, f"decoder.{level}", h), 0.2)
+        weight, bias = p[f"decoder.{level + 2}.weight"].permute(3, 2, 0, 1), p[f"decoder.{level + 2}.bias"]
+        start = size % 2  # of 2 h + 1 rows the last is cut off, or of an odd size the first and the last
+        h = F.leaky_relu(F.conv_transpose2d(h, weight, bias, 2)[:, :, start : start + size, start : start + size], 0.2)
+    rec = -D.Normal(conv(p, "decoder.10", h), 0.4**0.5).log_prob(first(x)).sum() / n
+    surprise = -D.Normal(p["means.weight"], 1.0).log_prob(z[:, None, :]).sum(dim=2)
+    kl_z = ((q_y.probs * surprise).sum() - q_z.entropy().sum()) / n
+    kl_y = D.kl_divergence(q_y, D.Categorical(logits=torch.zeros_like(q_y.logits))).sum() / n
+    return {"loss": rec + kl_z + kl_y, "reconstruction": rec, "kl_z": kl_z, "kl_y": kl_y}
+
+
 def denoising_ae(model, p, x, noise):
     u = noise["noise"]
     damaged = {
@@ -135,6 +161,13 @@ TRAININGS = {  # name: (our model, its options, PyTorch's, the noise of a step: 
     "conv-vae": (models.ConvVAE, dict(channels=(8, 6), units=32, latent_dim=5), conv_vae, codes),
     "conv-vae-25": (
         models.ConvVAE, dict(input_shape=(25, 25, 1), channels=(4, 6), units=16, latent_dim=5), conv_vae, codes,
+    ),
+    "mixture-vae": (models.MixtureVAE, dict(channels=(6, 8), units=32, latent_dim=6), mixture_vae, codes),
+    "mixture-vae-25": (
+        models.MixtureVAE,
+        dict(input_shape=(25, 25, 1), channels=(4, 6), units=16, latent_dim=5, classes=4),
+        mixture_vae,
+        codes,
     ),
     "denoising-ae": (models.DenoisingAE, {}, denoising_ae, damage),
     "denoising-ae-salt": (models.DenoisingAE, SMALL | dict(noise="salt-and-pepper", level=0.3), denoising_ae, damage),

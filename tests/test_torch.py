@@ -13,7 +13,7 @@ import tinyae  # noqa: E402
 from tinyae import image_losses, losses, models, optim  # noqa: E402
 from tinyae.backend import Noise  # noqa: E402
 from tinyae.gradcheck import functions  # noqa: E402
-from tinyae.latent import gaussian  # noqa: E402
+from tinyae.latent import gaussian, mixture  # noqa: E402
 from tinyae.layers import REGISTRY  # noqa: E402
 from tinyae.params import ParamStore, child, nest, walk  # noqa: E402
 
@@ -194,6 +194,11 @@ def theirs_edges(a, b):
     return ((1 + 4 * steps) * (planes(a) - x) ** 2).sum() / len(a)
 
 
+def theirs_kl_to_mixture(z, logvar, scores, means):
+    surprise = -D.Normal(means, 1.0).log_prob(z[:, None, :]).sum(dim=2)
+    return ((scores.softmax(dim=1) * surprise).sum() - normal(z, logvar).entropy().sum()) / len(z)
+
+
 FUNCTIONS = {
     "mse": ("a x", losses.mse, lambda a, x: F.mse_loss(a, x, reduction="sum") / len(a)),
     "l1": ("a x", losses.l1, lambda a, x: F.l1_loss(a, x, reduction="sum") / len(a)),
@@ -207,6 +212,12 @@ FUNCTIONS = {
     "kl_standard": ("a b", gaussian.kl_standard, lambda a, b: kl(normal(a, b), D.Normal(0.0, 1.0), len(a))),
     "kl_to_mean": ("a b c", gaussian.kl_to_mean, lambda a, b, c: kl(normal(a, b), D.Normal(c, 1.0), len(a))),
     "kl_between": ("a b c d", gaussian.kl_between, lambda a, b, c, d: kl(normal(a, b), normal(c, d), len(a))),
+    "kl_to_mixture": ("a b scores means", mixture.kl_to_mixture, theirs_kl_to_mixture),
+    "kl_to_uniform": (
+        "scores",
+        mixture.kl_to_uniform,
+        lambda s: kl(D.Categorical(logits=s), D.Categorical(logits=torch.zeros_like(s)), len(s)),
+    ),
 }
 CONSTANT = ("x", "y", "unit", "labels", "picture")  # arguments without a gradient
 
@@ -228,6 +239,8 @@ def test_function(name, n, dtype, seed):
         "image": lambda: rng.random((n, 12, 13, 2)).astype(dtype),
         "picture": lambda: rng.random((n, 12, 13, 2)).astype(dtype),
         "logits": lambda: (4 * rng.normal(size=(n, 3, 6))).astype(dtype),
+        "scores": lambda: (4 * rng.normal(size=(n, 6))).astype(dtype),
+        "means": lambda: rng.normal(size=(6, 5)).astype(dtype),
     }
     arrays = {a: special.get(a, lambda: rng.normal(size=(n, 5)).astype(dtype))() for a in arguments.split()}
     loss, *gradients = ours(*arrays.values())

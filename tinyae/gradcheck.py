@@ -20,7 +20,7 @@ import numpy as np
 from . import image_losses, losses
 from .backend import Noise
 from .errors import ConfigError, suggest
-from .latent import gaussian
+from .latent import gaussian, mixture
 from .layers import REGISTRY
 from .layers.base import Layer
 from .params import nest, walk
@@ -196,8 +196,9 @@ def _model_problem(model, batch):
 def functions():
     """Losses and latent operations by name: (function of float arrays returning (loss, *gradients), their draw)."""
 
-    def draw(*names, shape=(3, 4)):
-        return lambda noise: {name: noise.normal(name, shape, "float64") for name in names}
+    def draw(*names, shape=(3, 4), **others):
+        shapes = dict.fromkeys(names, shape) | others
+        return lambda noise: {name: noise.normal(name, s, "float64") for name, s in shapes.items()}
 
     def fixed(name, shape=(3, 4), unit=False):
         noise = Noise(7).child("target")
@@ -234,6 +235,8 @@ def functions():
         "kl_standard": (gaussian.kl_standard, draw("mu", "logvar")),
         "kl_to_mean": (gaussian.kl_to_mean, draw("mu", "logvar", "prior_mu")),
         "kl_between": (gaussian.kl_between, draw("mu", "logvar", "prior_mu", "prior_logvar")),
+        "kl_to_mixture": (mixture.kl_to_mixture, draw("z", "logvar", logits=(3, 5), means=(5, 4))),
+        "kl_to_uniform": (mixture.kl_to_uniform, draw("logits")),
     }
 
 

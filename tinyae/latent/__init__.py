@@ -1,5 +1,5 @@
 """What sits between encoder and decoder."""
 
-from . import gaussian
+from . import gaussian, mixture
 
-__all__ = ["gaussian"]
+__all__ = ["gaussian", "mixture"]

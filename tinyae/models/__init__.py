@@ -6,8 +6,9 @@ from .conv_ae import ConvAE
 from .conv_vae import ConvVAE
 from .denoising_ae import DenoisingAE
 from .masked_ae import MaskedAE
+from .mixture_vae import MixtureVAE
 from .vae import VAE
 
-NAMES = {model.name: model for model in (AE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE)}
+NAMES = {model.name: model for model in (AE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, MixtureVAE)}
 
-__all__ = ["AE", "NAMES", "VAE", "ConvAE", "ConvVAE", "DenoisingAE", "MaskedAE", "Model"]
+__all__ = ["AE", "NAMES", "VAE", "ConvAE", "ConvVAE", "DenoisingAE", "MaskedAE", "MixtureVAE", "Model"]

@@ -1,0 +1,56 @@
+"""A Gaussian mixture as the prior: p(y) = 1/K, p(z|y) = N(means_y, I), with the class y inferred from z by q(y|z).
+
+For q(z, y|x) = q(z|x) q(y|z) the KL to the prior falls into two parts (Jiang et al. 2017, "Variational deep embedding",
+section 3.2, with q(y|z) a network of its own):
+
+    E_q(z|x)[ sum_y q(y|z) (log q(z|x) - log p(z|y)) ]   kl_to_mixture, at one draw of z
+  + E_q(z|x)[ KL(q(y|z) || 1/K) ]                        kl_to_uniform
+
+q(y|z) = softmax(logits), logits (N, K). Means over the batch, nats, and `batch_size` as in `gaussian`.
+"""
+
+import math
+
+from ..backend import array_module
+
+
+def softmax(logits):
+    """(q, log q) over the last axis; the largest logit is subtracted first, so all are safe."""
+    xp = array_module(logits)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    log_q = shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))
+    return xp.exp(log_q), log_q
+
+
+def softmax_backward(q, dq):
+    """dlogits = q (dq - sum_y q_y dq_y), as dq_y / dlogits_k = q_y (1[y = k] - q_k)."""
+    return q * (dq - (q * dq).sum(axis=-1, keepdims=True))
+
+
+def kl_to_mixture(z, logvar, logits, means, batch_size=None):
+    """1/N sum_n ( sum_y q_ny e_ny - 1/2 sum_d (1 + logvar_nd) ),   e_ny = 1/2 |z_n - means_y|^2.
+
+    z, logvar (N, D) with z a draw of N(mu, exp(logvar)), means (K, D). Of log q(z|x) the expectation is taken, not the
+    draw: -1/2 sum(1 + logvar) and the log(2 pi) of p(z|y), which cancel. So with one class the mean over z is
+    `gaussian.kl_to_mean`.
+
+    As sum_y q_ny = 1:   dz = (z - q means) / N;   dmeans_y = sum_n q_ny (means_y - z_n) / N;   dq = e / N;
+    dlogvar = -1 / (2 N), its direct part: the other flows through z. Returns (kl, dz, dlogvar, dlogits, dmeans).
+    """
+    xp = array_module(z)
+    scale = 1 / (batch_size or z.shape[0])
+    q, _ = softmax(logits)
+    offset = z[:, None, :] - means
+    distance = 0.5 * (offset * offset).sum(axis=2)
+    kl = scale * ((q * distance).sum() - 0.5 * (1 + logvar).sum())
+    dz = scale * (z - q @ means)
+    dmeans = scale * (q.sum(axis=0)[:, None] * means - q.T @ z)
+    return kl, dz, xp.full_like(logvar, -0.5 * scale), softmax_backward(q, scale * distance), dmeans
+
+
+def kl_to_uniform(logits, batch_size=None):
+    """KL(q(y) || 1/K) = 1/N sum_n (log K + sum_y q_ny log q_ny);   dq = (log q + 1) / N.   Returns (kl, dlogits)."""
+    scale = 1 / (batch_size or logits.shape[0])
+    q, log_q = softmax(logits)
+    kl = scale * (q * (log_q + math.log(logits.shape[-1]))).sum()
+    return kl, softmax_backward(q, scale * log_q)  # the 1 falls out, as sum_y q_y (1 - 1) = 0
