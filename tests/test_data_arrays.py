@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tinyae.data import Dataset, Split, to_float
 from tinyae.data.arrays import MAX_CLASSES, check_examples, check_header, check_labels, holdout
+from tinyae.errors import ConfigError, DataError
 
 
 def test_to_float_scales_bytes_to_the_unit_interval():
@@ -194,6 +195,20 @@ def test_dataset_counts_classes_by_names_then_by_labels():
     assert Dataset("a", labelled, class_names=("x", "y")).class_count == 2
     assert Dataset("a", Split(np.zeros((2, 3))), labelled).class_count == 5
     assert Dataset("a", Split(np.zeros((2, 3)))).class_count is None
+
+
+def test_dataset_finds_a_class_by_name_then_by_number():
+    split = Split(np.zeros((2, 3)), np.array([0, 4]))
+    named, numbered = Dataset("a", split, class_names=("cat", "1", "dog")), Dataset("a", split)
+    assert [named.find_class(text) for text in ("cat", "1", "2")] == [0, 1, 2]
+    assert numbered.find_class("4") == 4
+    with pytest.raises(ConfigError, match="unknown class of a 'dgo': did you mean 'dog'"):
+        named.find_class("dgo")
+    for text in ("5", "-1", "cat"):
+        with pytest.raises(ConfigError, match=f"unknown class of a '{text}'"):
+            numbered.find_class(text)
+    with pytest.raises(DataError, match="a has no labels, so no class cat"):
+        Dataset("a", Split(np.zeros((2, 3)))).find_class("cat")
 
 
 def test_dataset_shape_is_that_of_one_example():

@@ -24,6 +24,12 @@ def name_and_size(arguments, known):
 
 def load_part(arguments, origin):
     """(Split, the data's name) that the command is about."""
+    data, part = load_data(arguments, origin)
+    return part, data.name
+
+
+def load_data(arguments, origin):
+    """(Dataset, the Split of it) that the command is about."""
     from ..data import load
 
     if arguments.data is None and origin is None:
@@ -36,7 +42,7 @@ def load_part(arguments, origin):
     part = data.test if arguments.split == "test" else data.train
     if part is None:
         raise ConfigError(f"{data.name} has no test part: use --split train")
-    return part, data.name
+    return data, part
 
 
 def output_file(arguments, name, kinds):

@@ -1,6 +1,6 @@
 """What every loader returns: a `Dataset` of a training `Split` and, where there is one, a test `Split`."""
 
-from tinyae.errors import DataError
+from tinyae.errors import DataError, suggest
 
 
 class Split:
@@ -54,6 +54,18 @@ class Dataset:
             return len(self.class_names)
         labels = [part.labels for part in (self.train, self.test) if part is not None and part.labels is not None]
         return max(int(part.max()) for part in labels) + 1 if labels else None
+
+    def find_class(self, text):
+        """The label of the class that is called `text`, or has that number. `DataError` without labels,
+        `ConfigError` if there is no such class."""
+        if self.class_count is None:
+            raise DataError(f"{self.name} has no labels, so no class {text}: give labelled data")
+        names = self.class_names or [str(label) for label in range(self.class_count)]
+        if text in names:
+            return names.index(text)
+        if text.isdecimal() and int(text) < self.class_count:
+            return int(text)
+        raise suggest(f"class of {self.name}", text, names)
 
     def __repr__(self):
         return f"Dataset({self.name!r}, train={self.train!r}, test={self.test!r})"

@@ -23,14 +23,7 @@ class LinearProbe:
 
     def fit(self, codes, labels):
         """codes (N, D), labels integers (N,) in [0, classes). Returns self."""
-        codes, labels = np.asarray(codes, np.float64), np.asarray(labels)
-        if codes.ndim != 2 or labels.shape != codes.shape[:1]:
-            raise ShapeError(f"a probe needs codes (N, D) and labels (N,), got {codes.shape} and {labels.shape}")
-        if len(np.unique(labels)) < 2:
-            raise DataError("a probe needs examples of two classes or more")
-        self.mean, deviation = codes.mean(axis=0), codes.std(axis=0)
-        self.scale = 1 / np.where(deviation > 0, deviation, 1)  # a dimension that never changes says nothing
-        z = self._scaled(codes)
+        z, labels = self._prepare(codes, labels)
         self.layer = Dense(self.classes)
         store = ParamStore(self.layer.param_shapes(z.shape[1:]), dtype="float64")
         self.params, grads = store.tree, store.like()
@@ -55,6 +48,17 @@ class LinearProbe:
     def score(self, codes, labels):
         """The share of codes whose class is predicted right."""
         return float((self.predict(codes) == labels).mean())
+
+    def _prepare(self, codes, labels):
+        """The codes scaled, and the labels, as arrays; `DataError` or `ShapeError` where they cannot be learned from."""
+        codes, labels = np.asarray(codes, np.float64), np.asarray(labels)
+        if codes.ndim != 2 or labels.shape != codes.shape[:1]:
+            raise ShapeError(f"a probe needs codes (N, D) and labels (N,), got {codes.shape} and {labels.shape}")
+        if len(np.unique(labels)) < 2:
+            raise DataError("a probe needs examples of two classes or more")
+        self.mean, deviation = codes.mean(axis=0), codes.std(axis=0)
+        self.scale = 1 / np.where(deviation > 0, deviation, 1)  # a dimension that never changes says nothing
+        return self._scaled(codes), labels
 
     def _scaled(self, codes):
         return (codes - self.mean) * self.scale

@@ -23,6 +23,6 @@ def save(path, figure):
     return replace(path, lambda file: figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.15))
 
 
-def class_name(label, classclass_names):
-    known = classclass_names is not None and 0 <= label < len(classclass_names)
-    return str(classclass_names[label] if known else label)
+def class_name(label, class_names):
+    known = class_names is not None and 0 <= label < len(class_names)
+    return str(class_names[label] if known else label)

@@ -1,0 +1,48 @@
+"""The dense probe: a small network that tells classes apart by their codes, for regions that no line bounds."""
+
+import numpy as np
+
+from ..backend import Noise
+from ..layers import Dense, Sequential, Tanh
+from ..losses import cross_entropy_with_logits
+from ..optim import Adam, cosine
+from ..params import ParamStore
+from .probe import LinearProbe
+
+UNITS, STEPS, BATCH, RATE = 64, 2000, 512, 0.01
+
+
+class DenseProbe(LinearProbe):
+    """A `LinearProbe` with two hidden layers:   p(class | z) = softmax(W3 tanh(W2 tanh(W1 z + b1) + b2) + b3).
+
+    `fit` minimises the mean cross-entropy with STEPS steps of Adam on batches of BATCH codes, at a rate that falls from
+    RATE to 0 along a cosine. Weights and batches are those of the seed.
+    """
+
+    def __init__(self, classes, seed=0):
+        super().__init__(classes)
+        self.seed = seed
+        self.layer = Sequential(Dense(UNITS), Tanh(), Dense(UNITS), Tanh(), Dense(classes))
+
+    def fit(self, codes, labels):
+        """codes (N, D), labels integers (N,) in [0, classes). Returns self."""
+        z, labels = self._prepare(codes, labels)
+        z, shape = z.astype(np.float32), z.shape[1:]
+        store = ParamStore(self.layer.param_shapes(shape))
+        store.fill(self.layer.init(shape, Noise(self.seed).child("init")))
+        self.params, grads = store.tree, store.like()
+        optimizer = Adam(cosine(RATE, STEPS))
+        for step in range(STEPS):
+            rows = (Noise(self.seed, step).uniform("rows", (BATCH,), "float64") * len(z)).astype(np.int64)
+            grads.flat.fill(0)
+            logits, cache = self.layer.forward(self.params, z[rows])
+            _, dlogits = cross_entropy_with_logits(logits, labels[rows])
+            self.layer.add_grads(self.params, cache, dlogits, grads.tree)
+            optimizer.step(store, grads)
+        return self
+
+    def probabilities(self, codes):
+        """p(class | z): (N, D) -> (N, classes)."""
+        logits = self.logits(codes)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
