@@ -12,7 +12,7 @@ from image_cases import Case, ours
 
 from tinyae import gradcheck
 from tinyae.backend import convolution
-from tinyae.backend.convolution import Geometry
+from tinyae.backend.convolution import Geometry, compiled, patches
 from tinyae.layers import Conv2D, ConvTranspose2D, MaskedConv2D
 
 DRAWS = {"Conv2D": cases.conv, "ConvTranspose2D": cases.transposed, "MaskedConv2D": cases.masked}
@@ -170,7 +170,8 @@ def test_chunks_do_not_show(case, chunk, monkeypatch):
     case.n = 7
     arrays = case.arrays(whole=True)
     expected = ours(case.layer, *arrays)
-    monkeypatch.setattr(convolution, "CHUNK", chunk)
+    monkeypatch.setattr(patches, "CHUNK", chunk)
+    monkeypatch.setattr(compiled, "CHUNK", chunk)
     assert_same(ours(case.layer, *arrays), expected)
 
 
@@ -186,13 +187,17 @@ MEDIUM = [
 
 
 @pytest.mark.parametrize("chunk", (20_000, None))
+@pytest.mark.parametrize("compiles", (True, False))
 @pytest.mark.parametrize("dtype", cases.TOLERANCE)
 @pytest.mark.parametrize("medium", MEDIUM, ids=lambda case: repr(case.layer))
-def test_several_chunks_like_torch(medium, dtype, chunk, monkeypatch):
+def test_several_chunks_like_torch(medium, dtype, compiles, chunk, monkeypatch):
     pytest.importorskip("torch")
     import torch_images
 
-    monkeypatch.setattr(convolution, "CHUNK", chunk or convolution.CHUNK)
+    for way in (patches, compiled):
+        monkeypatch.setattr(way, "CHUNK", chunk or way.CHUNK)
+    if not compiles:
+        monkeypatch.setattr(compiled, "takes", lambda *arrays: False)
     cases.assert_like_torch(torch_images.IMAGE_TWINS[type(medium.layer).__name__], medium, dtype)
 
 

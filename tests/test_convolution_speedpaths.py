@@ -1,4 +1,4 @@
-"""Convolution's other ways to the same numbers: F(2, 3) over rows, and scattering into few channels.
+"""Convolution's other ways to the same numbers on NumPy alone: F(2, 3) over rows, and scattering into few channels.
 
 Both are compared with the plain way, which the tests of the layers compare with naive loops and with PyTorch.
 """
@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyae.backend import convolution
-from tinyae.backend.convolution import Geometry
+from tinyae.backend.convolution import Geometry, compiled, patches, winograd
+
+
+@pytest.fixture(autouse=True, scope="module")
+def numpy_alone():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "takes", lambda *arrays: False)
+        yield
+
 
 SIZES, MARGINS = st.integers(4, 19), st.tuples(st.integers(0, 3), st.integers(0, 3))
 
@@ -50,13 +58,13 @@ def test_fast_algorithm_agrees_with_the_plain_one(n, size, kw, channels, filters
 def test_which_convolutions_are_fast():
     shape, size = (3, 3, 32, 32), (28, 28)
     x = np.zeros((1, *size, 32), np.float32)
-    assert convolution._pays(x, shape, Geometry(), size)
-    assert not convolution._pays(x.astype(float), shape, Geometry(), size)  # float64 stays exact
-    assert not convolution._pays(x, (5, 3, 32, 32), Geometry(), size)
-    assert not convolution._pays(x, (3, 3, 32, 8), Geometry(), size)
-    assert not convolution._pays(x, shape, Geometry(), (1, 28))
+    assert winograd.pays(x, shape, Geometry(), size)
+    assert not winograd.pays(x.astype(float), shape, Geometry(), size)  # float64 stays exact
+    assert not winograd.pays(x, (5, 3, 32, 32), Geometry(), size)
+    assert not winograd.pays(x, (3, 3, 32, 8), Geometry(), size)
+    assert not winograd.pays(x, shape, Geometry(), (1, 28))
     for geometry in (Geometry(stride=(1, 2)), Geometry(dilation=(2, 1)), Geometry(groups=2)):
-        assert not convolution._pays(x, shape, geometry, size)
+        assert not winograd.pays(x, shape, geometry, size)
 
 
 def test_fast_parts_of_a_batch_are_chunked_by_shape():
@@ -84,7 +92,7 @@ def test_scattering_agrees_with_gathering(channels, n, size, kernel, stride, dil
     _, dy, weight, _ = problem(2, (n, *size, channels), (*kernel, channels, 8 * channels), geometry)
     scattered = convolution.input_gradient(dy, weight, geometry, size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "SCATTERED_CHANNELS", 0)
+        patch.setattr(patches, "SCATTERED_CHANNELS", 0)
         gathered = convolution.input_gradient(dy, weight, geometry, size)
     np.testing.assert_allclose(scattered, gathered, rtol=0, atol=1e-12 * max(1, abs(gathered).max()))
 

@@ -238,10 +238,7 @@ class ConvTranspose2D(_Convolution):
         self.expect(x.ndim == 4 and x.shape[3] == weight.shape[3], f"(N, H, W, {weight.shape[3]})", x.shape)
         self.output_shape(x.shape[1:])
         size = x.shape[1:3]
-        y = convolution.input_gradient(x, weight, self._geometry(size), self._size(size))
-        if self.bias:
-            y += params["bias"]
-        return y, x
+        return convolution.input_gradient(x, weight, self._geometry(size), self._size(size), params.get("bias")), x
 
     def backward(self, params, cache, dy, grads=None):
         if grads is not None:

@@ -1,0 +1,153 @@
+"""Convolution by the compiled products: the lists of windows that they walk over.
+
+An image with its border of zeros is copied into a workspace of one image, where every window is some rows of
+contiguous numbers; nothing else is laid out anew. `native/correlate.cpp` and `native/accumulate.cpp` do the rest.
+
+    workspace: (H + border) rows       a window of 2 x 2 taps, C channels a pixel
+    . . . . . .                        row 0: 2 C numbers from its corner on
+    . a b c d .                        row 1: 2 C numbers, one row of the workspace later
+    . e f g h .                        the next window: s C numbers to the right
+"""
+
+import ctypes
+import functools
+import math
+
+import numpy as np
+
+from .. import native
+from .geometry import Geometry, input_phases, output_phase, split
+
+CHUNK = 1 << 16  # numbers of padded images at a time in the weight gradient: 256 KiB, a part of the second-level cache
+
+
+def _structure(name, *fields):
+    fields = [(field, ctypes.c_long) if isinstance(field, str) else field for field in fields]
+    return type(name, (ctypes.Structure,), {"_fields_": fields})
+
+
+Border = _structure("Border", "height", "row", "top", "left", "padded", "padded_row")
+Window = _structure("Window", "taps", "tap", "runs", "run", "length")
+Grid = _structure(
+    "Grid", "rows", "columns", "out", "out_row", "out_column", "inside", "in_row", "in_column", ("window", Window),
+    "weights",
+)  # fmt: skip
+Longs = ctypes.c_long * 4
+
+
+def takes(*arrays):
+    """Whether the compiled products take these arrays."""
+    return all(type(a) is np.ndarray and a.dtype == np.float32 for a in arrays) and native.library() is not None
+
+
+def output(x, weight, geometry, bias):
+    plan = _output_plan(x.shape[1:], weight.shape, geometry.key)
+    return _correlate(plan, x, split(weight, geometry.groups), bias)
+
+
+def input_gradient(dy, weight, geometry, size, bias):
+    plan = _input_plan(dy.shape[1:], weight.shape, geometry.key, tuple(size))
+    return _correlate(plan, dy, [w.transpose(0, 1, 3, 2) for w in split(weight, geometry.groups)], bias)
+
+
+def weight_gradient(x, dy, geometry, kernel_size):
+    groups, channels, filters = geometry.groups, x.shape[3] // geometry.groups, dy.shape[3] // geometry.groups
+    plan = _output_plan(x.shape[1:], (*kernel_size, channels, dy.shape[3]), geometry.key)
+    x, border = np.ascontiguousarray(x), plan.border
+    chunk = max(1, min(len(x), CHUNK // plan.image))
+    workspace = np.empty(chunk * plan.image, np.float32)
+    dw = np.zeros((groups, *kernel_size, channels, filters), np.float32)
+    swapped = filters < 8 and plan.grids[0].window.length > filters
+    for g, grid in enumerate(plan.grids):
+        dyg = np.ascontiguousarray(dy if groups == 1 else dy[..., g * filters : (g + 1) * filters])
+        native.library().accumulate(
+            native.address(dw[g]), ctypes.byref(grid.window), *map(ctypes.c_long, (filters, len(x), chunk)),
+            native.address(x), ctypes.byref(border), native.address(workspace),
+            *map(ctypes.c_long, (grid.in_row, grid.in_column, grid.inside)),
+            native.address(dyg), *map(ctypes.c_long, (grid.rows, grid.columns, swapped)),
+        )  # fmt: skip
+    return dw[0] if groups == 1 else dw.transpose(1, 2, 3, 0, 4).reshape(*kernel_size, channels, -1)
+
+
+class Plan:
+    """What is known of a correlation before its numbers.
+
+    shape: of a result. grids, kernels: for each grid of results, what the compiled product needs, and which part of the
+    weights (kh, kw, in, out) it sees, as index. image: floats of a padded image.
+    """
+
+    def __init__(self, shape, phases, image_shape, groups, channels, filters):
+        self.shape, self.filters = shape, filters
+        self.border = border = _border(image_shape, phases)
+        top, left = border.top, border.left // image_shape[2]
+        self.image = border.padded * border.padded_row or border.height * border.row
+        pixel, row = image_shape[2], border.padded_row if border.padded else border.row
+        grids, self.kernels, self.packed = [], [], 0
+        for rows, columns in phases:
+            for g in range(groups):
+                if columns.dilation == groups == 1:
+                    runs = 1, 0, columns.taps * channels
+                else:
+                    runs = columns.taps, columns.dilation * pixel, channels
+                inside = (rows.start + top) * row + (columns.start + left) * pixel + g * channels
+                out = (rows.first * shape[1] + columns.first) * shape[2] + g * filters
+                grids.append(Grid(
+                    rows.count, columns.count, out, rows.step * shape[1] * shape[2], columns.step * shape[2],
+                    inside, rows.stride * row, columns.stride * pixel,
+                    Window(rows.taps, rows.dilation * row, *runs), self.packed,
+                ))  # fmt: skip
+                self.kernels.append((rows.kernel, columns.kernel, g))
+                self.packed += native.library().packed_size(rows.taps * columns.taps * channels, filters)
+        self.grids = (Grid * len(grids))(*grids)
+
+
+def _border(image_shape, phases):
+    height, width, channels = image_shape
+    sides = []
+    for length, axis in ((height, 0), (width, 1)):
+        seen = [phase[axis] for phase in phases if phase[axis].taps and phase[axis].count]
+        ends = [p.start + (p.count - 1) * p.stride + (p.taps - 1) * p.dilation + 1 for p in seen]
+        sides.append((max(0, *(-p.start for p in seen), 0), max(0, *(end - length for end in ends), 0)))
+    (top, bottom), (left, right) = sides
+    padded = top + height + bottom if any(map(any, sides)) else 0
+    return Border(height, width * channels, top, left * channels, padded, (left + width + right) * channels)
+
+
+@functools.lru_cache(512)
+def _output_plan(image_shape, kernel_shape, key):
+    geometry, (kh, kw, channels, filters) = Geometry(*key), kernel_shape
+    phase = output_phase(image_shape[0], kh, geometry, 0), output_phase(image_shape[1], kw, geometry, 1)
+    shape = phase[0].count, phase[1].count, filters
+    return Plan(shape, [phase], image_shape, geometry.groups, channels, filters // geometry.groups)
+
+
+@functools.lru_cache(512)
+def _input_plan(image_shape, kernel_shape, key, size):
+    geometry, (kh, kw, channels, filters) = Geometry(*key), kernel_shape
+    phases = [
+        (rows, columns)
+        for rows in input_phases(size[0], kh, geometry, 0)
+        for columns in input_phases(size[1], kw, geometry, 1)
+    ]
+    groups = geometry.groups
+    return Plan((*size, channels * groups), phases, image_shape, groups, filters // groups, channels)
+
+
+def _correlate(plan, x, kernels, bias):
+    """kernels: (kh, kw, in, out) float32 for each group, any views."""
+    library, x = native.library(), np.ascontiguousarray(x)
+    packed = np.empty(plan.packed, np.float32)
+    for grid, (rows, columns, g) in zip(plan.grids, plan.kernels, strict=True):
+        part = kernels[g][rows, columns]
+        strides = (stride // part.itemsize for stride in part.strides)
+        own_bias = None if bias is None else native.address(bias[g * plan.filters : (g + 1) * plan.filters])
+        begin = native.address(packed[grid.weights :])
+        library.pack(native.address(part), Longs(*part.shape), Longs(*strides), own_bias, begin)
+    out = np.empty((len(x), *plan.shape), np.float32)
+    workspace = np.empty(plan.image, np.float32)
+    count, filters, images, size = map(ctypes.c_long, (len(plan.grids), plan.filters, len(x), math.prod(plan.shape)))
+    library.correlate(
+        plan.grids, count, filters, native.address(packed), images, native.address(x), ctypes.byref(plan.border),
+        native.address(workspace), native.address(out), size,
+    )  # fmt: skip
+    return out

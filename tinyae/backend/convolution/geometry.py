@@ -1,0 +1,70 @@
+"""How windows lie over an image."""
+
+import math
+
+
+class Geometry:
+    """How windows lie over an image: stride, padding ((top, bottom), (left, right)), dilation, groups."""
+
+    def __init__(self, stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1):
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+
+    @property
+    def key(self):
+        """What tells geometries apart, for tables made once."""
+        return self.stride, self.padding, self.dilation, self.groups
+
+    def output_size(self, size, kernel_size):
+        """(OH, OW) of an image of `size` (H, W) under a kernel of `kernel_size`; below 1 where it does not fit."""
+        return tuple(
+            (n + sum(p) - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(size, kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        )
+
+    @property
+    def start(self):
+        """Row and column of the image at which the first window begins."""
+        return -self.padding[0][0], -self.padding[1][0]
+
+
+class Phase:
+    """Along one axis, the results first, first + step, ... (`count` of them) and the windows that they see:
+
+    result m has positions start + m stride + t dilation, t < taps. kernel: the slice of the kernel's taps for them.
+    """
+
+    def __init__(self, first, step, count, start, stride, dilation, taps, kernel):
+        self.first, self.step, self.count, self.start = first, step, count, start
+        self.stride, self.dilation, self.taps, self.kernel = stride, dilation, taps, kernel
+
+
+def output_phase(length, kernel, geometry, axis):
+    """The one phase of the output's axis, over an image axis of `length`."""
+    count = geometry.output_size((length,) * 2, (kernel,) * 2)[axis]
+    start, stride, dilation = geometry.start[axis], geometry.stride[axis], geometry.dilation[axis]
+    return Phase(0, 1, count, start, stride, dilation, kernel, slice(None))
+
+
+def input_phases(length, kernel, geometry, axis):
+    """The phases of the input gradient's axis, of `length`; windows are over dy, taps from the last to the first.
+
+    Position a = q + s m of dx meets tap u where (a + p - u d) / s is a whole number.
+    """
+    s, d, p = geometry.stride[axis], geometry.dilation[axis], geometry.padding[axis][0]
+    period = s // math.gcd(s, d)  # of the taps that one phase meets
+    for q in range(min(s, length)):
+        first = next((u for u in range(min(period, kernel)) if (q + p - u * d) % s == 0), None)
+        count = -(-(length - q) // s)
+        if first is None:
+            yield Phase(q, s, count, 0, 1, 1, 0, slice(0, 0))
+            continue
+        taps = -(-(kernel - first) // period)
+        last = first + (taps - 1) * period
+        backwards = slice(last, first - 1 if first else None, -period)
+        yield Phase(q, s, count, (q + p - last * d) // s, 1, d * period // s, taps, backwards)
+
+
+def split(weight, groups):
+    """The kernels of the groups: (kh, kw, C / groups, O) -> [(kh, kw, C / groups, O / groups)]."""
+    filters = weight.shape[3] // groups
+    return [weight[..., g * filters : (g + 1) * filters] for g in range(groups)]

@@ -1,0 +1,133 @@
+// Correlation: each output is the sum over its window of an image, times the weights of each filter.
+//
+//     out[i, j, f] = bias[f] + sum over the window's numbers k of in[i in_row + j in_column + k] weights[k, f]
+//
+// A tile is R neighbouring outputs of a row by `width` filters. Weights lie packed, block of filters by block: a
+// block's biases, then its `width` weights for each number of the window, in the order in which a tile meets them.
+#include "tiles.h"
+
+struct Phase {  // a grid of outputs that see the image in one way
+    long rows, columns, out, out_row, out_column;  // the grid, its first output, and the steps between outputs
+    long in, in_row, in_column;                    // its first window in the image, and the steps between windows
+    Window window;
+    long weights;  // where its packed weights begin
+};
+
+struct CorrelationTile {
+    const Phase &p;
+    const float *in, *weights;
+    float *out;
+    long filters;  // of the tile's width, those that there are
+
+    template <int R, int V, int L>
+    void run() const {
+        if constexpr (V * L == 1) dot<R>();
+        else product<R, V, L>();
+    }
+
+    template <int R, int V, int L>
+    void product() const {
+        typedef vector<L> vec;
+        vec sums[R][V];
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++) sums[r][v] = *(const vec *)(weights + v * L);
+        const float *w = weights + V * L;
+        const long step = p.in_column, length = p.window.length;
+        for (long tap = 0; tap < p.window.taps; tap++)
+            for (long run = 0; run < p.window.runs; run++) {
+                const float *a = in + tap * p.window.tap + run * p.window.run;
+                for (long k = 0; k < length; k++, w += V * L) {
+                    vec b[V];
+                    for (int v = 0; v < V; v++) b[v] = *(const vec *)(w + v * L);
+                    for (int r = 0; r < R; r++)
+                        for (int v = 0; v < V; v++) sums[r][v] += a[r * step + k] * b[v];
+                }
+            }
+        for (int r = 0; r < R; r++) {
+            float *target = out + r * p.out_column;
+            if (filters < V * L) memcpy(target, sums[r], filters * sizeof(float));
+            else
+                for (int v = 0; v < V; v++) *(vec *)(target + v * L) = sums[r][v];
+        }
+    }
+
+    // One filter: vectors run along the window instead, and each sum is added up at the end.
+    template <int R>
+    void dot() const {
+        typedef vector<16> vec;
+        vec sums[R] = {};
+        float rest[R];
+        for (int r = 0; r < R; r++) rest[r] = weights[0];
+        const float *w = weights + 1;
+        const long step = p.in_column, length = p.window.length;
+        for (long tap = 0; tap < p.window.taps; tap++)
+            for (long run = 0; run < p.window.runs; run++, w += length) {
+                const float *a = in + tap * p.window.tap + run * p.window.run;
+                long k = 0;
+                for (; k + 16 <= length; k += 16)
+                    for (int r = 0; r < R; r++) sums[r] += *(const vec *)(a + r * step + k) * *(const vec *)(w + k);
+                for (; k < length; k++)
+                    for (int r = 0; r < R; r++) rest[r] += a[r * step + k] * w[k];
+            }
+        for (int r = 0; r < R; r++) {
+            vector<4> quarters[4];
+            memcpy(quarters, &sums[r], sizeof quarters);
+            vector<4> sum = (quarters[0] + quarters[1]) + (quarters[2] + quarters[3]);
+            out[r * p.out_column] = rest[r] + ((sum[0] + sum[1]) + (sum[2] + sum[3]));
+        }
+    }
+};
+
+// The packed weights of one phase. Strides of taps, columns of taps, channels and filters, so that any view will do;
+// bias may be null. The blocks' widths are those of `correlate`; what is beyond the last filter is zero.
+extern "C" void pack(const float *weights, const long *shape, const long *strides, const float *bias, float *packed) {
+    const long filters = shape[3];
+    for (long f = 0; f < filters;) {
+        const long width = next_width(filters - f), used = filters - f < width ? filters - f : width;
+        memset(packed, 0, width * sizeof(float));
+        if (bias) memcpy(packed, bias + f, used * sizeof(float));
+        packed += width;
+        for (long u = 0; u < shape[0]; u++)
+            for (long v = 0; v < shape[1]; v++)
+                for (long c = 0; c < shape[2]; c++, packed += width) {
+                    const float *from = weights + u * strides[0] + v * strides[1] + c * strides[2] + f * strides[3];
+                    for (long i = 0; i < used; i++) packed[i] = from[i * strides[3]];
+                    for (long i = used; i < width; i++) packed[i] = 0;
+                }
+        f += width;
+    }
+}
+
+// How many floats `pack` writes for windows of `size` numbers.
+extern "C" long packed_size(long size, long filters) {
+    long total = 0;
+    for (long f = 0; f < filters; f += next_width(filters - f)) total += (size + 1) * next_width(filters - f);
+    return total;
+}
+
+// out (images, out_size) from x, image by image, each by all of its phases. workspace: for one padded image.
+extern "C" void correlate(const Phase *phases, long count, long filters, const float *packed, long images,
+                          const float *x, const Border *border, float *workspace, float *out, long out_size) {
+    if (border->padded) border->clear(workspace, 1);
+    for (long n = 0; n < images; n++) {
+        const float *in = border->copy(x + n * border->height * border->row, 1, workspace);
+        for (const Phase *p = phases; p < phases + count; p++) {
+            const long block = p->window.taps * p->window.runs * p->window.length + 1;
+            const float *weights = packed + p->weights;
+            for (long f = 0; f < filters;) {
+                const int width = next_width(filters - f);
+                const long used = filters - f < width ? filters - f : width;
+                const long tiles = (p->columns + most_rows(width) - 1) / most_rows(width);
+                for (long i = 0; i < p->rows; i++)
+                    for (long t = 0; t < tiles; t++) {
+                        const long first = t * p->columns / tiles, rows = (t + 1) * p->columns / tiles - first;
+                        const float *window = in + p->in + i * p->in_row + first * p->in_column;
+                        float *target = out + n * out_size + p->out + i * p->out_row + first * p->out_column + f;
+                        run(width, rows, CorrelationTile{*p, window, weights, target, used});
+                    }
+                weights += block * width;
+                f += width;
+            }
+        }
+    }
+}
