@@ -50,7 +50,7 @@ class LinearProbe:
         return float((self.predict(codes) == labels).mean())
 
     def _prepare(self, codes, labels):
-        """The codes scaled, and the labels, as arrays; `DataError` or `ShapeError` where they cannot be learned from."""
+        """The codes scaled, and the labels, as arrays; refuses those that nothing can be learned from."""
         codes, labels = np.asarray(codes, np.float64), np.asarray(labels)
         if codes.ndim != 2 or labels.shape != codes.shape[:1]:
             raise ShapeError(f"a probe needs codes (N, D) and labels (N,), got {codes.shape} and {labels.shape}")
