@@ -14,7 +14,8 @@ DEFAULT_DATA = "fashion-mini"
 SMALL = 10_000  # images; a smaller set is passed over more often by default
 # Options of `train` that `fit` takes as they are; None means the run's own value on --resume, else fit's default.
 FIT_OPTIONS = (
-    "epochs", "batch_size", "lr", "seed", "optimizer", "schedule", "warmup", "clip_norm", "validation",
+    "epochs", "batch_size", "lr", "seed", "optimizer", "schedule", "warmup", "clip_norm", "validation", "binarize",
+    "without_class",
 )  # fmt: skip
 
 
@@ -33,6 +34,8 @@ def train_options(parser):
     add("--warmup", type=NATURAL, metavar="STEPS", help="steps of linear rise of the learning rate (default 0)")
     add("--clip-norm", type=float, metavar="X", help="clip the gradient's global norm to X (default: no clipping)")
     add("--validation", type=float, metavar="SHARE", help="share of the training images held out (default 0)")
+    add("--binarize", metavar="HOW", help="draw pixels as black or white by their grey: static (once) or dynamic")
+    add("--without-class", metavar="CLASS", help="leave out the images of a class, for anomaly detection")
     add("--seed", type=NATURAL, metavar="N", help="of weights, order and noise (default 0)")
     add_backend(add)
     add("--threads", type=POSITIVE, metavar="N", help="worker threads on the CPU (default: its cores)")
@@ -63,6 +66,8 @@ def train(arguments):
         opening.append(f"nothing to resume in {out}: a new run begins")
     data = load_data(*name_and_size(arguments, origin or {"data": DEFAULT_DATA, "size": arguments.size}))
     options.setdefault("input_shape", data.shape)
+    if isinstance(given.get("without_class"), str):
+        given["without_class"] = data.find_class(given["without_class"])
     model = model_class(**options, seed=given.get("seed", 0), backend=arguments.backend)
     opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {len(data.train):,} images")
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..backend import Noise
 from ..data import Dataset, Split
+from ..data.binarize import dynamic, static
 from ..data.drawn import Drawn
 from ..errors import ConfigError, DataError
 
@@ -74,24 +75,61 @@ def hold_out(x, labels, fraction, seed):
     return tuple((select(rows), None if labels is None else labels[rows]) for rows in parts)
 
 
+def leave_out(x, labels, without):
+    """(x, labels) less the examples of the class `without`."""
+    if labels is None:
+        raise ConfigError(f"class {without} cannot be left out: the data have no labels")
+    kept = np.flatnonzero(labels != without)
+    if not 0 < len(kept) < len(labels):
+        raise ConfigError(f"class {without} cannot be left out: it has {len(labels) - len(kept)} of {len(x)} examples")
+    return (x.select(kept) if isinstance(x, Drawn) else x[kept]), labels[kept]
+
+
+def parts(x, labels, test, settings):
+    """((x, labels) to train on, {name: (x, labels)} to watch), by a run's settings.
+
+    What is watched is binarized once even where training draws anew, so that its loss is always that of one set.
+    """
+    binarize, without, watched = settings["binarize"], settings["without_class"], {}
+    if binarize == "static":
+        x = static(x, "train")
+    if without is not None:
+        x, labels = leave_out(x, labels, without)
+    training, held_out = hold_out(x, labels, settings["validation"], settings["seed"])
+    if held_out is not None:
+        watched["validation"] = static(held_out[0], "validation") if binarize == "dynamic" else held_out[0], held_out[1]
+    if test is not None:
+        x, labels = as_split(test)
+        x = x if binarize is None else static(x, "test")
+        found = without is not None and labels is not None and (labels == without).any()
+        watched["test"] = leave_out(x, labels, without) if found else (x, labels)
+    return training, watched
+
+
 class Feed:
     """The examples on the model's device, uint8 kept as it is, and their batches; what is `Drawn` is drawn for each.
 
-    The order of epoch e is the permutation of (seed, e); the last batch of an epoch may be short.
+    The order of epoch e is the permutation of (seed, e); the last batch of an epoch may be short. binarize: whether an
+    epoch's batches are binarized, by noise of (seed, step).
     """
 
-    def __init__(self, x, labels, backend, batch_size, seed):
+    def __init__(self, x, labels, backend, batch_size, seed, binarize=False):
         self.x = x if isinstance(x, Drawn) else backend.asarray(x)
         self.labels = None if labels is None else backend.asarray(labels)
         self.backend, self.batch_size, self.seed, self.count = backend, batch_size, seed, len(x)
+        self.binarize = binarize
         self.steps_per_epoch = -(-self.count // batch_size)
 
     def epoch(self, epoch, start=0):
         """The batches of an epoch (counted from 0), from its step `start` on."""
         order = Noise(self.seed, epoch).permutation(self.count, "order")
-        for first in range(start * self.batch_size, self.count, self.batch_size):
-            rows = order[first : first + self.batch_size]
-            yield self._batch(rows, self.backend.asarray(rows))
+        for step in range(start, self.steps_per_epoch):
+            rows = order[step * self.batch_size : (step + 1) * self.batch_size]
+            batch = self._batch(rows, self.backend.asarray(rows))
+            if self.binarize:
+                noise = self.backend.noise(self.seed, epoch * self.steps_per_epoch + step)
+                batch["x"] = dynamic(batch["x"], noise)
+            yield batch
 
     def in_order(self, size):
         """The examples in order, `size` at a time, for evaluation."""

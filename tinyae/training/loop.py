@@ -13,12 +13,13 @@ import time
 import numpy as np
 
 from ..backend.memory import keep_freed_memory
+from ..data import binarize as binarized
 from ..errors import CheckpointError, ConfigError, DivergedError, suggest
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
 from . import progress as progress_display
 from .checkpoint import json_ready
-from .feed import Feed, as_split, check_range, fingerprint, hold_out
+from .feed import Feed, as_split, check_range, fingerprint, parts
 from .run import LAST, Run
 from .step import Step
 from .threads import workers
@@ -36,8 +37,8 @@ class History:
 
 def fit(
     model, data, *, epochs=10, batch_size=128, optimizer="adam", lr=1e-3, schedule="constant", warmup=0, clip_norm=None,
-    validation=0.0, test=None, seed=0, out=None, resume=False, overwrite=False, checkpoint_every=30.0, progress=True,
-    on_epoch=None, threads=None,
+    validation=0.0, test=None, binarize=None, without_class=None, seed=0, out=None, resume=False, overwrite=False,
+    checkpoint_every=30.0, progress=True, on_epoch=None, threads=None,
 ):  # fmt: skip
     """Train a model; it is changed in place. Returns a History.
 
@@ -46,7 +47,9 @@ def fit(
     "rmsprop"; lr its rate, on a schedule ("constant", "step", "cosine") after `warmup` steps of linear rise.
     clip_norm: the gradient's global norm is clipped to it. validation: the share of the examples held out, by which
     the best epoch is chosen (without one: by the training loss). test: examples whose loss is reported after each
-    epoch and decides nothing; a Dataset's own test part if None. seed: of the order, the split and the noise.
+    epoch and decides nothing; a Dataset's own test part if None. binarize: draw every pixel as 0 or 1 with the grey
+    value as the probability of 1, "static" once, "dynamic" anew in each epoch (what is watched, once). without_class:
+    a label whose examples are left out, for anomaly detection. seed: of the order, the split and the noise.
 
     out: a folder for checkpoints (last, previous, best) and metrics.jsonl. A used one is refused unless `resume` (go on
     where it stopped, bit for bit; the settings must be the same) or `overwrite`. checkpoint_every: seconds between
@@ -61,6 +64,8 @@ def fit(
         test = data.test
     x, labels = as_split(data)
     check_range(model, x)
+    if binarize is not None:
+        binarized.check(binarize, x)
     counts = ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0), ("threads", threads, 1)
     for name, value, least in counts:
         if (name, value) != ("threads", None) and (not isinstance(value, int) or value < least):
@@ -72,7 +77,7 @@ def fit(
         raise ConfigError("resume needs the folder of the run: give out")
     settings = dict(
         batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule, warmup=warmup, clip_norm=clip_norm,
-        validation=validation, seed=seed, data=fingerprint(x),
+        validation=validation, binarize=binarize, without_class=without_class, seed=seed, data=fingerprint(x),
     )  # fmt: skip
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
@@ -91,14 +96,9 @@ class Trainer:
     def __init__(self, model, x, labels, test, settings, epochs, origin=None):
         self.model, self.settings, self.epochs, self.origin = model, json_ready(settings), epochs, origin
         seed, batch_size = settings["seed"], settings["batch_size"]
-        training, held_out = hold_out(x, labels, settings["validation"], seed)
-        backend = model.backend
-        self.feed = Feed(*training, backend, batch_size, seed)
-        self.watched = {}  # parts whose loss is reported after each epoch
-        if held_out is not None:
-            self.watched["validation"] = Feed(*held_out, backend, batch_size, seed)
-        if test is not None:
-            self.watched["test"] = Feed(*as_split(test), backend, batch_size, seed)
+        training, watched = parts(x, labels, test, settings)
+        self.feed = Feed(*training, model.backend, batch_size, seed, settings["binarize"] == "dynamic")
+        self.watched = {name: Feed(*part, model.backend, batch_size, seed) for name, part in watched.items()}
         self.optimizer = _optimizer(settings, epochs * self.feed.steps_per_epoch)
         self.step, self.sums, self.best, self.records = 0, {}, None, []
 
