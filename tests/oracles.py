@@ -211,6 +211,18 @@ def kl_to_uniform(logits):
     return total / len(logits)
 
 
+def l1_of_code(h):
+    return math.fsum(max(float(v), 0.0) for v in h.flat) / len(h)
+
+
+def kl_to_rate(h, rate):
+    total = 0.0
+    for j in range(h.shape[1]):
+        active = math.fsum(sigmoid(float(v)) for v in h[:, j]) / len(h)
+        total += rate * math.log(rate / active) + (1 - rate) * math.log((1 - rate) / (1 - active))
+    return total
+
+
 def normal_log_density(z, mu, logvar):
     def term(v, m, lv):
         return -0.5 * math.log(2 * math.pi) - 0.5 * lv - (v - m) ** 2 / (2 * math.exp(lv))

@@ -13,7 +13,7 @@ import tinyae  # noqa: E402
 from tinyae import image_losses, losses, models, optim  # noqa: E402
 from tinyae.backend import Noise  # noqa: E402
 from tinyae.gradcheck import functions  # noqa: E402
-from tinyae.latent import gaussian, mixture  # noqa: E402
+from tinyae.latent import gaussian, mixture, sparsity  # noqa: E402
 from tinyae.layers import REGISTRY  # noqa: E402
 from tinyae.params import ParamStore, child, nest, walk  # noqa: E402
 
@@ -199,6 +199,11 @@ def theirs_kl_to_mixture(z, logvar, scores, means):
     return ((scores.softmax(dim=1) * surprise).sum() - normal(z, logvar).entropy().sum()) / len(z)
 
 
+def theirs_kl_to_rate(h):
+    active = torch.sigmoid(h).mean(dim=0)
+    return kl(D.Bernoulli(torch.full_like(active, 0.1)), D.Bernoulli(active), 1)
+
+
 FUNCTIONS = {
     "mse": ("a x", losses.mse, lambda a, x: F.mse_loss(a, x, reduction="sum") / len(a)),
     "l1": ("a x", losses.l1, lambda a, x: F.l1_loss(a, x, reduction="sum") / len(a)),
@@ -218,6 +223,8 @@ FUNCTIONS = {
         mixture.kl_to_uniform,
         lambda s: kl(D.Categorical(logits=s), D.Categorical(logits=torch.zeros_like(s)), len(s)),
     ),
+    "l1_of_code": ("a", sparsity.l1_of_code, lambda a: F.relu(a).sum() / len(a)),
+    "kl_to_rate": ("a", lambda a: sparsity.kl_to_rate(a, 0.1), theirs_kl_to_rate),
 }
 CONSTANT = ("x", "y", "unit", "labels", "picture")  # arguments without a gradient
 

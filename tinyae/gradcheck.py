@@ -20,7 +20,7 @@ import numpy as np
 from . import image_losses, losses
 from .backend import Noise
 from .errors import ConfigError, suggest
-from .latent import gaussian, mixture
+from .latent import gaussian, mixture, sparsity
 from .layers import REGISTRY
 from .layers.base import Layer
 from .params import nest, walk
@@ -237,6 +237,8 @@ def functions():
         "kl_between": (gaussian.kl_between, draw("mu", "logvar", "prior_mu", "prior_logvar")),
         "kl_to_mixture": (mixture.kl_to_mixture, draw("z", "logvar", logits=(3, 5), means=(5, 4))),
         "kl_to_uniform": (mixture.kl_to_uniform, draw("logits")),
+        "l1_of_code": (sparsity.l1_of_code, draw("h")),
+        "kl_to_rate": (lambda h: sparsity.kl_to_rate(h, 0.1), draw("h")),
     }
 
 

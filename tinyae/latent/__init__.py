@@ -1,5 +1,5 @@
 """What sits between encoder and decoder."""
 
-from . import gaussian, mixture
+from . import gaussian, mixture, sparsity
 
-__all__ = ["gaussian", "mixture"]
+__all__ = ["gaussian", "mixture", "sparsity"]

@@ -7,8 +7,9 @@ from .conv_vae import ConvVAE
 from .denoising_ae import DenoisingAE
 from .masked_ae import MaskedAE
 from .mixture_vae import MixtureVAE
+from .sparse_ae import SparseAE
 from .vae import VAE
 
-NAMES = {model.name: model for model in (AE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, MixtureVAE)}
+NAMES = {model.name: model for model in (AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, MixtureVAE)}
 
-__all__ = ["AE", "NAMES", "VAE", "ConvAE", "ConvVAE", "DenoisingAE", "MaskedAE", "MixtureVAE", "Model"]
+__all__ = ["AE", "NAMES", "VAE", "ConvAE", "ConvVAE", "DenoisingAE", "MaskedAE", "MixtureVAE", "Model", "SparseAE"]

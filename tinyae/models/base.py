@@ -60,7 +60,8 @@ class Model:
     def separable(self):
         """Whether a batch's loss is the sum of its examples' losses, so that a step may run in parts.
 
-        Not so where a layer couples the batch, as BatchNorm does; such layers are those that keep a state.
+        Not so where a layer couples the batch, as BatchNorm does; such layers are those that keep a state. Nor where
+        the loss itself does.
         """
         return self.state.flat.size == 0
 
@@ -96,6 +97,19 @@ class Model:
             if name not in given.asked:
                 raise suggest(f"noise of {self.name}", name, sorted(given.asked))
         return terms
+
+    def evaluate(self, batches, count, noise):
+        """The terms in evaluation mode, averaged over the `count` examples of all batches, as floats.
+
+        noise: a function of a batch's number. A model whose loss couples examples, and not through running statistics,
+        overrides this: here the batches' losses are summed.
+        """
+        sums = {}
+        for index, batch in enumerate(batches):
+            terms, _ = self.step(self.prepare(batch), noise(index), train=False, batch_size=count)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+        return sums
 
     @classmethod
     def examples(cls):

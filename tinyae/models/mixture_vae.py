@@ -43,9 +43,10 @@ class MixtureVAE(VAE):
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, channels=channels,
             units=size("units", units), likelihood=likelihood, sigma=sigma,
         )  # fmt: skip
+        network = decoder(channels, self.likelihood.output_shape(self.input_shape))
         networks = {
             "encoder": (encoder(channels, 2 * latent_dim), self.input_shape),
-            "decoder": (decoder(channels, self.input_shape), (latent_dim,)),
+            "decoder": (self.likelihood.decoder(network), (latent_dim,)),
             "classifier": (Sequential(Dense(units, init="he"), ReLU(), Dense(classes)), (latent_dim,)),
             "means": (Embedding(classes, latent_dim), ()),
         }

@@ -209,13 +209,11 @@ class Trainer:
 
 def evaluate(model, feed, seed):
     """The terms in evaluation mode, averaged over all of a feed's examples, as floats. The noise is that of `seed`."""
-    sums = {}
-    for index, batch in enumerate(feed.in_order(model.chunk)):
-        rng = model.backend.noise(seed, index).child("evaluate")
-        terms, _ = model.step(model.prepare(batch), rng, train=False, batch_size=feed.count)
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-    return sums
+
+    def noise(index):
+        return model.backend.noise(seed, index).child("evaluate")
+
+    return model.evaluate(feed.in_order(model.chunk), feed.count, noise)
 
 
 def _optimizer(settings, total_steps):

@@ -1,0 +1,116 @@
+"""The sparse autoencoder: more code units than needed, few of them active at a time."""
+
+import numpy as np
+
+from ..errors import ConfigError, suggest
+from ..latent import sparsity
+from ..layers import ReLU, Sigmoid
+from ..layers.activations import sigmoid
+from .ae import AE
+from .networks import dense_decoder, dense_encoder, size, sizes
+
+CODES = {"l1": ReLU, "kl": Sigmoid}  # the code's activation by penalty
+
+
+class SparseAE(AE):
+    """A dense AE with z = relu(h) or sigmoid(h), h = encoder(x), whose loss is reconstruction + weight penalty(h):
+
+    penalty: "l1", the sum of the code, with z = relu(h), which gives zeros (Olshausen & Field 1996); or "kl", that of
+    each unit's mean activation over the batch to `rate`, with z = sigmoid(h) (Ng 2011, `latent.sparsity`). weight: of
+    the penalty. loss: of the reconstruction, as for AE. hidden: as for AE; with () the decoder's weights are one
+    feature per code unit, see `features`. The default has 402,448 parameters.
+    """
+
+    name = "sparse-ae"
+    terms = ("loss", "reconstruction", "sparsity")
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=256, hidden=(), activation="relu", loss="bce", penalty="l1",
+        weight=1.0, rate=0.05, seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        if penalty not in CODES:
+            raise suggest("penalty", penalty, CODES)
+        if not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
+            raise ConfigError(f"weight: expected a number of at least 0, got {weight!r}")
+        if not isinstance(rate, (int, float)) or not 0 < rate < 1:
+            raise ConfigError(f"rate: expected a mean activation between 0 and 1, got {rate!r}")
+        self.use_loss(loss)
+        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        self.latent_dim = size("latent_dim", latent_dim)
+        self.penalty, self.weight, self.rate = penalty, weight, rate
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss,
+            penalty=penalty, weight=weight, rate=rate,
+        )  # fmt: skip
+        networks = {
+            "encoder": (dense_encoder(hidden, latent_dim, activation), self.input_shape),
+            "code": (CODES[penalty](), (latent_dim,)),
+            "decoder": (dense_decoder(hidden, self.input_shape, activation), (latent_dim,)),
+        }
+        self.build(networks, config, seed, backend, dtype)
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(3, 3, 1), latent_dim=4, hidden=(5,), activation="tanh")
+        return [cls(**small, penalty=penalty, weight=0.7, rate=0.2) for penalty in CODES] + [
+            cls(input_shape=(4,), latent_dim=6, loss="mse")
+        ]
+
+    @property
+    def separable(self):
+        return self.penalty != "kl"  # which is of the whole batch's mean activation
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        x, version = batch["x"], self.store.version
+
+        h, c_enc = self.forward("encoder", x, train, rng)
+        z, c_code = self.forward("code", h, train, rng)
+        y, c_dec = self.forward("decoder", z, train, rng)
+        rec, dy = self.loss_function(y, x, batch_size)
+        sparse, dh_sparse = self.sparsity(h, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dz = self.backward("decoder", c_dec, dy, grads)
+            dh = self.backward("code", c_code, dz, grads) + self.weight * dh_sparse
+            self.add_grads("encoder", c_enc, dh, grads)
+        terms = {"loss": rec + self.weight * sparse, "reconstruction": rec, "sparsity": self.weight * sparse}
+        return terms, {"encoder": c_enc, "code": c_code, "decoder": c_dec}
+
+    def sparsity(self, h, batch_size=None):
+        """(penalty, dh), without the weight."""
+        if self.penalty == "l1":
+            return sparsity.l1_of_code(h, batch_size)
+        return sparsity.kl_to_rate(h, self.rate)
+
+    def evaluate(self, batches, count, noise):
+        """As in `Model`; with "kl", the mean activation is that over all batches."""
+        if self.separable:
+            return super().evaluate(batches, count, noise)
+        rec = active = idle = 0
+        for batch in batches:
+            x = self.prepare(batch)["x"]
+            h = self.forward("encoder", x)[0]
+            y = self.forward("decoder", self.forward("code", h)[0])[0]
+            rec += float(self.loss_function(y, x, count)[0])
+            active, idle = active + sigmoid(h).sum(axis=0) / count, idle + sigmoid(-h).sum(axis=0) / count
+        sparse = self.weight * float(sparsity.kl_of_activity(active, idle, self.rate))
+        return {"loss": rec + sparse, "reconstruction": rec, "sparsity": sparse}
+
+    def features(self):
+        """What a unit of each code adds to the decoder's output (logits or values), from a code of zeros.
+
+        (latent_dim, *input_shape), as a NumPy array; with hidden=() these are the decoder's weights.
+        """
+        units = self.backend.asarray(np.eye(self.latent_dim, dtype=self.dtype))
+        nothing = self.forward("decoder", self.backend.zeros((1, self.latent_dim), self.dtype))[0]
+        return self.in_chunks(lambda z: self.forward("decoder", z)[0] - nothing, units)
+
+    def activity(self, x):
+        """How active each unit is over the images x, (latent_dim,): the share of them in which it is not zero for "l1",
+        its mean activation for "kl"."""
+        z = self.encode(x)
+        return (z > 0).mean(axis=0) if self.penalty == "l1" else z.mean(axis=0)
+
+    def _encode(self, x):
+        return self.forward("code", self.forward("encoder", x)[0])[0]
