@@ -76,6 +76,9 @@ def kl_between(mu, logvar, prior_mu, prior_logvar, batch_size=None):
 
 
 def log_density(z, mu, logvar):
-    """log N(z | mu, exp(logvar)) in nats, summed over the last axis: (N, D) -> (N,)."""
-    xp = array_module(z)
-    return -0.5 * (LOG_2PI + logvar + (z - mu) ** 2 * xp.exp(-logvar)).sum(axis=-1)
+    """log N(z | mu, exp(logvar)) in nats, summed over the last axis: (N, D) -> (N,).
+
+    mu, logvar: arrays, or numbers for all of z.
+    """
+    precision = math.exp(-logvar) if isinstance(logvar, (int, float)) else array_module(z).exp(-logvar)
+    return -0.5 * (LOG_2PI + logvar + (z - mu) ** 2 * precision).sum(axis=-1)

@@ -67,6 +67,18 @@ class VAE(Model):
         """(N, 2D) -> mu, logvar, (N, D) each."""
         return h[:, : self.latent_dim], h[:, self.latent_dim :]
 
+    def infer(self, batch):
+        """mu, logvar of q(z|x), (N, latent_dim) each, of a prepared batch, on the device."""
+        return self.split(self.forward("encoder", batch["x"])[0])
+
+    def log_prior(self, batch, z):
+        """log p(z) in nats, (N, latent_dim) -> (N,); `batch` has the labels where the prior depends on them."""
+        return gaussian.log_density(z, 0.0, 0.0)
+
+    def log_likelihood(self, batch, z):
+        """log p(x|z) in nats of a prepared batch and a code for each of its examples, (N, latent_dim) -> (N,)."""
+        return self.likelihood.log_prob(self.forward("decoder", z)[0], batch["x"])
+
     def posterior(self, x):
         """mu, logvar of q(z|x), (N, latent_dim) each, as NumPy arrays."""
         return self.split(self.in_chunks(lambda part: self.forward("encoder", self._inputs(part))[0], x))
