@@ -151,7 +151,7 @@ def test_more_than_ten_pairs_go_on_below(tmp_path):
 class Plane:
     """Decodes z into two pixels: Phi(z1) and Phi(z2)."""
 
-    name, latent_dim, input_shape, generative = "plane", 2, (1, 2, 1), True
+    name, latent_dim, input_shape, generative, dtype = "plane", 2, (1, 2, 1), True, np.dtype("float32")
 
     def decode(self, z):
         return np.vectorize(lambda v: (1 + math.erf(v / math.sqrt(2))) / 2)(z).reshape(-1, 1, 2, 1)
@@ -172,9 +172,70 @@ def test_the_manifold_grows_to_the_right_and_upwards(tmp_path):
             assert j == 0 or where[i, j][0] < where[i, j - 1][0]
 
 
-def test_a_manifold_needs_two_dimensions(tmp_path):
-    with pytest.raises(ConfigError, match="latent_dim 2, vae has 3"):
-        plot.manifold(tmp_path / "a.png", VAE(input_shape=(4, 4, 1), latent_dim=3, hidden=(5,)))
+def test_a_manifold_of_two_chosen_dimensions(tmp_path):
+    class Cube(Plane):
+        latent_dim = 3
+
+        def decode(self, z):
+            assert (z[:, 1] == 0).all()
+            return super().decode(z[:, [2, 0]])
+
+    two, three = (read(plot.manifold(tmp_path / "a.png", model, side=3, chosen=chosen))
+                  for model, chosen in ((Plane(), (0, 1)), (Cube(), (2, 0))))  # fmt: skip
+    middle = slice(100, -100)  # the words beside differ: z1 and z3
+    assert np.array_equal(two[middle, middle], three[middle, middle])
+    with pytest.raises(ConfigError, match="dimension 3: vae has dimensions 1 to 2"):
+        plot.manifold(tmp_path / "a.png", VAE(input_shape=(4, 4, 1), latent_dim=2, hidden=(5,)), chosen=(0, 2))
+
+
+def halves(points):
+    """A probe that is sure of class 0 left of the origin, of class 1 right of it, and never thinks of class 2."""
+    return np.eye(3)[(points[:, 0] > 0).astype(int)]
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (5, 9, 3), (200, 200, 3)])
+def test_regions_have_the_colours_of_their_classes(tmp_path, shape):
+    points, places = np.random.default_rng(0).uniform(-1, 1, (300, 2)), []
+
+    def decode(plane):
+        places.append(plane)
+        return np.zeros((len(plane), *shape))
+
+    before = points.copy()
+    labels = halves(points).argmax(axis=1)
+    picture = read(plot.regions(tmp_path / "a.png", points, labels, halves, decode, ["l", "r", "none"], title="T"))
+    assert np.array_equal(points, before)
+    lattice = places[-1]
+    assert (np.abs(lattice) < 1.1).all()
+    assert (np.diff(lattice[:, 1]) <= 0).all() and lattice[0, 0] < 0 < lattice[-1, 0]  # from the top left corner on
+    h, w, _ = picture.shape
+    left, right = picture[:, : w // 2].astype(int), picture[:, w // 2 :].astype(int)
+    first, second = ([int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in plot.COLOURS[:2])
+
+    def pale(panel, colour, share):
+        return np.abs(panel - np.rint(255 + share * (np.array(colour) - 255))).max(axis=2) <= 1
+
+    for colour, side in ((first, slice(0, w // 4)), (second, slice(w // 4, w // 2))):
+        assert np.count_nonzero(pale(left, colour, 0.45)[:, side]) > 0.2 * h * w / 4  # the ground of the points
+        assert np.count_nonzero(pale(right, colour, 0.9)) > 100  # frames
+    assert np.count_nonzero((right == 0).all(axis=2)) > 0.3 * h * w / 2  # the decoded images, all black
+    assert not np.count_nonzero(pale(left, [int(plot.COLOURS[2][i : i + 2], 16) for i in (1, 3, 5)], 0.45))
+
+
+def test_a_region_is_paler_where_the_probe_is_less_sure(tmp_path):
+    def unsure(points):
+        return np.full((len(points), 2), 0.5)
+
+    picture = read(plot.regions(
+        tmp_path / "a.png", np.random.default_rng(0).normal(size=(50, 2)), np.zeros(50, int), unsure,
+        lambda plane: np.ones((len(plane), 8, 8, 1)),
+    ))  # fmt: skip
+    assert np.count_nonzero((picture == 255).all(axis=2)) > 0.8 * picture.shape[0] * picture.shape[1]
+
+
+def test_more_classes_than_colours_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="at most 20 classes apart, the data have 21"):
+        plot.regions(tmp_path / "a.png", np.zeros((9, 2)), np.zeros(9, int), lambda p: np.eye(21)[[0] * len(p)], None)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 8, 8)), np.zeros((3, 8, 8, 2)), np.zeros((0, 8, 8, 1))])
@@ -240,10 +301,10 @@ def test_a_class_keeps_its_colour_without_the_others(tmp_path):
 
 def test_outliers_do_not_stretch_the_axes():
     points = np.random.default_rng(0).normal(size=(2000, 2))
-    low, high = scatter._core(points)
+    low, high = scatter.core(points)
     assert np.array_equal(low, points.min(axis=0)) and np.array_equal(high, points.max(axis=0))
     points[:3] = 1e6
-    low, high = scatter._core(points)
+    low, high = scatter.core(points)
     assert (low > -6).all() and (high < 6).all()
 
 

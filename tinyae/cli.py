@@ -8,7 +8,7 @@ import os
 import sys
 
 from . import __version__
-from .commands import catalogues, codes, compare, evaluate, gradcheck, images, train
+from .commands import catalogues, codes, compare, evaluate, gradcheck, images, neighbours, plane, train, walks
 from .errors import ConfigError, TinyaeError, suggest
 
 
@@ -82,7 +82,12 @@ COMMANDS = {
     "sample": (images.sample, images.sample_options),
     "reconstruct": (images.reconstruct, images.reconstruct_options),
     "encode": (codes.encode, codes.encode_options),
-    "manifold": (codes.manifold, codes.manifold_options),
+    "interpolate": (walks.interpolate, walks.interpolate_options),
+    "traverse": (walks.traverse, walks.traverse_options),
+    "manifold": (plane.manifold, plane.manifold_options),
+    "map": (plane.map_classes, plane.map_options),
+    "arithmetic": (walks.arithmetic, walks.arithmetic_options),
+    "neighbours": (neighbours.neighbours, neighbours.neighbours_options),
     "evaluate": (evaluate.evaluate, evaluate.evaluate_options),
     "compare": (compare.compare, compare.compare_options),
     "gradcheck": (gradcheck.gradcheck, gradcheck.gradcheck_options),

@@ -9,6 +9,7 @@ import numpy as np
 from .backend import Noise
 from .data import to_float
 from .errors import ConfigError, ShapeError
+from .explore import linear
 
 COLUMNS = 10  # images in a row of the picture
 
@@ -40,15 +41,9 @@ def compare(runs, x, seed=0):
             "random_rms": nearest_rms(drawn, x),
         })  # fmt: skip
         rows.append((f"{label}: reconstruction", back[:COLUMNS]))
-        rows.append((f"{label}: from first to second", model.decode(interpolate(*model.encode(shown[:2]), COLUMNS))))
+        rows.append((f"{label}: from first to second", model.decode(linear(*model.encode(shown[:2]), COLUMNS))))
         rows.append((f"{label}: random codes", drawn[:COLUMNS]))
     return figures, rows
-
-
-def interpolate(start, end, count):
-    """(count, D): codes on the straight line from start (D,) to end (D,), both included."""
-    weight = np.linspace(0, 1, count, dtype=start.dtype)[:, None]
-    return (1 - weight) * start + weight * end
 
 
 def random_codes(model, x, count, seed):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 
 
 def size(text):
@@ -28,6 +29,17 @@ def at_least(least):
 
 
 POSITIVE, NATURAL = at_least(1), at_least(0)
+
+
+def number(text):
+    """For argparse: finite numbers."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return value
 
 
 def run_options(parser, out_help=None, data=True, seed=False, several=False):

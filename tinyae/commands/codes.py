@@ -1,6 +1,6 @@
-"""`tinyae encode` and `tinyae manifold`: what a trained model's codes are."""
+"""`tinyae encode`: the codes of images, for other programs."""
 
-from .arguments import POSITIVE, run_options
+from .arguments import run_options
 from .trained import load_part, load_run, output_file, save_arrays, write_text
 
 
@@ -23,19 +23,4 @@ def encode(arguments):
         if labels:
             rows = ([*row, str(label)] for row, label in zip(rows, part.labels, strict=True))
         write_text(out, "\n".join(",".join(row) for row in [header, *rows]) + "\n")
-    print(out)
-
-
-def manifold_options(parser):
-    add = run_options(parser, "a .png picture (default manifold.png beside the run)", data=False)
-    add("--side", type=POSITIVE, default=15, metavar="N", help="images per side (default 15)")
-
-
-def manifold(arguments):
-    """Picture what a two-dimensional code decodes to, at the normal quantiles."""
-    from .. import plot
-
-    out, _ = output_file(arguments, "manifold.png", (".png",))
-    model, _ = load_run(arguments)
-    plot.manifold(out, model, side=arguments.side)
     print(out)

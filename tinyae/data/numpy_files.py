@@ -1,6 +1,7 @@
 """Arrays in NumPy's own files: one in a .npy, several by name in a .npz. Nothing is ever unpickled."""
 
 import io
+import os
 import warnings
 
 import numpy as np
@@ -60,6 +61,17 @@ def load_npz(path):
     return train, test
 
 
+def load_array(path, name):
+    """The array of a .npy, or the one called `name` of a .npz. Raises `DataError`."""
+    if os.fsdecode(path).lower().endswith(".npz"):
+        array = _read_members(path, (name,)).get(name)
+        if array is None:
+            raise problem(path, f"holds no array named {name}")
+        return array
+    with open_file(path) as (stream, limit):
+        return read_array(stream, limit, path)
+
+
 def _split(arrays, x_name, y_name, path):
     x = check_examples(arrays[x_name], f"{path}, array {x_name}")
     labels = None if y_name is None else check_labels(arrays[y_name], len(x), f"{path}, array {y_name}")
@@ -73,12 +85,11 @@ def _only_one(arrays, names, path):
     return found[0] if found else None
 
 
-def _read_members(path):
-    """{name: array} for the names that tinyae reads, {name: None} for the others, which are left unread."""
+def _read_members(path, wanted=tuple(NAMES.replace(",", "").split())):
+    """{name: array} for the names that are wanted, {name: None} for the others, which are left unread."""
     import struct
     import zipfile
 
-    wanted = NAMES.replace(",", "").split()
     limit = file_size(path) * DEFLATE_RATIO
     with clear_errors(path):
         try:

@@ -11,12 +11,13 @@ pictures may be rewritten while someone looks at them.
 
 from .axes import COLOURS, SERIES
 from .contact_sheet import grid
+from .regions import regions
 from .report import training_report
 from .scatter import codes
 from .sheets import manifold, reconstructions, restorations, samples
 from .training_curves import curves
 
 __all__ = [
-    "COLOURS", "SERIES", "codes", "curves", "grid", "manifold", "reconstructions", "restorations", "samples",
-    "training_report",
+    "COLOURS", "SERIES", "codes", "curves", "grid", "manifold", "reconstructions", "regions", "restorations",
+    "samples", "training_report",
 ]  # fmt: skip

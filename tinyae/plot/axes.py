@@ -1,6 +1,6 @@
 """What the pictures that matplotlib draws have in common: colours, frame, saving."""
 
-from .contact_sheet import INK, replace
+from .contact_sheet import INK, needs_viz, replace
 
 FAINT = "#777777"
 SERIES = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
@@ -9,6 +9,29 @@ SERIES = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
 COLOURS = (
     "#0692fc", "#518d0f", "#9a0c0b", "#9144ad", "#eaa512", "#f66086", "#1becab", "#39048e", "#cdb1ff", "#00585f",
 )  # fmt: skip
+MOST_CLASSES = 20  # that colours can tell apart
+
+
+def palette(count):
+    """(count, 4): a colour for each of `count` classes."""
+    with needs_viz():
+        from matplotlib import colormaps
+        from matplotlib.colors import to_rgba_array
+
+    return to_rgba_array(COLOURS if count <= len(COLOURS) else colormaps["tab20"].colors)[:count]
+
+
+def class_legend(axes, classes, colours, class_names):
+    """The names of classes beside their colours, right of the axes."""
+    with needs_viz():
+        from matplotlib.lines import Line2D
+
+    texts = [class_name(label, class_names) for label in classes]
+    texts = [text if len(text) <= 30 else text[:29] + "…" for text in texts]
+    dots = [Line2D([], [], linestyle="", marker="o", markersize=8, color=colour) for colour in colours]
+    legend = axes.legend(dots, texts, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handletextpad=0)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a name may hold a $
 
 
 def tidy(axes):

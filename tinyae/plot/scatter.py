@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import ShapeError
-from .axes import COLOURS, SERIES, class_name, save, tidy
+from .axes import MOST_CLASSES, SERIES, class_legend, palette, save, tidy
 from .contact_sheet import INK, needs_viz
 
 
@@ -16,10 +16,8 @@ def codes(path, z, labels=None, class_names=None, prior=True):
     Raises `ShapeError` where nothing is left to show.
     """
     with needs_viz():
-        from matplotlib import colormaps, patheffects
-        from matplotlib.colors import to_rgba_array
+        from matplotlib import patheffects
         from matplotlib.figure import Figure
-        from matplotlib.lines import Line2D
         from matplotlib.patches import Circle
 
     z = np.asarray(z, np.float64)
@@ -39,25 +37,14 @@ def codes(path, z, labels=None, class_names=None, prior=True):
         axes.scatter(*points.T, size, SERIES["train"], alpha=alpha, linewidths=0)
     else:
         labels = np.asarray(labels)[order]
-        class_names = () if class_names is None else class_names
-        classes = np.union1d(np.arange(len(class_names)), labels)
-        if len(classes) > 20:
+        classes = np.union1d(np.arange(len(class_names or ())), labels)
+        if len(classes) > MOST_CLASSES:
             shown = axes.scatter(*points.T, size, labels, alpha=alpha, linewidths=0, cmap="viridis")
             figure.colorbar(shown, cax=axes.inset_axes((1.04, 0, 0.04, 1)), label="class").solids.set_alpha(1)
         else:
-            palette = to_rgba_array(COLOURS if len(classes) <= len(COLOURS) else colormaps["tab20"].colors)
-            axes.scatter(*points.T, size, palette[np.searchsorted(classes, labels)], alpha=alpha, linewidths=0)
-            dots, texts = [], []
-            for label, colour in zip(classes, palette[: len(classes)], strict=True):
-                if label in labels:
-                    text = class_name(label, class_names)
-                    texts.append(text if len(text) <= 30 else text[:29] + "…")
-                    dots.append(Line2D([], [], linestyle="", marker="o", markersize=8, color=colour))
-            legend = axes.legend(
-                dots, texts, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handletextpad=0
-            )
-            for text in legend.get_texts():
-                text.set_parse_math(False)  # a name may hold a $
+            colours = palette(len(classes))
+            axes.scatter(*points.T, size, colours[np.searchsorted(classes, labels)], alpha=alpha, linewidths=0)
+            class_legend(axes, np.intersect1d(classes, labels), colours[np.isin(classes, labels)], class_names)
     if prior and z.shape[1] > 1:
         for radius in (1, 2):
             axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle=(0, (4, 3)), linewidth=1))
@@ -66,7 +53,7 @@ def codes(path, z, labels=None, class_names=None, prior=True):
                 path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
 
-    low, high = _core(points)
+    low, high = core(points)
     if prior:
         low, high = np.minimum(low, -2.1), np.maximum(high, 2.1)
     centre, half = (low + high) / 2, 1.04 * ((high - low).max() / 2 or 1)
@@ -97,7 +84,7 @@ def _plane(z):
     return points, [f"principal direction {i + 1} of {z.shape[1]} ({share[i]:.0%} of the variance)" for i in (0, 1)]
 
 
-def _core(points):
+def core(points):
     """(low, high) of each column, at most 30 % of the middle 99 %'s range beyond it: a few outliers stay outside."""
     low, high = np.percentile(points, (0.5, 99.5), axis=0)
     reach = 0.3 * (high - low)

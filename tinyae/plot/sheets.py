@@ -1,12 +1,12 @@
 """Pictures in rows and columns: reconstructions, restorations, samples, the decoded plane."""
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 
 from ..data import to_float
-from ..errors import ConfigError, ShapeError
+from ..errors import ShapeError
+from ..explore import check_plane, decode, plane
 from .contact_sheet import grid, pixels
 
 
@@ -80,21 +80,19 @@ def samples(path, images, title=None):
     return grid(path, images, title=title or f"{len(images)} sample{'s' * (len(images) != 1)} from the prior")
 
 
-def manifold(path, model, side=15, low=0.05, high=0.95):
-    """What a model with two latent dimensions decodes, side x side points at equal steps of the prior's probability.
+def manifold(path, model, side=15, low=0.05, high=0.95, chosen=(0, 1), codes=None):
+    """What a plane of a model's code decodes to, side x side points at equal steps of probability, the other dimensions
+    at their mean (Kingma & Welling 2014, figure 4).
 
-    z1 grows from left to right and z2 from bottom to top, both over the standard normal's quantiles low..high
-    (Kingma & Welling 2014, figure 4). Raises `ConfigError` for other models.
+    chosen: two dimensions; the first grows from left to right, the second from bottom to top. codes: (N, D), whose
+    quantiles and means stand in for those of a prior. Raises `ConfigError` where the model has no such dimensions.
     """
-    dim = getattr(model, "latent_dim", None)
-    if dim != 2:
-        raise ConfigError(f"a manifold needs a model with latent_dim 2, {model.name} has {dim}")
-    values = np.array([NormalDist().inv_cdf(q) for q in np.linspace(low, high, side)])
-    z2, z1 = np.meshgrid(values[::-1], values, indexing="ij")
-    images = model.decode(np.stack((z1.ravel(), z2.ravel()), axis=1))
-    ticks = [f"{round(v, 2) + 0.0:.2f}".replace("-", "−") for v in values]  # + 0.0: no minus before a zero
-    scale = f"at quantiles {low:g} to {high:g} of the prior"
+    check_plane(model, chosen)
+    points, values = plane(side, model.latent_dim, chosen, codes, low, high)
+    across, up = ([f"{round(v, 2) + 0.0:.2f}".replace("-", "−") for v in row] for row in values)  # + 0.0: no −0.00
+    scale = f"at quantiles {low:g} to {high:g} of the {'prior' if codes is None else 'codes'}"
+    x_label, y_label = (f"z{i + 1}, {scale}" for i in chosen)
     return grid(
-        path, images, side, title="Decoded points of the latent plane", row_labels=ticks[::-1],
-        captions=[""] * (side * side - side) + ticks, x_label=f"z1, {scale}", y_label=f"z2, {scale}", gap=2,
+        path, decode(model, points).reshape(-1, *model.input_shape), side, title="Decoded points of the latent plane",
+        row_labels=up[::-1], captions=[""] * (side * side - side) + across, x_label=x_label, y_label=y_label, gap=2,
     )  # fmt: skip

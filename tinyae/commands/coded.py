@@ -1,0 +1,100 @@
+"""What the commands on codes share: the model, the examples that they start from, and the ways to answer."""
+
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import ConfigError
+from .arguments import add_json, print_json, run_options
+from .trained import load_data, load_run, output_file, save_arrays
+
+SAMPLE = 2000  # examples over which the dimensions of a code are measured
+
+
+def coded_options(parser, name, kinds="a .png, or arrays: .npy (images), .npz (with codes)"):
+    add = run_options(parser, f"{kinds} (default {name}.png beside the run)")
+    add_json(add)
+    return add
+
+
+class Coded:
+    """A trained model, the data it is asked about, and the file to answer in.
+
+    model; data, the Dataset, loaded where it is asked for; part, the Split of it that --split says; labels (N,) or
+    None.
+    """
+
+    def __init__(self, arguments, name, kinds=(".png", ".npy", ".npz")):
+        self.arguments = arguments
+        self.out, self.kind = output_file(arguments, f"{name}.png", kinds)
+        self.model, self.origin = load_run(arguments)
+        shape = tuple(self.model.input_shape)
+        if self.kind == ".png" and (len(shape) != 3 or shape[2] not in (1, 3)):
+            hint = ": write arrays, with --out FILE.npz" if ".npz" in kinds else ""
+            raise ConfigError(f"pictures show images, and {self.model.name} has examples of shape {shape}{hint}")
+        code = self.model.encode(np.zeros((1, *shape), self.model.dtype))
+        if code.ndim != 2 or code.dtype.kind != "f":
+            raise ConfigError(f"{self.model.name} has no codes that are vectors of numbers")
+
+    @cached_property
+    def loaded(self):
+        return load_data(self.arguments, self.origin)
+
+    @property
+    def data(self):
+        return self.loaded[0]
+
+    @property
+    def part(self):
+        return self.loaded[1]
+
+    @property
+    def labels(self):
+        return self.part.labels
+
+    def check(self, indices):
+        """The examples' indices as an array; `ConfigError` for one that the part does not have."""
+        for i in indices:
+            if i >= len(self.part):
+                where = f"the {self.arguments.split} part of {self.data.name}"
+                raise ConfigError(f"--index {i}: {where} has examples 0 to {len(self.part) - 1}")
+        return np.array(indices)
+
+    def sample(self):
+        """Examples spread evenly over the part, SAMPLE at most."""
+        return self.part.x[np.linspace(0, len(self.part) - 1, min(len(self.part), SAMPLE)).astype(int)]
+
+    def need_labels(self, why):
+        if self.labels is None:
+            raise ConfigError(f"{self.data.name} has no labels, which {why}: give labelled data with --data")
+
+    def name(self, i):
+        """Example i in words: its class, where it has one, and its index."""
+        label = "" if self.labels is None else f"{self.class_name(self.labels[i])} "
+        return f"{label}#{i}"
+
+    def class_name(self, label):
+        names = self.data.class_names
+        return str(names[label] if names and 0 <= label < len(names) else label)
+
+    def images(self, indices):
+        """Examples as the model takes them, floats (N, *input_shape)."""
+        model = self.model
+        return model.backend.to_host(model.prepare({"x": self.part.x[np.asarray(indices)]})["x"])
+
+    def answer(self, images, arrays, facts, **words):
+        """Write images (rows, columns, *input_shape) as a picture with `words` around, or with `arrays` as arrays; then
+        print `facts` as JSON, or the file's name."""
+        if self.kind == ".png":
+            from .. import plot
+
+            plot.grid(self.out, images.reshape(-1, *images.shape[2:]), images.shape[1], **words)
+        else:
+            save_arrays(self.out, {"x": images} | arrays)
+        self.finish(facts)
+
+    def finish(self, facts):
+        if self.arguments.json:
+            print_json({"model": self.model.name} | facts | {"out": self.out})
+        else:
+            print(self.out)

@@ -1,0 +1,80 @@
+"""`tinyae manifold` and `tinyae map`: a plane of the code, decoded, and the classes of its regions."""
+
+import numpy as np
+
+from .. import explore
+from .arguments import POSITIVE
+from .coded import Coded, coded_options
+
+
+def manifold_options(parser):
+    add = coded_options(parser, "manifold")
+    add("--side", type=POSITIVE, default=15, metavar="N", help="images per side (default 15)")
+    _dims_option(add)
+
+
+def manifold(arguments):
+    """Picture what a plane of the code decodes to, at the quantiles of the prior, or of the codes without a prior."""
+    coded = Coded(arguments, "manifold")
+    model, chosen = coded.model, _chosen(arguments, coded)
+    codes = None if explore.has_standard_prior(model) else model.encode(coded.sample())
+    if coded.kind == ".png":
+        from .. import plot
+
+        plot.manifold(coded.out, model, arguments.side, chosen=chosen, codes=codes)
+        coded.finish({"dimensions": [i + 1 for i in chosen]})
+    else:
+        points, _ = explore.plane(arguments.side, model.latent_dim, chosen, codes)
+        images = explore.decode(model, points)
+        coded.answer(images, {"codes": points}, {"dimensions": [i + 1 for i in chosen]})
+
+
+def map_options(parser):
+    add = coded_options(parser, "map", kinds="a .png picture")
+    _dims_option(add)
+
+
+def map_classes(arguments):
+    """Colour a plane of the code by the class that a probe gives each region."""
+    from .. import plot
+    from ..evaluation.dense_probe import DenseProbe
+    from ..training.feed import hold_out
+
+    coded = Coded(arguments, "map", kinds=(".png",))
+    coded.need_labels("name the regions")
+    chosen = _chosen(arguments, coded)
+    codes = coded.model.encode(coded.part.x)
+    points = codes[:, chosen]
+    learned, held = hold_out(points, coded.labels, 0.2, seed=0)
+    probe = DenseProbe(coded.data.class_count).fit(*learned)
+    accuracy = probe.score(*held)
+    centre = np.zeros(codes.shape[1]) if explore.has_standard_prior(coded.model) else codes.mean(axis=0)
+
+    def decode(plane):
+        z = np.tile(centre, (len(plane), 1))
+        z[:, chosen] = plane
+        return coded.model.decode(z.astype(coded.model.dtype))
+
+    plot.regions(
+        coded.out, points, coded.labels, probe.probabilities, decode, coded.data.class_names,
+        names=[f"z{i + 1}" for i in chosen],
+        title=f"Classes by a probe, right for {accuracy:.1%} of {len(held[0]):,} codes that it had not seen",
+    )  # fmt: skip
+    coded.finish({"dimensions": [i + 1 for i in chosen], "probe_accuracy": accuracy, "probed": len(held[0])})
+
+
+def _dims_option(add):
+    meaning = "two dimensions, from 1: across and up (default: the two most informative)"
+    add("--dims", type=POSITIVE, nargs=2, metavar="D", help=meaning)
+
+
+def _chosen(arguments, coded):
+    """The two dimensions of the plane, counted from 0: given, or the code's only ones, or the most relevant."""
+    if arguments.dims is not None:
+        chosen = [i - 1 for i in arguments.dims]
+    elif coded.model.latent_dim <= 2:
+        chosen = [0, 1]
+    else:
+        chosen = sorted(explore.dimensions(coded.model, coded.sample()).order[:2].tolist())
+    explore.check_plane(coded.model, chosen)
+    return chosen

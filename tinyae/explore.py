@@ -1,0 +1,166 @@
+"""What one does with a code: walks between two, along a dimension or an attribute, over a plane.
+
+    codes = model.encode(x)                                             # (N, D)
+    between = explore.spherical(codes[0], codes[1], 10)                 # (10, D)
+    images = model.decode(between)
+
+Everything here is arithmetic on codes, NumPy arrays, which `model.encode` makes and `model.decode` shows. Neighbours
+of a code are in `evaluation.neighbours`, the classes of a plane's regions in `evaluation.dense_probe`.
+"""
+
+from statistics import NormalDist
+
+import numpy as np
+
+from .errors import ConfigError, DataError, ShapeError
+from .latent import gaussian
+
+
+def linear(start, end, count):
+    """(count, D): codes at equal steps on the straight line from start (D,) to end (D,), both included, exactly."""
+    t = np.linspace(0, 1, count, dtype=start.dtype)[:, None]
+    return (1 - t) * start + t * end
+
+
+def spherical(start, end, count):
+    """(count, D): codes from start to end whose direction turns at an even rate in the plane of the two (slerp,
+    Shoemake 1985) while the norm goes evenly from one to the other, so that equal norms stay:
+
+        z(t) = r(t) (cos(t theta) u + sin(t theta) w),     r(t) = (1 - t) |start| + t |end|
+
+    with u the direction of start, theta the angle between the two, and w the unit vector at right angles to u in their
+    plane. Draws of N(0, I) have norms near sqrt(D): a straight line between two of them leaves that shell, this does
+    not (White 2016). Opposite codes span no plane; the turn then goes through the axis that is furthest from them. A
+    code at the origin has no direction, and one dimension no room to turn: there the line is straight.
+    """
+    a, b = (np.asarray(code, np.float64) for code in (start, end))
+    lengths = np.linalg.norm(a), np.linalg.norm(b)
+    if not all(lengths) or a.size == 1:
+        return linear(start, end, count)
+    u, v = a / lengths[0], b / lengths[1]
+    # Kahan's angle: exact where arccos(u.v) has lost half its digits, near 0 and near pi.
+    theta = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))
+    across = v - (u @ v) * u
+    if np.linalg.norm(across) < 1e-7:
+        if theta < 1:
+            return linear(start, end, count)  # the same direction
+        axis = np.eye(a.size)[np.abs(u).argmin()]
+        across = axis - (u @ axis) * u
+    w = across / np.linalg.norm(across)
+    t = np.linspace(0, 1, count)[:, None]
+    path = ((1 - t) * lengths[0] + t * lengths[1]) * (np.cos(t * theta) * u + np.sin(t * theta) * w)
+    path = path.astype(start.dtype)
+    path[0], path[-1] = start, (end if count > 1 else start)
+    return path
+
+
+class Dimensions:
+    """The dimensions of a code, measured over examples.
+
+    relevance (D,): how much a dimension says about x, in the unit `measure`: the mean KL from q(z|x) to the prior, in
+    nats, where that is N(0, I) (0: the dimension is not used, "collapsed"), else the variance of the codes.
+    centre, scale (D,): the prior's mean and standard deviation, or the codes'. order: from most to least relevant.
+    """
+
+    def __init__(self, relevance, measure, centre, scale):
+        self.relevance, self.measure, self.centre, self.scale = relevance, measure, centre, scale
+        self.order = np.argsort(-relevance, kind="stable")
+
+
+def has_standard_prior(model):
+    """Whether the model's prior is N(0, I): the KL to it is a term of the loss then, the only KL."""
+    return model.generative and "kl" in model.terms
+
+
+def dimensions(model, x):
+    """The `Dimensions` of a model's code over examples x (N, ...)."""
+    if has_standard_prior(model):
+        kl = gaussian.kl_elements(*model.posterior(x)).mean(axis=0, dtype=np.float64)
+        return Dimensions(kl, "KL", np.zeros_like(kl), np.ones_like(kl))
+    codes = model.encode(x).astype(np.float64)
+    return Dimensions(codes.var(axis=0), "variance", codes.mean(axis=0), codes.std(axis=0))
+
+
+def traverse(code, chosen, values):
+    """(K, V, D): `code` (D,) with its dimension chosen[k] set to values[k, v], the others as they are.
+
+    chosen: K dimensions, counted from 0. values: (K, V), or (V,) for all of them.
+    """
+    chosen = np.asarray(chosen)
+    values = np.broadcast_to(values, (len(chosen), np.shape(values)[-1]))
+    codes = np.tile(code, (*values.shape, 1))
+    codes[np.arange(len(chosen))[:, None], np.arange(values.shape[1]), chosen[:, None]] = values
+    return codes
+
+
+def attribute(codes, having, without=None):
+    """(D,): the direction of an attribute, the mean code of the examples that have it minus the mean of those without
+    (Larsen et al. 2016, section 4.2).
+
+    having, without: (N,) booleans; all others are without by default. Raises `DataError` if there are none of a kind.
+    """
+    having = np.asarray(having, bool)
+    without = ~having if without is None else np.asarray(without, bool)
+    for mask, kind in ((having, "with"), (without, "without")):
+        if not mask.any():
+            raise DataError(f"there are no examples {kind} the attribute among {len(mask)}")
+    return codes[having].mean(axis=0) - codes[without].mean(axis=0)
+
+
+def add(codes, direction, strengths):
+    """(N, S, D): codes (N, D) moved by each of S strengths times a direction (D,)."""
+    return codes[:, None] + np.asarray(strengths, codes.dtype)[:, None] * direction.astype(codes.dtype)
+
+
+def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95):
+    """Codes at equal steps of probability over two dimensions, the others at their mean: (side, side, D), and the
+    values (2, side) of the two.
+
+    The first of `chosen` grows along the columns, the second from the last row up. The probability is that of the prior
+    N(0, I); `codes` (N, D) stand in for a prior where a model has none, with their own quantiles and mean.
+    """
+    steps = np.linspace(low, high, side)
+    if codes is None:
+        centre = np.zeros(latent_dim)
+        values = np.tile([NormalDist().inv_cdf(q) for q in steps], (2, 1))
+    else:
+        centre = codes.mean(axis=0, dtype=np.float64)
+        values = np.stack([np.quantile(codes[:, i], steps) for i in chosen])
+    grid = np.tile(centre, (side, side, 1))
+    grid[..., chosen[0]], grid[..., chosen[1]] = values[0], values[1, ::-1, None]
+    return grid, values
+
+
+def check_plane(model, chosen):
+    """Refuse what is no pair of dimensions of a model's code."""
+    if model.latent_dim < 2:
+        raise ConfigError(f"a plane needs a code of two dimensions or more, {model.name} has {model.latent_dim}")
+    check_dimensions(model, chosen)
+    if len(chosen) != 2 or chosen[0] == chosen[1]:
+        raise ConfigError(f"a plane needs two different dimensions, got {' and '.join(str(i + 1) for i in chosen)}")
+
+
+def check_dimensions(model, chosen):
+    for i in chosen:
+        if not 0 <= i < model.latent_dim:
+            raise ConfigError(f"dimension {i + 1}: {model.name} has dimensions 1 to {model.latent_dim}")
+
+
+def decode(model, codes):
+    """Images (rows, columns, *input_shape) of codes (rows, columns, D)."""
+    rows, columns, dim = codes.shape
+    return model.decode(codes.reshape(-1, dim).astype(model.dtype)).reshape(rows, columns, *model.input_shape)
+
+
+def transfer(model, x, labels, targets):
+    """(N, T, *input_shape): each example in its own style under each of T labels.
+
+    The code is what a conditional model's encoder finds in x (N, ...) beside the label (N,): the style (Kingma et al.
+    2014, section 4.3). It is decoded with `targets` (T,) in the label's place.
+    """
+    n, count = len(x), len(targets)
+    codes = model.encode(x, labels)
+    if len(labels) != n:
+        raise ShapeError(f"{n} examples but {len(labels)} labels")
+    images = model.decode(codes.repeat(count, axis=0), np.tile(targets, n))
+    return images.reshape(n, count, *model.input_shape)
