@@ -12,6 +12,7 @@ from .files import DEFLATE_RATIO, clear_errors, file_size, open_file, problem, r
 
 MAX_HEADER = 1 << 16  # bytes; that of a plain array has 118
 NAMES = "x or x_train, x_test, y or labels or y_train, y_test"
+WANTED = ("x", "x_train", "x_test", "y", "labels", "y_train", "y_test")
 
 
 def read_array(stream, limit, where):
@@ -85,7 +86,7 @@ def _only_one(arrays, names, path):
     return found[0] if found else None
 
 
-def _read_members(path, wanted=tuple(NAMES.replace(",", "").split())):
+def _read_members(path, wanted=WANTED):
     """{name: array} for the names that are wanted, {name: None} for the others, which are left unread."""
     import struct
     import zipfile
