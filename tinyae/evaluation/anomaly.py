@@ -3,6 +3,8 @@
 import numpy as np
 
 from ..errors import DataError
+from .likelihood import importance_weighted
+from .quality import errors
 
 
 def roc_auc(scores, positive):
@@ -22,3 +24,15 @@ def roc_auc(scores, positive):
     last = np.cumsum(counts)  # the highest rank, from 1, of each distinct score
     ranks = (last - (counts - 1) / 2)[inverse]
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def scores(model, x, labels=None, samples=10, seed=0):
+    """{"elbo": (N,), "error": (N,)}: the higher, the more an image looks like nothing the model was trained on.
+
+    elbo: the negative evidence lower bound in nats, from `samples` draws of q(z|x); models without a likelihood have
+    none. error: the squared error of the reconstruction.
+    """
+    found = {"error": errors(model, x, labels)}
+    if hasattr(model, "log_likelihood"):
+        found["elbo"] = -importance_weighted(model, x, samples, labels, seed).elbo
+    return found

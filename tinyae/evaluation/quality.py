@@ -1,0 +1,49 @@
+"""How close reconstructions come to their images: by pixel, at edges, by structure."""
+
+import math
+
+import numpy as np
+
+from ..data import to_float
+from ..image_losses import WINDOW, edges, ssim
+
+
+def errors(model, x, labels=None):
+    """The squared error of each image's reconstruction, summed over its values: (N,) float64."""
+    return np.concatenate(
+        [((y - target) ** 2).reshape(len(y), -1).sum(axis=1) for target, y in pairs(model, x, labels)]
+    )
+
+
+def reconstruction_quality(model, x, labels=None):
+    """{"rms": ..., "edge_rms": ..., "ssim": ...} of the reconstructions of x, uint8 or floats.
+
+    rms: the root of the mean squared error of a value. edge_rms: the same with each value weighted by how strong an
+    edge of x it lies on (`image_losses.edges`): what a blur adds to that, it hardly adds to rms. ssim: the mean
+    structural similarity, 1 for equal images. For rows (N, D) there is rms alone, below 11 pixels a side no ssim.
+    """
+    squared = weighted = weight = similarity = 0.0
+    images = len(model.input_shape) == 3
+    windows = images and min(model.input_shape[:2]) >= WINDOW
+    for target, y in pairs(model, x, labels):
+        error = (y - target) ** 2
+        squared += float(error.sum())
+        if images:
+            strength = edges(target)
+            weighted += float((strength * error).sum())
+            weight += float(strength.sum())
+        if windows:
+            similarity += float(ssim(y, target).sum())
+    found = {"rms": math.sqrt(squared / (len(x) * math.prod(model.input_shape)))}
+    if images:
+        found["edge_rms"] = math.sqrt(weighted / weight) if weight else 0.0
+    return found | ({"ssim": similarity / len(x)} if windows else {})
+
+
+def pairs(model, x, labels=None):
+    """(images, their reconstructions) in parts of bounded size, float64 arrays (n, *input_shape)."""
+    for first in range(0, len(x), model.chunk):
+        rows = slice(first, first + model.chunk)
+        target = to_float(np.asarray(x[rows]).reshape(-1, *model.input_shape), "float64")
+        given = () if labels is None else (labels[rows],)
+        yield target, model.reconstruct(x[rows], *given).astype("float64")
