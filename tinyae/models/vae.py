@@ -2,6 +2,7 @@
 
 from ..backend import array_module
 from ..latent import gaussian
+from . import importance
 from .base import Model
 from .likelihood import likelihood as likelihood_of
 from .networks import dense_decoder, dense_encoder, size, sizes
@@ -13,38 +14,49 @@ class VAE(Model):
         -E_q log p(x|z) + KL(q(z|x) || N(0, I))        (their equation 10, one draw of z)
 
     hidden: sizes of the encoder's hidden layers, mirrored in the decoder. likelihood: "bernoulli" (images in [0, 1]),
-    "gaussian" or "laplace" with the fixed standard deviation or scale `sigma` (data of any range). The default is
-    784-256-2, 404,244 parameters.
+    "gaussian" or "laplace" with the fixed standard deviation or scale `sigma` (data of any range), "learned-gaussian",
+    whose `sigma` is the start, or "categorical" (256 levels of [0, 1]). samples: the draws of z; more than one give the
+    importance-weighted bound (`importance.step`). The default is 784-256-2, 404,244 parameters.
     """
 
     name = "vae"
     terms = ("loss", "reconstruction", "kl")
     generative = True
+    samples = 1  # of z for each example
 
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, hidden=(256,), activation="relu", likelihood="bernoulli",
-        sigma=1.0, seed=0, backend="numpy", dtype="float32",
+        sigma=1.0, samples=1, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
         self.latent_dim = size("latent_dim", latent_dim)
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma,
+            likelihood=likelihood, sigma=sigma, samples=size("samples", samples),
         )  # fmt: skip
         encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
         output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
         decoder = self.likelihood.decoder(output), (latent_dim,)
         self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+        if samples > 1:
+            self.samples, self.terms = samples, (*self.terms, "gain")
+            self.chunk = max(1, self.chunk // samples)
 
     @classmethod
     def examples(cls):
         small = dict(input_shape=(3, 3, 1), latent_dim=2, hidden=(5,))
         return [cls(**small), cls(**small, likelihood="gaussian", sigma=0.5, activation="tanh")] + [
-            cls(input_shape=(4,), latent_dim=3, hidden=(6, 5), likelihood="laplace", activation="gelu")
+            cls(input_shape=(4,), latent_dim=3, hidden=(6, 5), likelihood="laplace", activation="gelu"),
+            cls(**small, likelihood="learned-gaussian", sigma=0.5, activation="tanh"),
+            cls(input_shape=(1, 2, 1), latent_dim=2, hidden=(3,), likelihood="categorical", activation="tanh"),
+            cls(**small, samples=3, activation="tanh"),
+            cls(**small, samples=2, likelihood="learned-gaussian", activation="tanh"),
         ]
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        if self.samples > 1:
+            return importance.step(self, batch, rng, grads, train, batch_size)
         x, version = batch["x"], self.store.version
 
         h, c_enc = self.forward("encoder", x, train, rng)

@@ -1,0 +1,113 @@
+"""The VAE family beside PyTorch: same weights, same noise; every term, every gradient, and the parameters after Adam."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import distributions as D  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+import tinyae  # noqa: E402
+from tinyae import models, optim  # noqa: E402
+from tinyae.params import nest  # noqa: E402
+
+BATCH, STEPS = 32, 10
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Real images (256, 784) in [0, 1], and their classes."""
+    train = tinyae.data.load("fashion-mini").train
+    return train.x[:256].reshape(256, -1) / 255, train.labels[:256]
+
+
+def mlp(p, part, x, activation=F.relu):
+    """Dense layers with an activation between them, from parameters by dotted name."""
+    weights = [name for name in p if name.startswith(part) and name.endswith("weight")]
+    for name in weights:
+        x = F.linear(x, p[name].T, p[name.replace("weight", "bias")])
+        x = activation(x) if name != weights[-1] else x
+    return x
+
+
+def bce(logits, x):
+    """(N,): minus the log-likelihood of each example."""
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=-1)
+
+
+def normal(mu, logvar):
+    return D.Normal(mu, torch.exp(logvar / 2))
+
+
+def latent(p, inputs, noise):
+    """q(z|x) as a distribution, and the draw of it."""
+    mu, logvar = mlp(p, "encoder", inputs).chunk(2, dim=-1)
+    return normal(mu, logvar), mu + torch.exp(logvar / 2) * noise
+
+
+# Each twin: (p, x, labels, noise, step) -> terms
+
+
+def importance_weighted(p, x, labels, noise, step):
+    """The bound as the definition has it, from densities; autograd finds the weights."""
+    k = noise.shape[1]
+    mu, logvar = (a[:, None] for a in mlp(p, "encoder", x).chunk(2, dim=-1))
+    q, prior = normal(mu, logvar), D.Normal(0.0, 1.0)
+    z = mu + torch.exp(logvar / 2) * noise
+    nll = bce(mlp(p, "decoder", z), x[:, None].expand(-1, k, -1))
+    log_w = prior.log_prob(z).sum(dim=-1) - nll - q.log_prob(z).sum(dim=-1)
+    loss = -(torch.logsumexp(log_w, dim=1) - math.log(k)).mean()
+    rec, kl = nll.mean(), D.kl_divergence(q, prior).sum(dim=(1, 2)).mean()
+    return {"loss": loss, "reconstruction": rec, "kl": kl, "gain": loss - rec - kl}
+
+
+DENSE = dict(hidden=(64,), latent_dim=5)
+TWINS = {
+    "vae, 2 draws": (lambda dtype: models.VAE(**DENSE, samples=2, dtype=dtype), importance_weighted),
+    "vae, 5 draws": (lambda dtype: models.VAE(**DENSE, samples=5, dtype=dtype), importance_weighted),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("dtype, rtol", (("float32", 2e-5), ("float64", 1e-10)))
+def test_training_beside_torch(name, dtype, rtol, data):
+    make, theirs = TWINS[name]
+    model = make(dtype)
+    params = {name: torch.tensor(w.copy(), requires_grad=True) for name, w in model.named_parameters().items()}
+    optimizer, their_optimizer = optim.Adam(1e-3), torch.optim.Adam(params.values(), lr=1e-3)
+    grads, rng = model.store.like(), np.random.default_rng(0)
+    shape = (BATCH, model.samples, model.latent_dim) if model.samples > 1 else (BATCH, model.latent_dim)
+    for step in range(STEPS):
+        rows = rng.integers(0, len(data[0]), BATCH)
+        x, labels = data[0][rows].astype(dtype), data[1][rows]
+        noise = rng.normal(size=shape).astype(dtype)
+        terms, named = model.loss_and_grads({"x": x, "labels": labels}, {"z": noise}, step=step)
+        expected = theirs(params, torch.tensor(x), torch.tensor(labels), torch.tensor(noise), step)
+        assert terms.keys() == expected.keys()
+        scale = abs(expected["loss"].item())
+        for term, value in terms.items():
+            assert float(value) == pytest.approx(expected[term].item(), abs=rtol * scale), f"{term} at step {step}"
+        their_optimizer.zero_grad()
+        expected["loss"].backward()
+        for parameter, theirs_is in params.items():
+            gradient = theirs_is.grad.numpy()
+            # Adam's first steps turn rounding in tiny gradients into whole steps; float64 shows that it is rounding.
+            atol = (3e-4 if dtype == "float32" else 1e-9) * np.abs(gradient).max(initial=1e-3)
+            np.testing.assert_allclose(named[parameter], gradient, rtol=0, atol=atol, err_msg=f"{parameter}, {step}")
+        grads.fill(nest(grads.shapes, named))
+        optimizer.step(model.store, grads)
+        their_optimizer.step()
+    for parameter, value in model.named_parameters().items():
+        gap = np.abs(value - params[parameter].detach().numpy()).max()
+        assert gap <= (1e-3 if dtype == "float32" else 1e-9), parameter
