@@ -1,6 +1,9 @@
-"""Test ELBO of the dense VAE on Fashion-MNIST, trained here and in PyTorch with the same settings.
+"""Test ELBO of the dense VAE on Fashion-MNIST, trained here and in PyTorch with the same settings; log p(x) of MNIST.
 
     python -m benchmarks.quality [--epochs 10] [--seeds 3] [--json FILE]
+    python -m benchmarks.quality likelihood [--data mnist] [--out runs/likelihood] [--threads N] [--json FILE]
+
+The second is in `likelihood.py`; the first:
 
 Both start from the initial weights that tinyae draws for the seed, and see batches of 128 in an order of their own;
 Adam 1e-3, 784-256-20, ReLU, Bernoulli likelihood, all 60,000 training images. The noise of the two differs, so they
@@ -11,11 +14,8 @@ import argparse
 import json
 import statistics
 
-import torch
-from torch import nn
-from torch.nn import functional
-
 import tinyae
+from benchmarks import likelihood
 from tinyae.training.feed import Feed
 from tinyae.training.loop import evaluate
 
@@ -31,6 +31,10 @@ def train_tinyae(data, seed, epochs):
 
 def train_torch(data, seed, epochs):
     """{term: nats} on the test part, from the same initial weights."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
     torch.manual_seed(seed)
     initial = tinyae.models.VAE(latent_dim=20, seed=seed).named_parameters()
     encoder = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 40))
@@ -63,24 +67,42 @@ def train_torch(data, seed, epochs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("table", nargs="?", choices=("elbo", "likelihood"), default="elbo")
+    parser.add_argument("--epochs", type=int, help="elbo: 10; likelihood: instead of each network's own")
+    parser.add_argument("--seeds", type=int, default=3, help="of elbo")
+    parser.add_argument("--data", default="mnist", help="of likelihood")
+    parser.add_argument("--out", default="runs/likelihood", help="of likelihood: where its runs are kept")
+    parser.add_argument("--threads", type=int, help="of likelihood")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
+    result = (elbo if arguments.table == "elbo" else log_likelihood)(arguments)
+    if arguments.json:
+        with open(arguments.json, "w") as file:
+            json.dump(result, file, indent=1)
+
+
+def log_likelihood(arguments):
+    results = likelihood.measure(arguments.data, arguments.out, arguments.threads, arguments.epochs)
+    likelihood.show(results)
+    return results
+
+
+def elbo(arguments):
+    epochs = arguments.epochs or 10
+    import torch
+
     data = tinyae.data.load("fashion-mnist")
     results = {"tinyae": [], "torch": []}
     for seed in range(arguments.seeds):
         for name, train in (("tinyae", train_tinyae), ("torch", train_torch)):
-            results[name].append(train(data, seed, arguments.epochs))
+            results[name].append(train(data, seed, epochs))
             print(name, f"seed {seed}", {term: round(nats, 2) for term, nats in results[name][-1].items()}, flush=True)
     for name, runs in results.items():
         for term in ("loss", "reconstruction", "kl"):
             values = [run[term] for run in runs]
             spread = statistics.stdev(values) if len(values) > 1 else float("nan")
             print(f"{name:<8}{term:<16}{statistics.mean(values):9.2f} +- {spread:.2f} nats")
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump({"epochs": arguments.epochs, "torch": torch.__version__, "results": results}, file, indent=1)
+    return {"epochs": epochs, "torch": torch.__version__, "results": results}
 
 
 if __name__ == "__main__":

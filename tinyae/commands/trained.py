@@ -5,13 +5,18 @@ import os
 from ..errors import CheckpointError, ConfigError, DataError
 
 
-def load_run(arguments):
-    """(model, origin of its training data or None)."""
+def load_checkpoint(arguments):
+    """The Checkpoint of the run or file that the command is given."""
     from ..training.checkpoint import find, read
 
     if not os.path.exists(arguments.run_path):
         raise CheckpointError(f"no run {arguments.run_path}: give the folder that tinyae train wrote, or a file in it")
-    found = read(find(arguments.run_path))
+    return read(find(arguments.run_path))
+
+
+def load_run(arguments):
+    """(model, origin of its training data or None)."""
+    found = load_checkpoint(arguments)
     return found.model(arguments.backend), (found.training or {}).get("origin")
 
 
