@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tinyae.backend import convolution, native
+from tinyae.backend import convolution, native, pooling, primitives, threads
 from tinyae.backend.convolution import Geometry, compiled, patches
+from tinyae.backend.native import build
 
 
 @pytest.fixture
@@ -68,6 +69,122 @@ def test_bias_of_a_transposed_convolution_reaches_pixels_that_no_window_sees(lib
     assert (convolution.input_gradient(dy, weight, geometry, (6, 6), b)[:, 2] == (b if bias else 0)).all()
 
 
+@pytest.mark.parametrize("channels", (1, 3, 8, 16, 20))
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 3), image=pairs(st.integers(3, 9)), size=pairs(st.integers(1, 3)), stride=pairs(STEP),
+    padding=pairs(pairs(st.integers(0, 0) | st.integers(0, 2))), values=st.sampled_from([2, 1000]),
+)  # fmt: skip
+def test_max_pool(channels, n, image, size, stride, padding, values):
+    """Values drawn from two make ties."""
+    if native.library() is None:
+        pytest.skip(native.status())
+    assume(all(max(p) < s for p, s in zip(padding, size, strict=True)))
+    geometry, rng = Geometry(stride, padding), np.random.default_rng(0)
+    windows = geometry.output_size(image, size)
+    assume(min(windows) >= 1)
+    x = rng.integers(values, size=(n, *image, channels)).astype("f4")
+    dy = rng.standard_normal((n, *windows, channels)).astype("f4")
+    y = pooling.maximum(x, size, geometry, windows)
+    exact = pooling.maximum(x.astype(float), size, geometry, windows)
+    close(y, exact)
+    dx = pooling.maximum_gradient(x, y, dy, size, geometry)
+    close(dx, pooling.maximum_gradient(x.astype(float), exact, dy.astype(float), size, geometry))
+
+
+def test_max_pool_of_not_a_number(library):
+    x = np.ones((1, 2, 4, 3), "f4")
+    x[0, 1, 1, 2] = np.nan
+    y = pooling.maximum(x, (2, 2), Geometry((2, 2)), (1, 2))
+    np.testing.assert_array_equal(y[0, 0], [[1, 1, np.nan], [1, 1, 1]])
+
+
+@settings(max_examples=100, deadline=None)
+@given(n=st.integers(1, 200), inputs=st.integers(1, 300), units=st.integers(1, 150))
+def test_dense_products(n, inputs, units):
+    rng = np.random.default_rng(0)
+    x, weight, bias = (rng.standard_normal(shape) for shape in ((n, inputs), (inputs, units), (units,)))
+    x4, weight4, bias4 = (array.astype("f4") for array in (x, weight, bias))
+    close(primitives.affine(x4, weight4, bias4), x @ weight + bias)
+    close(primitives.affine(x4, weight4), x @ weight)
+    close(primitives.product_transposed(x4, weight4.T.copy()), x @ weight)
+
+
+@pytest.mark.parametrize("rows", (1, 7, 256, 5000))
+@pytest.mark.parametrize("columns", (1, 8, 33))
+def test_add_rows(rows, columns):
+    x = np.random.default_rng(0).standard_normal((rows, columns)) + 1
+    grads = {"bias": np.full(columns, 2, "f4")}
+    primitives.add_rows(grads, "bias", x.astype("f4").reshape(rows, 1, columns))
+    np.testing.assert_allclose(grads["bias"], 2 + x.sum(0), rtol=1e-5)
+
+
+def test_relu_gradient():
+    y, dy = np.array([0, 0.5, np.nan, 3], "f4"), np.arange(1, 5, dtype="f4")
+    np.testing.assert_array_equal(primitives.relu_gradient(y, dy), [0, 2, 0, 4])
+
+
+@pytest.mark.parametrize("count", (1, 17, 1024, 5000))
+def test_bce_with_logits(count):
+    rng = np.random.default_rng(0)
+    logits, x = rng.standard_normal(count) * 30, rng.random(count)
+    logits[: min(9, count)] = [0, 1e4, -1e4, 1e-6, -1e-6, 88, -88, 1e30, -1e30][:count]
+    x4, logits4 = x.astype("f4"), logits.astype("f4")
+    total, dlogits = primitives.bce_with_logits(logits4, x4, 0.25)
+    exact_total, exact = primitives.bce_with_logits(logits4.astype(float), x4.astype(float), 0.25)
+    assert total == pytest.approx(exact_total, rel=1e-6)
+    np.testing.assert_allclose(dlogits, exact, rtol=1e-6, atol=3e-8)  # p - x cancels
+
+
+def test_bce_of_not_a_number(library):
+    logits = np.zeros(40, "f4")
+    logits[33] = np.nan
+    total, dlogits = primitives.bce_with_logits(logits, np.zeros(40, "f4"), 1.0)
+    assert np.isnan(total) and np.isnan(dlogits).sum() == 1
+
+
+def test_bce_is_as_exact_as_numpy_for_every_size_of_logit(library):
+    logits = np.concatenate([s * np.logspace(-20, 2, 401) for s in (1, -1)]).astype("f4")
+    for x in (0.0, 1.0):
+        each = [primitives.bce_with_logits(logit, np.full(1, x, "f4"), 1.0)[0] for logit in logits.reshape(-1, 1)]
+        exact = np.logaddexp(0, (1 - 2 * x) * logits.astype(float))
+        np.testing.assert_allclose(each, exact, rtol=4e-7, atol=1e-30)
+
+
+def test_shared_among_threads_the_bits_are_the_same(library):
+    """Sizes that are worth several threads."""
+    rng, geometry = np.random.default_rng(0), Geometry(padding=((1, 1), (1, 1)))
+    x, dy, weight = (rng.standard_normal(shape).astype("f4") for shape in ((9, 28, 28, 32),) * 2 + ((3, 3, 32, 32),))
+    a, b = rng.standard_normal((300, 784)).astype("f4"), rng.standard_normal((784, 400)).astype("f4")
+
+    def results():
+        return (
+            convolution.output(x, weight, geometry), convolution.input_gradient(dy, weight, geometry, (28, 28)),
+            convolution.weight_gradient(x, dy, geometry, (3, 3)), primitives.affine(a, b),
+            primitives.product_transposed(a, b.T.copy()), pooling.maximum(x, (2, 2), Geometry((2, 2)), (14, 14)),
+        )  # fmt: skip
+
+    found = []
+    for count in (1, 2, 3):
+        team = threads.Workers(count)
+        with threads.using(team):
+            found.append(results())
+        team.close()
+    for other in found[1:]:
+        for one, same in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, same)
+
+
+def test_a_shared_operation_inside_a_part_stays_on_its_thread():
+    team, seen = threads.Workers(2), []
+    with threads.using(team):
+        team.map(lambda i: threads.share(lambda start, stop: seen.append((start, stop)), 10), range(2))
+        threads.share(lambda start, stop: seen.append((start, stop)), 10)
+        threads.share(lambda start, stop: seen.append((start, stop)), 10, least=6)
+    team.close()
+    assert seen[:2] == [(0, 10)] * 2 and sorted(seen[2:4]) == [(0, 5), (5, 10)] and seen[4:] == [(0, 10)]
+
+
 def test_not_a_number_comes_through(library):
     x = np.ones((1, 4, 4, 2), "f4")
     x[0, 1, 1, 0] = np.nan
@@ -79,9 +196,9 @@ def test_not_a_number_comes_through(library):
 def fresh(monkeypatch, tmp_path):
     """As in a process that has asked for nothing yet, with a cache folder of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    native._find.cache_clear()
+    native.forget()
     yield tmp_path
-    native._find.cache_clear()
+    native.forget()
 
 
 def test_switched_off(fresh, monkeypatch):
@@ -109,12 +226,13 @@ def test_compiled_once_and_kept(library, fresh, monkeypatch):
     sources = fresh / "sources"
     sources.mkdir()
     (sources / "one.cpp").write_text('extern "C" int one() { return 1; }')
-    monkeypatch.setattr(native, "SOURCES", sources)
+    monkeypatch.setattr(build, "SOURCES", sources)
+    monkeypatch.setattr(build, "RESULTS", {})
     assert native.library().one() == 1
     (made,) = (fresh / "tinyae").iterdir()
     before = made.stat().st_mtime_ns
-    native._find.cache_clear()
+    native.forget()
     assert native.library().one() == 1 and made.stat().st_mtime_ns == before
     (sources / "one.cpp").write_text('extern "C" int one() { return 2; }')
-    native._find.cache_clear()
+    native.forget()
     assert native.library().one() == 2 and len(list((fresh / "tinyae").iterdir())) == 2

@@ -203,14 +203,17 @@ def test_optimisers_wait_for_no_device(strict_device):
     assert strict_device.xp.host_syncs == 0
 
 
-@given(st.integers(0, 2**32), st.integers(1, 9), st.sampled_from((1.0, 0.9)))
-def test_adam_primitive_is_its_formula(seed, n, shrink):
-    w, g, m, v = np.random.default_rng(seed).random((4, n))
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+@given(st.integers(0, 2**32), st.sampled_from((1, 9, 3000)), st.integers(1, 3), st.sampled_from((1.0, 0.9)))
+def test_adam_primitive_is_its_formula(dtype, seed, n, parts, shrink):
+    w, m, v, *gradients = np.random.default_rng(seed).random((3 + parts, n)).astype(dtype)
+    g = sum(gradients)
     em, ev = 0.9 * m + g, 0.99 * v + g**2
     ew = shrink * w - 0.01 * em / (ev**0.5 + 1e-3)
-    primitives.adam(w, g, m, v, 0.9, 0.99, 0.01, 1e-3, shrink)
+    primitives.adam(w, gradients, m, v, 0.9, 0.99, 0.01, 1e-3, shrink)
+    tolerance = {"rtol": 1e-12} if dtype == "float64" else {"rtol": 3e-6, "atol": 1e-7}
     for got, expected in ((w, ew), (m, em), (v, ev)):
-        np.testing.assert_allclose(got, expected, rtol=1e-12)
+        np.testing.assert_allclose(got, expected, **tolerance)
 
 
 # Schedules

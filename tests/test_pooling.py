@@ -176,8 +176,14 @@ class _TieToAll(MaxPool2D):
 
 
 class _LastOfATie(MaxPool2D):
-    def _taps(self, x_shape, size):
-        return reversed(list(super()._taps(x_shape, size)))
+    def backward(self, params, cache, dy, grads=None):
+        (x, y), left = cache, dy.copy()
+        dx = np.zeros_like(x)
+        for y_at, x_at in reversed(list(self._taps(x.shape, y.shape[1:3]))):
+            share = left[y_at] * (x[x_at] == y[y_at])
+            dx[x_at] += share
+            left[y_at] -= share
+        return dx
 
 
 class _PaddingCounts(AveragePool2D):

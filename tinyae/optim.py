@@ -36,26 +36,24 @@ class Optimizer:
 
         `each(function, slices)` may run the slices of the update side by side.
         """
-        w, g, *others = (s.flat for s in (store, *grads))
-        for other in (g, *others):
-            if w.shape != other.shape:
-                raise ConfigError(f"gradients {other.shape} do not fit parameters {w.shape}")
+        w, gradients = store.flat, [g.flat for g in grads]
+        for g in gradients:
+            if w.shape != g.shape:
+                raise ConfigError(f"gradients {g.shape} do not fit parameters {w.shape}")
         if not self.arrays:
             self.arrays = {name: array_module(w).zeros_like(w) for name in self.moments}
         lr = self.rate()
 
         def update(part):
-            total = g[part]
-            for other in others:
-                total = total + other[part]
-            self.update(w[part], total, lr, **{name: array[part] for name, array in self.arrays.items()})
+            moments = {name: array[part] for name, array in self.arrays.items()}
+            self.update(w[part], [g[part] for g in gradients], lr, **moments)
 
         list(each(update, slices(w)))
         self.steps += 1
         store.version += 1
 
-    def update(self, w, g, lr, **moments):
-        """The formula, in place on w and the moments; all are flat and of one length."""
+    def update(self, w, gradients, lr, **moments):
+        """The formula, in place on w and the moments; all are flat and of one length, g is the sum of `gradients`."""
         raise NotImplementedError
 
     def state(self):
@@ -93,7 +91,8 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, nesterov
         self.moments = ("velocity",) if momentum else ()
 
-    def update(self, w, g, lr, velocity=None):
+    def update(self, w, gradients, lr, velocity=None):
+        g = primitives.total(gradients)
         if velocity is not None:
             velocity *= self.momentum
             velocity += g
@@ -110,7 +109,8 @@ class RMSprop(Optimizer):
         super().__init__(lr)
         self.decay, self.epsilon = decay, epsilon
 
-    def update(self, w, g, lr, square):
+    def update(self, w, gradients, lr, square):
+        g = primitives.total(gradients)
         square *= self.decay
         square += (1 - self.decay) * (g * g)
         w -= lr * (g / (square**0.5 + self.epsilon))
@@ -134,12 +134,12 @@ class Adam(Optimizer):
         super().__init__(lr)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
-    def update(self, w, g, lr, mean, square):
+    def update(self, w, gradients, lr, mean, square):
         t = self.steps + 1
         s = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
         rate = lr * (1 - self.beta1) / ((1 - self.beta1**t) * s)
         shrink = 1 - lr * self.weight_decay
-        primitives.adam(w, g, mean, square, self.beta1, self.beta2, rate, self.epsilon / s, shrink)
+        primitives.adam(w, gradients, mean, square, self.beta1, self.beta2, rate, self.epsilon / s, shrink)
 
 
 class AdamW(Adam):

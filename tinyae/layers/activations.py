@@ -3,6 +3,7 @@
 import math
 
 from ..backend import array_module
+from ..backend.primitives import relu_gradient
 from ..errors import ConfigError
 from .base import Layer
 
@@ -33,7 +34,7 @@ class ReLU(_Activation):
         return y, y
 
     def backward(self, params, cache, dy, grads=None):
-        return dy * (cache > 0)
+        return relu_gradient(cache, dy)  # dy * (y > 0)
 
 
 class LeakyReLU(_Activation):

@@ -100,7 +100,7 @@ class Sequential(Layer):
 
         return [
             (Sequential(Dense(5), ReLU(), Dense(3)), (4,)),
-            (Sequential(Dense(4), BatchNorm(), Dropout(0.3), Sequential(Tanh(), Dense(2))), (3,)),
+            (Sequential(Dense(4, bias=False), BatchNorm(), Dropout(0.3), Sequential(Tanh(), Dense(2))), (3,)),
         ]
 
     def __repr__(self):

@@ -11,6 +11,7 @@ of one is the input gradient of the other, and three primitives (`backend.convol
 
 from ..backend import array_module, convolution
 from ..backend.convolution import Geometry
+from ..backend.primitives import add_rows
 from ..errors import ConfigError
 from .base import Layer
 from .options import initialiser, pair, whole
@@ -70,7 +71,7 @@ class _Convolution(Layer):
         """Add dw and, where there is a bias, db = sum_nij dy."""
         grads["weight"] += dw
         if self.bias:
-            grads["bias"] += dy.sum(axis=(0, 1, 2))
+            add_rows(grads, "bias", dy)
 
 
 class Conv2D(_Convolution):

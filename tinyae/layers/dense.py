@@ -1,7 +1,7 @@
 """The fully connected layer and the table of vectors."""
 
 from ..backend import array_module
-from ..backend.primitives import add_product, product_transposed
+from ..backend.primitives import add_product, add_rows, affine, product_transposed
 from .base import Layer
 from .options import initialiser
 
@@ -39,10 +39,7 @@ class Dense(Layer):
     def forward(self, params, x, train=False, rng=None, state=None):
         weight = params["weight"]
         self.expect(x.ndim == 2 and x.shape[1] == weight.shape[0], f"(N, {weight.shape[0]})", x.shape)
-        y = x @ weight
-        if self.bias:
-            y += params["bias"]
-        return y, x
+        return affine(x, weight, params.get("bias")), x  # x @ W + b
 
     def backward(self, params, cache, dy, grads=None):
         if grads is not None:
@@ -53,7 +50,7 @@ class Dense(Layer):
         x = cache
         add_product(grads, "weight", x.T, dy)  # grads["weight"] += x.T @ dy
         if self.bias:
-            grads["bias"] += dy.sum(axis=0)
+            add_rows(grads, "bias", dy)  # grads["bias"] += dy.sum(axis=0)
 
 
 class Embedding(Layer):

@@ -1,9 +1,6 @@
-"""Pooling: each window of an image gives its maximum or its mean, channel by channel.   (N, H, W, C) -> (N, H', W', C).
+"""Pooling: each window of an image gives its maximum or its mean, by channel.   (N, H, W, C) -> (N, H', W', C)."""
 
-Both walk over the taps of the window, a few strided views of the whole batch, rather than over positions.
-"""
-
-from ..backend import array_module
+from ..backend import array_module, pooling
 from ..backend.convolution import Geometry
 from .base import Layer
 from .convolution import check_padding, resolve_padding
@@ -29,6 +26,9 @@ class _Pool2D(Layer):
     def _geometry(self, size):
         return Geometry(self.stride, resolve_padding(self.padding, size, self.size, self.stride))
 
+    def _taps(self, x_shape, size):
+        return pooling.taps(x_shape[1:3], size, self.size, self._geometry(x_shape[1:3]))
+
     def output_shape(self, input_shape):
         self.expect(len(input_shape) == 3, "images (H, W, C)", input_shape)
         geometry = self._geometry(input_shape[:2])
@@ -37,33 +37,6 @@ class _Pool2D(Layer):
         narrow = all(max(p) < k for p, k in zip(geometry.padding, self.size, strict=True))
         self.expect(narrow, f"padded by less than the window {self.size}: each needs a pixel", input_shape)
         return (*size, input_shape[2])
-
-    def _taps(self, x_shape, size):
-        """For each tap of the window, in raster order: (where it lies in y, where in x), as index pairs.
-
-        A tap beyond the border has no pixel for the first or last windows, which are left out on both sides.
-        """
-        geometry = self._geometry(x_shape[1:3])
-        for u in range(self.size[0]):
-            for v in range(self.size[1]):
-                sides = [
-                    _overlap(n, o, s, tap - p[0])
-                    for n, o, s, tap, p in zip(
-                        x_shape[1:3], size, self.stride, (u, v), geometry.padding, strict=True
-                    )
-                ]
-                (y_rows, x_rows), (y_columns, x_columns) = sides
-                yield (slice(None), y_rows, y_columns), (slice(None), x_rows, x_columns)
-
-
-def _overlap(length, count, stride, offset):
-    """Slices of the windows i in [0, count) whose i stride + offset is a pixel in [0, length), and of these pixels."""
-    first = max(0, -(offset // stride)) if offset < 0 else 0
-    last = min(count, (length - 1 - offset) // stride + 1)
-    if last <= first:
-        return slice(0, 0), slice(0, 0)
-    start = first * stride + offset
-    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
 
 
 class MaxPool2D(_Pool2D):
@@ -74,23 +47,13 @@ class MaxPool2D(_Pool2D):
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self.expect(x.ndim == 4, "(N, H, W, C)", x.shape)
-        xp = array_module(x)
         size = self.output_shape(x.shape[1:])[:2]
-        y = xp.full((len(x), *size, x.shape[3]), -xp.inf, dtype=x.dtype)
-        for y_at, x_at in self._taps(x.shape, size):
-            y[y_at] = xp.maximum(y[y_at], x[x_at])
+        y = pooling.maximum(x, self.size, self._geometry(x.shape[1:3]), size)
         return y, (x, y)
 
     def backward(self, params, cache, dy, grads=None):
         x, y = cache
-        xp = array_module(dy)
-        dx = xp.zeros_like(x)
-        left = dy.copy()  # what has not found its pixel yet
-        for y_at, x_at in self._taps(x.shape, y.shape[1:3]):
-            share = left[y_at] * (x[x_at] == y[y_at])
-            dx[x_at] += share
-            left[y_at] -= share
-        return dx
+        return pooling.maximum_gradient(x, y, dy, self.size, self._geometry(x.shape[1:3]))
 
 
 class AveragePool2D(_Pool2D):

@@ -15,9 +15,11 @@ import math
 
 import numpy as np
 
-from .. import native
+from .. import native, threads
+from ..native import address, longs
 from .geometry import Geometry, input_phases, output_phase, split
 
+WORTH = 1 << 21  # multiply-adds below which a thread of its own does not pay
 CHUNK = 1 << 16  # numbers of padded images at a time in the weight gradient: 256 KiB, a part of the second-level cache
 
 
@@ -55,17 +57,22 @@ def weight_gradient(x, dy, geometry, kernel_size):
     plan = _output_plan(x.shape[1:], (*kernel_size, channels, dy.shape[3]), geometry.key)
     x, border = np.ascontiguousarray(x), plan.border
     chunk = max(1, min(len(x), CHUNK // plan.image))
-    workspace = np.empty(chunk * plan.image, np.float32)
     dw = np.zeros((groups, *kernel_size, channels, filters), np.float32)
     swapped = filters < 8 and plan.grids[0].window.length > filters
     for g, grid in enumerate(plan.grids):
         dyg = np.ascontiguousarray(dy if groups == 1 else dy[..., g * filters : (g + 1) * filters])
-        native.library().accumulate(
-            native.address(dw[g]), ctypes.byref(grid.window), *map(ctypes.c_long, (filters, len(x), chunk)),
-            native.address(x), ctypes.byref(border), native.address(workspace),
-            *map(ctypes.c_long, (grid.in_row, grid.in_column, grid.inside)),
-            native.address(dyg), *map(ctypes.c_long, (grid.rows, grid.columns, swapped)),
-        )  # fmt: skip
+
+        def accumulate(start, stop, grid=grid, dyg=dyg, total=dw[g]):
+            workspace = np.empty(chunk * plan.image, np.float32)
+            native.library().accumulate(
+                address(total), ctypes.byref(grid.window), *longs(start, stop, filters, len(x), chunk),
+                address(x), ctypes.byref(border), address(workspace),
+                *longs(grid.in_row, grid.in_column, grid.inside),
+                address(dyg), *longs(grid.rows, grid.columns, swapped),
+            )  # fmt: skip
+
+        numbers = grid.window.length  # of the window's runs, shared out: a sum over images stays in one piece
+        threads.share(accumulate, numbers, max(8, WORTH * numbers // max(1, dw[g].size * dyg.size // filters)))
     return dw[0] if groups == 1 else dw.transpose(1, 2, 3, 0, 4).reshape(*kernel_size, channels, -1)
 
 
@@ -73,7 +80,7 @@ class Plan:
     """What is known of a correlation before its numbers.
 
     shape: of a result. grids, kernels: for each grid of results, what the compiled product needs, and which part of the
-    weights (kh, kw, in, out) it sees, as index. image: floats of a padded image.
+    weights (kh, kw, in, out) it sees, as index. image: floats of a padded image. products: multiply-adds of an image.
     """
 
     def __init__(self, shape, phases, image_shape, groups, channels, filters):
@@ -82,7 +89,7 @@ class Plan:
         top, left = border.top, border.left // image_shape[2]
         self.image = border.padded * border.padded_row or border.height * border.row
         pixel, row = image_shape[2], border.padded_row if border.padded else border.row
-        grids, self.kernels, self.packed = [], [], 0
+        grids, self.kernels, self.packed, self.products = [], [], 0, 1
         for rows, columns in phases:
             for g in range(groups):
                 if columns.dilation == groups == 1:
@@ -97,6 +104,7 @@ class Plan:
                     Window(rows.taps, rows.dilation * row, *runs), self.packed,
                 ))  # fmt: skip
                 self.kernels.append((rows.kernel, columns.kernel, g))
+                self.products += rows.count * columns.count * rows.taps * columns.taps * channels * filters
                 self.packed += native.library().packed_size(rows.taps * columns.taps * channels, filters)
         self.grids = (Grid * len(grids))(*grids)
 
@@ -140,14 +148,18 @@ def _correlate(plan, x, kernels, bias):
     for grid, (rows, columns, g) in zip(plan.grids, plan.kernels, strict=True):
         part = kernels[g][rows, columns]
         strides = (stride // part.itemsize for stride in part.strides)
-        own_bias = None if bias is None else native.address(bias[g * plan.filters : (g + 1) * plan.filters])
-        begin = native.address(packed[grid.weights :])
-        library.pack(native.address(part), Longs(*part.shape), Longs(*strides), own_bias, begin)
+        own_bias = None if bias is None else address(bias[g * plan.filters : (g + 1) * plan.filters])
+        begin = address(packed[grid.weights :])
+        library.pack(address(part), Longs(*part.shape), Longs(*strides), own_bias, begin)
     out = np.empty((len(x), *plan.shape), np.float32)
-    workspace = np.empty(plan.image, np.float32)
-    count, filters, images, size = map(ctypes.c_long, (len(plan.grids), plan.filters, len(x), math.prod(plan.shape)))
-    library.correlate(
-        plan.grids, count, filters, native.address(packed), images, native.address(x), ctypes.byref(plan.border),
-        native.address(workspace), native.address(out), size,
-    )  # fmt: skip
+
+    def correlate(start, stop):
+        workspace = np.empty(plan.image, np.float32)
+        arrays = address(x[start:]), ctypes.byref(plan.border), address(workspace), address(out[start:])
+        counts = longs(len(plan.grids), plan.filters)
+        library.correlate(
+            plan.grids, *counts, address(packed), *longs(stop - start), *arrays, *longs(math.prod(plan.shape))
+        )
+
+    threads.share(correlate, len(x), max(1, WORTH // plan.products))
     return out

@@ -67,11 +67,12 @@ static void outer(Operand a, long a_count, Operand b, long b_count, long images,
     }
 }
 
-// dw (taps, runs, length, filters) += the sum, `chunk` images at a time. dy: (images, rows, columns, filters).
+// dw (taps, runs, length, filters) += the sum, for the numbers start, ..., stop - 1 of each run, `chunk` images at a
+// time. dy: (images, rows, columns, filters).
 // workspace: for `chunk` padded images. swapped: the window gives the vectors, for few filters.
-extern "C" void accumulate(float *dw, const Window *w, long filters, long images, long chunk, const float *x,
-                           const Border *border, float *workspace, long x_row, long x_column, long x_first,
-                           const float *dy, long rows, long columns, long swapped) {
+extern "C" void accumulate(float *dw, const Window *w, long start, long stop, long filters, long images,
+                           long chunk, const float *x, const Border *border, float *workspace, long x_row,
+                           long x_column, long x_first, const float *dy, long rows, long columns, long swapped) {
     if (border->padded) border->clear(workspace, chunk);
     for (long n = 0; n < images; n += chunk) {
         const long some = images - n < chunk ? images - n : chunk;
@@ -79,10 +80,10 @@ extern "C" void accumulate(float *dw, const Window *w, long filters, long images
         const Operand y{dy + n * rows * columns * filters, rows * columns * filters, columns * filters, filters};
         for (long tap = 0; tap < w->taps; tap++)
             for (long run = 0; run < w->runs; run++) {
-                const Operand window{in + tap * w->tap + run * w->run, border->size(), x_row, x_column};
-                float *out = dw + (tap * w->runs + run) * w->length * filters;
-                if (swapped) outer(y, filters, window, w->length, some, rows, columns, out, 1, filters);
-                else outer(window, w->length, y, filters, some, rows, columns, out, filters, 1);
+                const Operand window{in + tap * w->tap + run * w->run + start, border->size(), x_row, x_column};
+                float *out = dw + ((tap * w->runs + run) * w->length + start) * filters;
+                if (swapped) outer(y, filters, window, stop - start, some, rows, columns, out, 1, filters);
+                else outer(window, stop - start, y, filters, some, rows, columns, out, filters, 1);
             }
     }
 }

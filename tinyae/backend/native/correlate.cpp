@@ -2,8 +2,9 @@
 //
 //     out[i, j, f] = bias[f] + sum over the window's numbers k of in[i in_row + j in_column + k] weights[k, f]
 //
-// A tile is R neighbouring outputs of a row by `width` filters. Weights lie packed, block of filters by block: a
-// block's biases, then its `width` weights for each number of the window, in the order in which a tile meets them.
+// A tile is R neighbouring outputs of a row by `width` filters. For a convolution, weights lie packed, block of filters
+// by block: a block's biases, then its `width` weights for each number of the window, in the order in which a tile meets
+// them. A dense layer is a correlation too: examples are the outputs of one row, and a window is a whole example.
 #include "tiles.h"
 
 struct Phase {  // a grid of outputs that see the image in one way
@@ -15,7 +16,8 @@ struct Phase {  // a grid of outputs that see the image in one way
 
 struct CorrelationTile {
     const Phase &p;
-    const float *in, *weights;
+    const float *in, *bias, *weights;
+    long weights_row;  // from the weights of one number of the window to those of the next
     float *out;
     long filters;  // of the tile's width, those that there are
 
@@ -30,13 +32,13 @@ struct CorrelationTile {
         typedef vector<L> vec;
         vec sums[R][V];
         for (int r = 0; r < R; r++)
-            for (int v = 0; v < V; v++) sums[r][v] = *(const vec *)(weights + v * L);
-        const float *w = weights + V * L;
+            for (int v = 0; v < V; v++) sums[r][v] = *(const vec *)(bias + v * L);
+        const float *w = weights;
         const long step = p.in_column, length = p.window.length;
         for (long tap = 0; tap < p.window.taps; tap++)
             for (long run = 0; run < p.window.runs; run++) {
                 const float *a = in + tap * p.window.tap + run * p.window.run;
-                for (long k = 0; k < length; k++, w += V * L) {
+                for (long k = 0; k < length; k++, w += weights_row) {
                     vec b[V];
                     for (int v = 0; v < V; v++) b[v] = *(const vec *)(w + v * L);
                     for (int r = 0; r < R; r++)
@@ -57,8 +59,8 @@ struct CorrelationTile {
         typedef vector<16> vec;
         vec sums[R] = {};
         float rest[R];
-        for (int r = 0; r < R; r++) rest[r] = weights[0];
-        const float *w = weights + 1;
+        for (int r = 0; r < R; r++) rest[r] = bias[0];
+        const float *w = weights;
         const long step = p.in_column, length = p.window.length;
         for (long tap = 0; tap < p.window.taps; tap++)
             for (long run = 0; run < p.window.runs; run++, w += length) {
@@ -123,11 +125,47 @@ extern "C" void correlate(const Phase *phases, long count, long filters, const f
                         const long first = t * p->columns / tiles, rows = (t + 1) * p->columns / tiles - first;
                         const float *window = in + p->in + i * p->in_row + first * p->in_column;
                         float *target = out + n * out_size + p->out + i * p->out_row + first * p->out_column + f;
-                        run(width, rows, CorrelationTile{*p, window, weights, target, used});
+                        run(width, rows, CorrelationTile{*p, window, weights, weights + width, width, target, used});
                     }
                 weights += block * width;
                 f += width;
             }
         }
+    }
+}
+
+// y (n, f) = x (n, k) w (k, f) + bias (f). f: a multiple of 4, so that tiles are exactly as wide as what is left.
+extern "C" void product(const float *x, long n, long k, const float *w, long f, const float *bias, float *y) {
+    const Phase p{1, n, 0, 0, f, 0, 0, k, {1, 0, 1, 0, k}, 0};
+    for (long first = 0; first < f;) {
+        const int width = next_width(f - first);
+        const long tiles = (n + most_rows(width) - 1) / most_rows(width);
+        for (long t = 0; t < tiles; t++) {
+            const long i = t * n / tiles, rows = (t + 1) * n / tiles - i;
+            run(width, rows, CorrelationTile{p, x + i * k, bias + first, w + first, f, y + i * f + first, width});
+        }
+        first += width;
+    }
+}
+
+// Columns start, ..., stop - 1 of dx (n, d) = dy (n, u) w (d, u)^T, as w dy^T tile by tile: the rows of w are contiguous.
+// packed: dy^T as by `pack`.
+extern "C" void product_transposed(const float *w, long start, long stop, long d, long u, const float *packed, long n,
+                                   float *dx) {
+    float tile[MOST_ROWS * WIDEST];
+    const long count = stop - start;
+    for (long first = 0; first < n;) {
+        const int width = next_width(n - first);
+        const long used = n - first < width ? n - first : width;
+        const long tiles = (count + most_rows(width) - 1) / most_rows(width);
+        const Phase p{1, count, 0, 0, width, 0, 0, u, {1, 0, 1, 0, u}, 0};
+        for (long t = 0; t < tiles; t++) {
+            const long i = start + t * count / tiles, rows = start + (t + 1) * count / tiles - i;
+            run(width, rows, CorrelationTile{p, w + i * u, packed, packed + width, width, tile, width});
+            for (long j = 0; j < used; j++)
+                for (long r = 0; r < rows; r++) dx[(first + j) * d + i + r] = tile[r * width + j];
+        }
+        packed += (u + 1) * width;
+        first += width;
     }
 }

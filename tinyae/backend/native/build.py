@@ -1,0 +1,71 @@
+"""Compiles the library, once: it is kept in the user's cache folder, by a hash of source, compiler and processor.
+
+The compiler is c++, g++ or clang++, the first that is found; the environment's CXX comes before them.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+FLAGS = (
+    "-O3", "-march=native", "-std=c++17", "-fPIC", "-fno-exceptions", "-fno-rtti",
+    "-fno-math-errno", "-fno-trapping-math",  # else a square root is not taken 16 at a time
+)  # fmt: skip
+SOURCES = Path(__file__).parent
+RESULTS = {"packed_size": ctypes.c_long, "bce_with_logits": ctypes.c_double}  # of the functions that return one
+
+
+def find():
+    """(the library or None, what was found in words)."""
+    if os.environ.get("TINYAE_NATIVE") == "0":
+        return None, "off (TINYAE_NATIVE=0)"
+    names = os.environ.get("CXX"), "c++", "g++", "clang++"
+    compiler = next(filter(None, (shutil.which(name) for name in names if name)), None)
+    if compiler is None:
+        return None, "none: no C++ compiler (c++, g++ or clang++) was found"
+    try:
+        path = _compiled(compiler)
+        library = ctypes.CDLL(str(path))
+        for name, kind in RESULTS.items():
+            getattr(library, name).restype = kind
+        return library, f"compiled by {compiler}, kept in {path}"
+    except (AttributeError, OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", None) or str(error)
+        return None, f"none: {compiler} failed ({reason.strip().partition(chr(10))[0]})"
+
+
+def _compiled(compiler):
+    """The library's path; compiles it unless it is there. Two processes at once do no harm: the last one's stays."""
+    sources = sorted(SOURCES.glob("*.cpp"))
+    texts = (path.read_text("utf-8") for path in sorted((*sources, *SOURCES.glob("*.h"))))
+    parts = _run(compiler, "--version"), " ".join(FLAGS), _processor(), *texts
+    name = f"primitives-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyae"
+    if not (folder / name).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            objects = [f"{work}/{source.stem}.o" for source in sources]
+            with ThreadPoolExecutor(len(sources)) as pool:
+                list(pool.map(lambda s, o: _run(compiler, *FLAGS, "-c", str(s), "-o", o), sources, objects))
+            _run(compiler, "-shared", *objects, "-o", f"{work}/{name}")
+            os.replace(f"{work}/{name}", folder / name)
+    return folder / name
+
+
+def _run(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+def _processor():
+    """What the code is compiled for: a home folder may be shared by machines of several kinds."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return f"{platform.machine()} {platform.processor()}"
