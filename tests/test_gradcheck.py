@@ -10,7 +10,7 @@ from tinyae import losses, models
 from tinyae.backend import Noise, array_module
 from tinyae.errors import ConfigError
 from tinyae.gradcheck import POINTS, TOLERANCE, Report, check_by_name, functions, gradcheck, gradcheck_function, names
-from tinyae.latent import gaussian
+from tinyae.latent import gaussian, kl_forms
 from tinyae.layers import GELU, REGISTRY, BatchNorm, Dense, Dropout, LayerNorm, ReLU, Residual, Sequential, Tanh
 from tinyae.params import nest, walk
 
@@ -30,9 +30,9 @@ def test_all_kinds_are_checked():
 
 @pytest.mark.parametrize(
     "module, exempt",
-    # log_density is no loss: nothing is trained through it. sample_backward is the gradient of sample.
-    [(losses, set()), (gaussian, {"log_density", "sample_backward"})],
-    ids=("losses", "gaussian"),
+    # Nothing is trained through log_density, kl_elements and rise. sample_backward is the gradient of sample.
+    [(losses, set()), (gaussian, {"log_density", "kl_elements", "sample_backward"}), (kl_forms, {"rise"})],
+    ids=("losses", "gaussian", "kl_forms"),
 )
 def test_every_public_function_is_checked(module, exempt):
     own = inspect.getmembers(module, lambda f: inspect.isfunction(f) and f.__module__ == module.__name__)

@@ -13,7 +13,7 @@ import tinyae  # noqa: E402
 from tinyae import image_losses, losses, models, optim  # noqa: E402
 from tinyae.backend import Noise  # noqa: E402
 from tinyae.gradcheck import functions  # noqa: E402
-from tinyae.latent import gaussian, mixture, sparsity  # noqa: E402
+from tinyae.latent import gaussian, kl_forms, mixture, sparsity  # noqa: E402
 from tinyae.layers import REGISTRY  # noqa: E402
 from tinyae.params import ParamStore, child, nest, walk  # noqa: E402
 
@@ -217,6 +217,16 @@ FUNCTIONS = {
     "kl_standard": ("a b", gaussian.kl_standard, lambda a, b: kl(normal(a, b), D.Normal(0.0, 1.0), len(a))),
     "kl_to_mean": ("a b c", gaussian.kl_to_mean, lambda a, b, c: kl(normal(a, b), D.Normal(c, 1.0), len(a))),
     "kl_between": ("a b c d", gaussian.kl_between, lambda a, b, c, d: kl(normal(a, b), normal(c, d), len(a))),
+    "kl_free_bits": (
+        "a b",
+        lambda a, b: kl_forms.kl_free_bits(a, b, 0.5),
+        lambda a, b: D.kl_divergence(normal(a, b), D.Normal(0.0, 1.0)).mean(dim=0).clamp(min=0.5).sum(),
+    ),
+    "kl_to_capacity": (
+        "a b",
+        lambda a, b: kl_forms.kl_to_capacity(a, b, 4.0),
+        lambda a, b: (kl(normal(a, b), D.Normal(0.0, 1.0), len(a)) - 4.0).abs(),
+    ),
     "kl_to_mixture": ("a b scores means", mixture.kl_to_mixture, theirs_kl_to_mixture),
     "kl_to_uniform": (
         "scores",

@@ -20,7 +20,7 @@ import numpy as np
 from . import image_losses, losses
 from .backend import Noise
 from .errors import ConfigError, suggest
-from .latent import gaussian, mixture, sparsity
+from .latent import gaussian, kl_forms, mixture, sparsity
 from .layers import REGISTRY
 from .layers.base import Layer
 from .params import nest, walk
@@ -235,6 +235,8 @@ def functions():
         "kl_standard": (gaussian.kl_standard, draw("mu", "logvar")),
         "kl_to_mean": (gaussian.kl_to_mean, draw("mu", "logvar", "prior_mu")),
         "kl_between": (gaussian.kl_between, draw("mu", "logvar", "prior_mu", "prior_logvar")),
+        "kl_free_bits": (lambda mu, logvar: kl_forms.kl_free_bits(mu, logvar, 0.5), draw("mu", "logvar")),
+        "kl_to_capacity": (lambda mu, logvar: kl_forms.kl_to_capacity(mu, logvar, 4.0), draw("mu", "logvar")),
         "kl_to_mixture": (mixture.kl_to_mixture, draw("z", "logvar", logits=(3, 5), means=(5, 4))),
         "kl_to_uniform": (mixture.kl_to_uniform, draw("logits")),
         "l1_of_code": (sparsity.l1_of_code, draw("h")),

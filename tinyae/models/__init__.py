@@ -2,6 +2,7 @@
 
 from .ae import AE
 from .base import Model
+from .beta_vae import BetaVAE
 from .conv_ae import ConvAE
 from .conv_vae import ConvVAE
 from .denoising_ae import DenoisingAE
@@ -10,6 +11,20 @@ from .mixture_vae import MixtureVAE
 from .sparse_ae import SparseAE
 from .vae import VAE
 
-NAMES = {model.name: model for model in (AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, MixtureVAE)}
+NAMES = {
+    model.name: model for model in (AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, MixtureVAE)
+}
 
-__all__ = ["AE", "NAMES", "VAE", "ConvAE", "ConvVAE", "DenoisingAE", "MaskedAE", "MixtureVAE", "Model", "SparseAE"]
+__all__ = [
+    "AE",
+    "NAMES",
+    "VAE",
+    "BetaVAE",
+    "ConvAE",
+    "ConvVAE",
+    "DenoisingAE",
+    "MaskedAE",
+    "MixtureVAE",
+    "Model",
+    "SparseAE",
+]

@@ -46,27 +46,56 @@ def resizing_decoder(channels, output_shape, activation):
     return Sequential(*layers, Conv2D(output_shape[2], 3, init="glorot"))
 
 
-def strided_encoder(channels, units, outputs, activation):
-    """x (N, H, W, C) -> (N, outputs): conv 4x4 stride 2 + activation per level, Dense(units) + activation, Dense."""
+def strided_encoder(channels, units, outputs, activation, kernels=()):
+    """x (N, H, W, C) -> (N, outputs): a strided conv + activation per level, Dense + activation per `units`, Dense.
+
+    The convolutions have stride 2 and sides `kernels`, 4 by default. units: one size or several.
+    """
     act, init = _activation(activation)
-    levels = [layer for c in channels for layer in (Conv2D(c, 4, stride=2, init=init), act())]
-    return Sequential(*levels, Flatten(), Dense(units, init=init), act(), Dense(outputs))
+    sides = kernels or [4] * len(channels)
+    pairs = zip(channels, sides, strict=True)
+    levels = [layer for c, side in pairs for layer in (Conv2D(c, side, stride=2, init=init), act())]
+    return Sequential(*levels, Flatten(), *_hidden(sizes("units", units), activation), Dense(outputs))
 
 
 def strided_decoder(channels, units, output_shape, activation):
     """z (N, D) -> (N, *output_shape): the mirror of `strided_encoder`, its last layer linear (logits or means).
 
-    Each convolution is answered by its transpose, with the padding that it had: so sizes come back exactly, odd ones
-    too (25 -> 13 -> 7 -> 13 -> 25).
+    Each convolution is answered by a 4x4 transpose with the padding of one of that size: so sizes come back exactly,
+    odd ones too (25 -> 13 -> 7 -> 13 -> 25).
     """
     act, init = _activation(activation)
-    *sizes, smallest = halved(output_shape[:2], len(channels))
-    reshape = Dense(math.prod(smallest) * channels[-1], init=init), act(), Reshape((*smallest, channels[-1]))
-    layers = [Dense(units, init=init), act(), *reshape]
-    paddings = [resolve_padding("same", size, (4, 4), (2, 2)) for size in sizes]
+    *larger, smallest = halved(output_shape[:2], len(channels))
+    dense = _hidden((*reversed(sizes("units", units)), math.prod(smallest) * channels[-1]), activation)
+    layers = [*dense, Reshape((*smallest, channels[-1]))]
+    paddings = [resolve_padding("same", size, (4, 4), (2, 2)) for size in larger]
     for c, padding in zip(reversed(channels[:-1]), reversed(paddings[1:]), strict=True):
         layers += [ConvTranspose2D(c, 4, stride=2, padding=padding, init=init), act()]
     return Sequential(*layers, ConvTranspose2D(output_shape[2], 4, stride=2, padding=paddings[0], init="glorot"))
+
+
+# Published networks for 64 x 64 pixels: channels and kernels of the encoder's levels, and the dense layers' units.
+PUBLISHED = {
+    "burgess": ((32, 32, 32, 32), (4, 4, 4, 4), (256, 256)),  # Burgess et al. 2018
+    "locatello": ((32, 32, 64, 64), (4, 4, 2, 2), (256,)),  # Locatello et al. 2019
+}
+NETWORKS = ("dense", "conv", *PUBLISHED)
+
+
+def encoder_and_decoder(network, hidden, input_shape, outputs, output_shape, activation):
+    """The two networks, x (N, *input_shape) -> (N, outputs) and z (N, D) -> (N, *output_shape), by their kind's name.
+
+    "dense": with layers of sizes `hidden`. "conv": those of `conv-vae`. "burgess", "locatello": published ones, for
+    images of any size. Raises ConfigError.
+    """
+    if network not in NETWORKS:
+        raise suggest("network", network, NETWORKS)
+    if network == "dense":
+        return dense_encoder(hidden, outputs, activation), dense_decoder(hidden, output_shape, activation)
+    kinds = {"conv": (strided_channels(image_shape(input_shape)), (), (256,))} | PUBLISHED
+    channels, kernels, units = kinds[network]
+    encoder = strided_encoder(channels, units, outputs, activation, kernels)
+    return encoder, strided_decoder(channels, units, output_shape, activation)
 
 
 def strided_channels(shape):

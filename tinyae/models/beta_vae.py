@@ -1,0 +1,121 @@
+"""The beta-VAE (Higgins et al. 2017): the KL weighted, held to a capacity, warmed up, or free up to a floor."""
+
+import math
+
+from ..backend import array_module
+from ..errors import ConfigError, suggest
+from ..latent import gaussian, kl_forms
+from .likelihood import likelihood as likelihood_of
+from .networks import encoder_and_decoder, size, sizes
+from .vae import VAE
+
+WARMUPS = ("none", "linear", "cyclical")
+
+
+class BetaVAE(VAE):
+    """A VAE with another price of information at training step t:   reconstruction + w(t) P
+
+        w(t) = beta rise(t)         rise from 0 to 1 in `warmup_steps` steps: "linear", or "cyclical" in four cycles
+        P = KL                      (Higgins et al. 2017, equation 4)
+        P = |KL - C(t)|             `capacity` > 0: C(t) rises linearly from 0 to it in `capacity_steps` steps, and beta
+                                    is what Burgess et al. 2018 call gamma (equation 8)
+        P = sum_j max(floor, KL_j)  `free_bits`: the floor of each dimension, in bits (Kingma et al. 2016)
+
+    In evaluation w and C are the final ones. The terms are those of the ELBO, so that they compare for every form, and
+    what the form adds:   loss = reconstruction + kl + penalty,   penalty = w(t) P - KL, negative where KL is cheap.
+
+    network: "dense" (of sizes `hidden`), "conv" (that of `conv-vae`), "burgess" or "locatello", their papers' networks.
+    likelihood, sigma: as for VAE.
+    """
+
+    name = "beta-vae"
+    terms = ("loss", "reconstruction", "kl", "penalty")
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=10, beta=4.0, warmup="none", warmup_steps=2000, capacity=0.0,
+        capacity_steps=10_000, free_bits=0.0, network="dense", hidden=(256,), activation="relu", likelihood="bernoulli",
+        sigma=1.0, seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        self.latent_dim = size("latent_dim", latent_dim)
+        if warmup not in WARMUPS:
+            raise suggest("warmup", warmup, WARMUPS)
+        self.warmup, self.warmup_steps = warmup, size("warmup_steps", warmup_steps)
+        self.capacity_steps = size("capacity_steps", capacity_steps)
+        for option, value in (("beta", beta), ("capacity", capacity), ("free_bits", free_bits)):
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
+                raise ConfigError(f"{option}: expected a number of at least 0, got {value!r}")
+        if capacity and free_bits:
+            raise ConfigError("capacity and free_bits are two forms of the KL: give one of them")
+        self.beta, self.capacity, self.floor = beta, capacity, free_bits * math.log(2)
+        self.likelihood = likelihood_of(likelihood, sigma)
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, beta=beta, warmup=warmup, warmup_steps=warmup_steps,
+            capacity=capacity, capacity_steps=capacity_steps, free_bits=free_bits, network=network, hidden=hidden,
+            activation=activation, likelihood=likelihood, sigma=sigma,
+        )  # fmt: skip
+        encoder, output = encoder_and_decoder(
+            network,
+            hidden,
+            self.input_shape,
+            2 * latent_dim,
+            self.likelihood.output_shape(self.input_shape),
+            activation,
+        )
+        networks = {"encoder": (encoder, self.input_shape), "decoder": (self.likelihood.decoder(output), (latent_dim,))}
+        self.build(networks, config, seed, backend, dtype)
+        if network != "dense":
+            self.part = 32  # convolution is as fast on few images
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(3, 3, 1), latent_dim=2, hidden=(5,))
+        smooth = small | dict(activation="tanh")
+        return [cls(**small), cls(**smooth, beta=0.5, warmup="linear", warmup_steps=100)] + [
+            cls(**smooth, beta=3.0, warmup="cyclical", warmup_steps=200, free_bits=0.5),
+            cls(**smooth, beta=20.0, capacity=5.0, capacity_steps=50, likelihood="learned-gaussian"),
+            cls(input_shape=(4, 5, 2), latent_dim=2, network="conv", activation="tanh", likelihood="laplace"),
+        ]
+
+    @property
+    def separable(self):
+        """A capacity and free bits look at the batch's mean KL."""
+        return super().separable and not self.capacity and not self.floor
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        x, version = batch["x"], self.store.version
+        weight = self.weight(rng.step) if train else self.beta
+
+        h, c_enc = self.forward("encoder", x, train, rng)
+        mu, logvar = self.split(h)
+        noise = rng.normal("z", mu.shape, mu.dtype)
+        z, c_z = gaussian.sample(mu, logvar, noise)
+        out, c_dec = self.forward("decoder", z, train, rng)
+        rec, dout = self.likelihood.nll(out, x, batch_size)
+        kl = gaussian.kl_standard(mu, logvar, batch_size)[0]
+        price, dmu_p, dlogvar_p = self.price(mu, logvar, rng.step if train else self.capacity_steps, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dz = self.backward("decoder", c_dec, dout, grads)
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
+            dh = array_module(h).concatenate((dmu + weight * dmu_p, dlogvar + weight * dlogvar_p), axis=1)
+            self.add_grads("encoder", c_enc, dh, grads)
+        paid = weight * price
+        terms = {"loss": rec + paid, "reconstruction": rec, "kl": kl, "penalty": paid - kl}
+        return terms, {"encoder": c_enc, "decoder": c_dec}
+
+    def weight(self, step):
+        """w(t)."""
+        if self.warmup == "none":
+            return self.beta
+        return self.beta * kl_forms.rise(self.warmup, step, self.warmup_steps)
+
+    def price(self, mu, logvar, step, batch_size):
+        """P at a training step, and its gradients by mu and logvar."""
+        if self.capacity:
+            capacity = self.capacity * kl_forms.rise("linear", step, self.capacity_steps)
+            return kl_forms.kl_to_capacity(mu, logvar, capacity, batch_size)
+        if self.floor:
+            return kl_forms.kl_free_bits(mu, logvar, self.floor, batch_size)
+        return gaussian.kl_standard(mu, logvar, batch_size)
