@@ -21,7 +21,9 @@ def rings():
 @pytest.fixture(scope="module")
 def probe(rings):
     codes, labels = rings
-    return DenseProbe(2, seed=1).fit(codes[:2000], labels[:2000])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense_probe, "STEPS", 400)
+        return DenseProbe(2, seed=1).fit(codes[:2000], labels[:2000])
 
 
 def test_it_bounds_regions_that_no_line_bounds(rings, probe):

@@ -234,7 +234,7 @@ def test_a_region_is_paler_where_the_probe_is_less_sure(tmp_path):
 
 
 def test_more_classes_than_colours_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="at most 20 classes apart, the data have 21"):
+    with pytest.raises(ConfigError, match="colours tell at most 20 classes apart, the data have 21"):
         plot.regions(tmp_path / "a.png", np.zeros((9, 2)), np.zeros(9, int), lambda p: np.eye(21)[[0] * len(p)], None)
 
 

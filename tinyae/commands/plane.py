@@ -38,10 +38,12 @@ def map_classes(arguments):
     """Colour a plane of the code by the class that a probe gives each region."""
     from .. import plot
     from ..evaluation.dense_probe import DenseProbe
+    from ..plot.axes import check_classes
     from ..training.feed import hold_out
 
     coded = Coded(arguments, "map", kinds=(".png",))
     coded.need_labels("name the regions")
+    check_classes(coded.data.class_count)
     chosen = _chosen(arguments, coded)
     codes = coded.model.encode(coded.part.x)
     points = codes[:, chosen]

@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import explore
 from ..data.numpy_files import load_array
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from .arguments import NATURAL, POSITIVE, at_least, number
 from .coded import Coded, coded_options
 
@@ -27,7 +27,7 @@ def interpolate(arguments):
         indices = coded.check(arguments.index or range(min(6, len(coded.part) // 2 * 2)))
         codes, names = coded.model.encode(coded.part.x[indices]), [coded.name(i) for i in indices]
     else:
-        codes = load_array(arguments.codes, "codes").astype(coded.model.dtype, copy=False)
+        codes = read_codes(arguments.codes, coded.model)
         indices = np.array(arguments.index or range(min(6, len(codes) // 2 * 2)))
         if indices.max(initial=-1) >= len(codes):
             raise ConfigError(f"--index {indices.max()}: {arguments.codes} has codes 0 to {len(codes) - 1}")
@@ -52,6 +52,16 @@ def interpolate(arguments):
         columns = ["first image", *columns, "second image"]
     title = "From one code to another"
     coded.answer(images, {"codes": walks}, {"walks": facts}, title=title, row_labels=rows, column_labels=columns)
+
+
+def read_codes(path, model):
+    """Codes (N, latent_dim) of a model from a .npy, or from an .npz as `tinyae encode` writes. Raises `DataError`."""
+    codes = load_array(path, "codes").astype(model.dtype, copy=False)
+    if codes.ndim != 2 or codes.shape[1] != model.latent_dim:
+        raise DataError(f"{path}: expected codes of shape (N, {model.latent_dim}), got {codes.shape}")
+    if not np.isfinite(codes).all():
+        raise DataError(f"{path}: holds codes that are NaN or infinite")
+    return codes
 
 
 def traverse_options(parser):

@@ -7,6 +7,7 @@ from ..layers import Dense, Sequential, Tanh
 from ..losses import cross_entropy_with_logits
 from ..optim import Adam, cosine
 from ..params import ParamStore
+from ..training.threads import workers
 from .probe import LinearProbe
 
 UNITS, STEPS, BATCH, RATE = 64, 2000, 512, 0.01
@@ -32,13 +33,14 @@ class DenseProbe(LinearProbe):
         store.fill(self.layer.init(shape, Noise(self.seed).child("init")))
         self.params, grads = store.tree, store.like()
         optimizer = Adam(cosine(RATE, STEPS))
-        for step in range(STEPS):
-            rows = (Noise(self.seed, step).uniform("rows", (BATCH,), "float64") * len(z)).astype(np.int64)
-            grads.flat.fill(0)
-            logits, cache = self.layer.forward(self.params, z[rows])
-            _, dlogits = cross_entropy_with_logits(logits, labels[rows])
-            self.layer.add_grads(self.params, cache, dlogits, grads.tree)
-            optimizer.step(store, grads)
+        with workers():  # products this small only lose by BLAS's own threads, a lot where cores are busy
+            for step in range(STEPS):
+                rows = (Noise(self.seed, step).uniform("rows", (BATCH,), "float64") * len(z)).astype(np.int64)
+                grads.flat.fill(0)
+                logits, cache = self.layer.forward(self.params, z[rows])
+                _, dlogits = cross_entropy_with_logits(logits, labels[rows])
+                self.layer.add_grads(self.params, cache, dlogits, grads.tree)
+                optimizer.step(store, grads)
         return self
 
     def probabilities(self, codes):

@@ -1,5 +1,6 @@
 """What the pictures that matplotlib draws have in common: colours, frame, saving."""
 
+from ..errors import ConfigError
 from .contact_sheet import INK, needs_viz, replace
 
 FAINT = "#777777"
@@ -10,6 +11,12 @@ COLOURS = (
     "#0692fc", "#518d0f", "#9a0c0b", "#9144ad", "#eaa512", "#f66086", "#1becab", "#39048e", "#cdb1ff", "#00585f",
 )  # fmt: skip
 MOST_CLASSES = 20  # that colours can tell apart
+
+
+def check_classes(count):
+    """Raises `ConfigError` for more classes than colours tell apart."""
+    if count > MOST_CLASSES:
+        raise ConfigError(f"colours tell at most {MOST_CLASSES} classes apart, the data have {count}")
 
 
 def palette(count):

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ..errors import ConfigError
-from .axes import MOST_CLASSES, class_legend, palette, save
+from .axes import check_classes, class_legend, palette, save
 from .contact_sheet import INK, needs_viz, pixels
 from .scatter import core
 
@@ -23,8 +22,7 @@ def regions(path, points, labels, probabilities, decode, class_names=None, names
         from matplotlib.figure import Figure
 
     classes = probabilities(points[:1]).shape[1]
-    if classes > MOST_CLASSES:
-        raise ConfigError(f"a map tells at most {MOST_CLASSES} classes apart, the data have {classes}")
+    check_classes(classes)
     colours = palette(classes)[:, :3]
     low, high = core(points)
     low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)

@@ -1,0 +1,272 @@
+"""The commands on codes: what they answer is what the functions give, and one line for whatever is wrong."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from command_line import contents
+
+import tinyae
+from tinyae import cli, explore
+from tinyae.evaluation import dense_probe
+
+TINY = ("--data", "digits", "--epochs", "1", "--set", "hidden=16", "--no-pictures", "--latent-dim")
+COMMANDS = ("interpolate", "traverse", "manifold", "map", "arithmetic", "neighbours")
+REQUIRED = {"arithmetic": ("--add", "3")}
+
+
+def call(*words):
+    assert cli.main([str(word) for word in words]) == 0
+
+
+def answer(capsys, *words):
+    capsys.readouterr()
+    call(*words, "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with four runs: `vae` and `ae` on digits, `flat` with one dimension, `table` on rows without labels."""
+    folder = tmp_path_factory.mktemp("place")
+    np.save(folder / "rows.npy", np.random.default_rng(0).random((300, 7), dtype="float32"))
+    labels = np.arange(100) % 25
+    np.savez(folder / "many.npz", x=np.random.default_rng(0).random((100, 8, 8, 1), dtype="float32"), labels=labels)
+    np.savez(folder / "one.npz", x=np.zeros((30, 8, 8, 1), "uint8"), labels=np.zeros(30, int))
+    np.save(folder / "three.npy", np.ones((3, 4), "float32"))
+    np.save(folder / "fives.npy", np.ones((4, 5), "float32"))
+    np.save(folder / "nan.npy", np.full((2, 4), np.nan))
+    np.savez(folder / "nothing.npz", x=np.ones((4, 5)))
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        call("train", "vae", *TINY, 4, "--out", "vae")
+        call("train", "ae", *TINY, 3, "--out", "ae")
+        call("train", "ae", *TINY, 1, "--out", "flat")
+        call("train", "vae", "--data", "rows.npy", "--epochs", 1, "--no-pictures", "--out", "table")
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def here(place, monkeypatch):
+    monkeypatch.chdir(place)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    monkeypatch.setattr(dense_probe, "STEPS", 100)
+
+
+@pytest.fixture
+def test():
+    return tinyae.data.load("digits").test
+
+
+@pytest.mark.parametrize("run", ["vae", "ae"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_picture_of_each(name, run, here, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    image = pytest.importorskip("PIL.Image")
+    facts = answer(capsys, name, run, *REQUIRED.get(name, ()), "--out", tmp_path / "p.png")
+    assert (facts["model"], facts["out"]) == (run, str(tmp_path / "p.png"))
+    with image.open(tmp_path / "p.png") as picture:
+        assert 500 < picture.width < 1700 and 300 < picture.height < 1700
+        levels = np.asarray(picture.convert("L"))
+    assert len(np.unique(levels)) > 50
+
+
+# interpolate
+
+
+@pytest.mark.parametrize("path", ["linear", "spherical"])
+def test_interpolations_are_the_functions_walks_decoded(path, here, tmp_path, test, capsys):
+    out = tmp_path / "i.npz"
+    words = ("--path", path, "--index", 3, 5, 8, 13, "--steps", 4, "--out", out)
+    facts = answer(capsys, "interpolate", "vae", *words)["walks"]
+    model, saved = tinyae.load("vae"), np.load(out)
+    codes = model.encode(test.x[[3, 5, 8, 13]])
+    expected = [getattr(explore, path)(codes[i], codes[i + 1], 4) for i in (0, 2)]
+    np.testing.assert_array_equal(saved["codes"], expected)
+    np.testing.assert_allclose(saved["x"], [model.decode(walk) for walk in expected], rtol=1e-5, atol=1e-7)
+    assert [(row["from"], row["to"], row["path"]) for row in facts] == [(3, 5, path), (8, 13, path)]
+    np.testing.assert_allclose(facts[1]["norms"], np.linalg.norm(expected[1], axis=1), rtol=1e-5)
+
+
+def test_interpolations_between_codes_from_a_file(here, tmp_path, test):
+    model = tinyae.load("vae")
+    call("encode", "vae", "--out", tmp_path / "codes.npz")
+    np.save(tmp_path / "codes.npy", model.encode(test.x))
+    for name in ("codes.npz", "codes.npy"):
+        words = ("--codes", tmp_path / name, "--index", 7, 2, "--path", "linear", "--out", tmp_path / "i.npy")
+        call("interpolate", "vae", *words)
+        images = np.load(tmp_path / "i.npy")
+        assert images.shape == (1, 10, 8, 8, 1)
+        np.testing.assert_allclose(images[0, [0, -1]], model.reconstruct(test.x[[7, 2]]), rtol=1e-4, atol=1e-6)
+
+
+# traverse
+
+
+@pytest.mark.parametrize("run", ["vae", "ae"])
+def test_traversals_are_sorted_and_say_how_much(run, here, tmp_path, test, capsys):
+    facts = answer(capsys, "traverse", run, "--steps", 3, "--range", 2, "--out", tmp_path / "t.npz")
+    model = tinyae.load(run)
+    measured = explore.dimensions(model, test.x)
+    assert [row["dimension"] - 1 for row in facts["dimensions"]] == measured.order.tolist()
+    told = [row[measured.measure] for row in facts["dimensions"]]
+    np.testing.assert_allclose(told, measured.relevance[measured.order], rtol=1e-5)
+    codes = np.load(tmp_path / "t.npz")["codes"]
+    expected = np.tile(measured.centre, (model.latent_dim, 3, 1))
+    for row, i in enumerate(measured.order):
+        expected[row, :, i] += np.array([-2, 0, 2]) * measured.scale[i]
+    np.testing.assert_allclose(codes, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_traversal_from_an_image_of_chosen_dimensions(here, tmp_path, test, capsys):
+    facts = answer(capsys, "traverse", "vae", "--index", 9, "--dims", 2, 4, "--steps", 2, "--out", tmp_path / "t.npz")
+    model, codes = tinyae.load("vae"), np.load(tmp_path / "t.npz")["codes"]
+    order = [row["dimension"] - 1 for row in facts["dimensions"] if row["dimension"] in (2, 4)]
+    start = model.encode(test.x[[9]])[0]
+    for row, i in enumerate(order):
+        np.testing.assert_array_equal(codes[row, :, i], [-3, 3])
+        np.testing.assert_array_equal(np.delete(codes[row], i, axis=1), [np.delete(start, i)] * 2)
+    assert facts["start"] == f"{test.labels[9]} #9"
+
+
+# planes
+
+
+def test_the_manifold_takes_the_two_dimensions_that_say_most(here, tmp_path, test, capsys):
+    facts = answer(capsys, "manifold", "vae", "--side", 3, "--out", tmp_path / "m.npz")
+    order = explore.dimensions(tinyae.load("vae"), test.x).order[:2]
+    assert facts["dimensions"] == sorted((order + 1).tolist())
+    points, _ = explore.plane(3, 4, sorted(order))
+    np.testing.assert_allclose(np.load(tmp_path / "m.npz")["codes"], points)
+    assert answer(capsys, "manifold", "vae", "--dims", 4, 1, "--out", tmp_path / "m.npz")["dimensions"] == [4, 1]
+
+
+def test_the_manifold_of_an_ae_lies_where_its_codes_lie(here, tmp_path, test):
+    call("manifold", "ae", "--dims", 1, 2, "--side", 2, "--out", tmp_path / "m.npz")
+    codes, points = tinyae.load("ae").encode(test.x), np.load(tmp_path / "m.npz")["codes"]
+    np.testing.assert_allclose(points[1, :, 0], np.quantile(codes[:, 0], [0.05, 0.95]), rtol=1e-5)
+    np.testing.assert_allclose(points[..., 2], codes[:, 2].mean(), rtol=1e-5)
+
+
+def test_the_map_says_how_right_its_probe_is(here, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    facts = answer(capsys, "map", "vae", "--dims", 1, 2, "--out", tmp_path / "m.png")
+    assert facts["dimensions"] == [1, 2] and facts["probed"] == 72  # a fifth of 360
+    assert 0.1 < facts["probe_accuracy"] < 1
+
+
+# arithmetic
+
+
+@pytest.mark.parametrize("minus", [None, 4])
+def test_arithmetic_adds_the_difference_of_means(minus, here, tmp_path, test, capsys):
+    words = ("--add", 7, *(() if minus is None else ("--subtract", minus)), "--strengths", -1, 0, 0.5)
+    facts = answer(capsys, "arithmetic", "vae", *words, "--index", 1, 2, "--out", tmp_path / "a.npz")
+    codes, saved = tinyae.load("vae").encode(test.x), np.load(tmp_path / "a.npz")
+    without = test.labels != 7 if minus is None else test.labels == minus
+    direction = codes[test.labels == 7].mean(axis=0) - codes[without].mean(axis=0)
+    np.testing.assert_allclose(saved["direction"], direction, rtol=1e-5)
+    np.testing.assert_allclose(saved["codes"][1], codes[2] + np.array([[-1], [0], [0.5]]) * direction, rtol=1e-4)
+    assert facts["norm"] == pytest.approx(float(np.linalg.norm(direction)), rel=1e-5)
+    assert facts["subtract"] == ("the others" if minus is None else "4")
+
+
+def test_arithmetic_starts_from_images_without_the_attribute(here, tmp_path, test, capsys):
+    facts = answer(capsys, "arithmetic", "ae", "--add", 7, "--subtract", 4, "--out", tmp_path / "a.npz")
+    assert facts["images"] == np.flatnonzero(test.labels == 4)[:6].tolist()
+
+
+# neighbours
+
+
+def test_neighbours_are_the_nearest_others(here, tmp_path, test, capsys):
+    facts = answer(capsys, "neighbours", "vae", "--index", 11, 0, "-k", 3, "--out", tmp_path / "n.npz")
+    codes = tinyae.load("vae").encode(test.x).astype("float64")
+    assert facts["images"] == [11, 0]
+    for query, found, far in zip((11, 0), facts["neighbours"], facts["distances"], strict=True):
+        distances = np.linalg.norm(codes - codes[query], axis=1)
+        distances[query] = np.inf
+        assert found == np.argsort(distances, kind="stable")[:3].tolist()
+        np.testing.assert_allclose(far, np.sort(distances)[:3], rtol=1e-6)
+    np.testing.assert_allclose(np.load(tmp_path / "n.npz")["x"][1, 0], test.x[0] / 255, rtol=1e-6)
+
+
+def test_among_equals_an_image_is_not_its_own_neighbour(here, tmp_path, capsys):
+    words = ("--data", "one.npz", "--split", "train", "--index", 0, 4, 9, "-k", 2, "--out", tmp_path / "n.npz")
+    facts = answer(capsys, "neighbours", "vae", *words)
+    assert facts["neighbours"] == [[1, 2], [0, 1], [0, 1]] and facts["distances"] == [[0, 0]] * 3
+
+
+# where they answer, and what they refuse
+
+
+def test_they_answer_beside_the_run(here, tmp_path, capsys):
+    pytest.importorskip("PIL")
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "last.npz").write_bytes((here / "vae" / "last.npz").read_bytes())
+    call("interpolate", tmp_path / "r")
+    assert capsys.readouterr().out == f"{tmp_path / 'r' / 'interpolation.png'}\n"
+    assert (tmp_path / "r" / "interpolation.png").exists()
+
+
+def test_rows_that_are_no_images_give_arrays(here, tmp_path):
+    for name in ("interpolate", "traverse", "neighbours", "manifold"):
+        call(name, "table", "--out", tmp_path / f"{name}.npz")
+        assert np.load(tmp_path / f"{name}.npz")["x"].shape[2:] == (7,)
+
+
+REFUSED = [
+    (("interpolate", "vae", "--index", 1, 360), "--index 360: the test part of digits has examples 0 to 359"),
+    (("interpolate", "vae", "--index", 1), "needs images two and two, --index I J, got 1"),
+    (("interpolate", "vae", "--index", -1, 2), "--index: expected a whole number of at least 0, got '-1'"),
+    (("interpolate", "vae", "--steps", 1), "--steps: expected a whole number of at least 2"),
+    (("interpolate", "vae", "--path", "curved"), "--path: invalid choice: 'curved'"),
+    (("interpolate", "vae", "--codes", "gone.npy"), "gone.npy: no such file"),
+    (("interpolate", "vae", "--codes", "nothing.npz"), "nothing.npz: holds no array named codes"),
+    (("interpolate", "vae", "--codes", "three.npy", "--index", 1, 3), "--index 3: three.npy has codes 0 to 2"),
+    (("interpolate", "vae", "--codes", "fives.npy"), "fives.npy: expected codes of shape (N, 4), got (4, 5)"),
+    (("interpolate", "vae", "--codes", "nan.npy"), "nan.npy: holds codes that are NaN or infinite"),
+    (("traverse", "vae", "--dims", 5), "dimension 5: vae has dimensions 1 to 4"),
+    (("traverse", "vae", "--dims", 0), "--dims: expected a whole number of at least 1"),
+    (("traverse", "vae", "--range", "nan"), "--range: expected a number, got 'nan'"),
+    (("traverse", "vae", "--range", "-2"), "--range -2: expected a number above 0"),
+    (("traverse", "vae", "--index", 400), "--index 400: the test part of digits has examples 0 to 359"),
+    (("manifold", "flat"), "a plane needs a code of two dimensions or more, ae has 1"),
+    (("manifold", "vae", "--dims", 2, 2), "two different dimensions, got 2 and 2"),
+    (("manifold", "vae", "--dims", 2), "--dims: expected 2 arguments"),
+    (("map", "vae", "--data", "many.npz", "--dims", 1, 2), "colours tell at most 20 classes apart, the data have 25"),
+    (("map", "vae", "--data", "one.npz", "--split", "train"), "needs examples of two classes or more"),
+    (("map", "vae", "--out", "m.npz"), "--out m.npz: expected a file name that ends in .png"),
+    (("map", "flat"), "a plane needs a code of two dimensions or more, ae has 1"),
+    (("map", "table"), "pictures show images, and vae has examples of shape (7,)"),
+    (("arithmetic", "vae"), "the following arguments are required: --add"),
+    (("arithmetic", "vae", "--add", "ten"), "unknown class of digits 'ten': known: 0, 1, 2"),
+    (("arithmetic", "vae", "--add", 3, "--subtract", 3), "--subtract 3 is the class of --add"),
+    (("arithmetic", "vae", "--add", 0, "--data", "one.npz"), "there are no examples without the attribute among 3"),
+    (("arithmetic", "table", "--add", 3, "--out", "a.npz"), "rows has no labels, which an attribute is made of"),
+    (("arithmetic", "vae", "--add", 3, "--strengths", "much"), "--strengths: expected a number, got 'much'"),
+    (("neighbours", "vae", "-k", 360), "-k 360: beside an image there are 359 others"),
+    (("neighbours", "vae", "-k", 0), "-k: expected a whole number of at least 1"),
+    (("neighbours", "table"), "pictures show images, and vae has examples of shape (7,): write arrays, with --out"),
+    *(((name, "vae", *REQUIRED.get(name, ()), "--data", "rows.npy"), "expected x of shape (N, 8, 8, 1), got ")
+      for name in ("interpolate", "traverse", "neighbours")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words, says", REFUSED, ids=[" ".join(map(str, words)) for words, _ in REFUSED])
+def test_refused(words, says, here, capsys):
+    """One line on stderr, nothing on stdout, and no file touched."""
+    before = contents(here)
+    assert cli.main([str(word) for word in words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("tinyae: ") and err.count("\n") == 1
+    assert says in err
+    assert contents(here) == before
