@@ -339,7 +339,8 @@ def test_refused_by_the_process(words, says, place):
 
 def test_pictures_refuse_what_is_no_image(place):
     pytest.importorskip("PIL")
-    assert "pictures show images" in refused("sample", "table", cwd=place)
+    said = refused("sample", "table", "--out", "s.png", cwd=place)
+    assert said == "--out s.png: a vae of rows gives rows, no images: write .npy or .npz"
 
 
 def test_a_folder_is_no_output_file(place):

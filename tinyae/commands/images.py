@@ -1,19 +1,29 @@
 """`tinyae sample` and `tinyae reconstruct`: what a trained model draws."""
 
+from ..errors import ConfigError
 from .arguments import POSITIVE, run_options
 from .trained import load_part, load_run, output_file, save_arrays
 
 
+def picture_or_arrays(arguments, model, name):
+    """`output_file`, by default a picture, and arrays for a model of rows, which no picture shows."""
+    rows = len(model.input_shape) == 1
+    out, kind = output_file(arguments, f"{name}.npy" if rows else f"{name}.png", (".png", ".npy", ".npz"))
+    if rows and kind == ".png":
+        raise ConfigError(f"--out {out}: a {model.name} of rows gives rows, no images: write .npy or .npz")
+    return out, kind
+
+
 def sample_options(parser):
-    out_help = "a .png, or .npy or .npz for arrays (default samples.png beside the run)"
+    out_help = "a .png, or .npy or .npz for arrays (default samples.png beside the run; samples.npy for rows)"
     add = run_options(parser, out_help, data=False, seed=True)
     add("-n", type=POSITIVE, default=64, metavar="N", help="how many (default 64)")
 
 
 def sample(arguments):
     """Draw new images from the model's prior."""
-    out, kind = output_file(arguments, "samples.png", (".png", ".npy", ".npz"))
     model, _ = load_run(arguments)
+    out, kind = picture_or_arrays(arguments, model, "samples")
     images = model.sample(arguments.n, seed=arguments.seed)
     if kind == ".png":
         from .. import plot
@@ -25,14 +35,14 @@ def sample(arguments):
 
 
 def reconstruct_options(parser):
-    add = run_options(parser, "a .png, or .npy or .npz for arrays (default reconstructions.png beside the run)")
+    add = run_options(parser, "a .png, or .npy or .npz for arrays (default: reconstructions beside the run)")
     add("-n", type=POSITIVE, default=10, metavar="N", help="how many images to show in a .png (default 10)")
 
 
 def reconstruct(arguments):
     """Encode and decode images, and show them beside their reconstructions."""
-    out, kind = output_file(arguments, "reconstructions.png", (".png", ".npy", ".npz"))
     model, origin = load_run(arguments)
+    out, kind = picture_or_arrays(arguments, model, "reconstructions")
     part, _ = load_part(arguments, origin)
     if kind == ".png":
         from .. import plot

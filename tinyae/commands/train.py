@@ -14,8 +14,8 @@ DEFAULT_DATA = "fashion-mini"
 SMALL = 10_000  # images; a smaller set is passed over more often by default
 # Options of `train` that `fit` takes as they are; None means the run's own value on --resume, else fit's default.
 FIT_OPTIONS = (
-    "epochs", "batch_size", "lr", "seed", "optimizer", "schedule", "warmup", "clip_norm", "validation", "binarize",
-    "without_class",
+    "epochs", "batch_size", "lr", "seed", "optimizer", "schedule", "warmup", "clip_norm", "validation",
+    "standardize", "binarize", "without_class",
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def train_options(parser):
     add("--warmup", type=NATURAL, metavar="STEPS", help="steps of linear rise of the learning rate (default 0)")
     add("--clip-norm", type=float, metavar="X", help="clip the gradient's global norm to X (default: no clipping)")
     add("--validation", type=float, metavar="SHARE", help="share of the training images held out (default 0)")
+    add("--standardize", action="store_const", const=True, help="bring a table's columns to mean 0 and deviation 1")
     add("--binarize", metavar="HOW", help="draw pixels as black or white by their grey: static (once) or dynamic")
     add("--without-class", metavar="CLASS", help="leave out the images of a class, for anomaly detection")
     add("--seed", type=NATURAL, metavar="N", help="of weights, order and noise (default 0)")

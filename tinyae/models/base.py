@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backend import Backend
 from ..data import to_float
+from ..data.standardization import Standardization
 from ..errors import ConfigError, ShapeError, suggest
 from ..params import ParamStore
 
@@ -23,7 +24,8 @@ class Model:
     scaled), or (N, D) for a flat `input_shape`.
 
     Attributes: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (what is kept but not
-    trained), `backend`, `dtype`, `chunk` (examples per forward where there is no gradient to keep).
+    trained), `backend`, `dtype`, `chunk` (examples per forward where there is no gradient to keep), `standardization`
+    (None, or what `standardize` learned).
     """
 
     name = None  # the command line's name
@@ -31,6 +33,7 @@ class Model:
     terms = ("loss",)  # the names of the loss and its parts, in the order to print
     part = 64  # the fewest examples in a part of a step: fewer cost dense products more than threads win
     generative = False  # whether codes have a prior to sample from
+    standardization = None
 
     def build(self, networks, config, seed, backend, dtype):
         """networks: {name: (layer, input shape)}."""
@@ -140,7 +143,21 @@ class Model:
             if not x.shape or math.prod(x.shape[1:]) != math.prod(shape):
                 raise ShapeError(f"{self.name}: expected x of shape (N, {', '.join(map(str, shape))}), got {x.shape}")
             x = x.reshape(x.shape[0], *shape)
-        return to_float(x, self.dtype)
+        x = to_float(x, self.dtype)
+        return x if self.standardization is None else self.standardization.apply(x)
+
+    def _outputs(self, y):
+        return y if self.standardization is None else self.standardization.undo(y)
+
+    def standardize(self, x):
+        """Learn mean and standard deviation of each column of rows x (N, D), and from now on train on, encode and judge
+        standardised columns; what is decoded comes back in the data's own units. Part of a checkpoint.
+        """
+        if len(self.input_shape) != 1:
+            raise ConfigError(f"standardize is for rows (N, D): {self.name} takes images of shape {self.input_shape}")
+        if x.shape[1:] != tuple(self.input_shape):
+            raise ShapeError(f"{self.name}: expected x of shape (N, {self.input_shape[0]}), got {x.shape}")
+        self.standardization = Standardization.of(x, self.backend, self.dtype)
 
     def forward(self, name, x, train=False, rng=None):
         """(y, cache) of the network `name` on the current parameters and state."""
@@ -174,11 +191,11 @@ class Model:
         z = np.asarray(z, self.dtype) if isinstance(z, (list, tuple)) else z
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ShapeError(f"{self.name}: expected codes of shape (N, {self.latent_dim}), got {z.shape}")
-        return self.in_chunks(lambda part: self._decode(self.backend.asarray(part, self.dtype)), z)
+        return self.in_chunks(lambda part: self._outputs(self._decode(self.backend.asarray(part, self.dtype))), z)
 
     def reconstruct(self, x):
         """decode(encode(x)): (N, *input_shape), as a NumPy array."""
-        return self.in_chunks(lambda part: self._decode(self._encode(self._inputs(part))), x)
+        return self.in_chunks(lambda part: self._outputs(self._decode(self._encode(self._inputs(part)))), x)
 
     def sample(self, n, seed=0):
         """n images decoded from codes drawn from the prior, as a NumPy array."""

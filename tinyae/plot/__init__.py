@@ -15,9 +15,10 @@ from .regions import regions
 from .report import training_report
 from .scatter import codes
 from .sheets import manifold, reconstructions, restorations, samples
+from .table import columns
 from .training_curves import curves
 
 __all__ = [
-    "COLOURS", "SERIES", "codes", "curves", "grid", "manifold", "reconstructions", "regions", "restorations",
+    "COLOURS", "SERIES", "codes", "columns", "curves", "grid", "manifold", "reconstructions", "regions", "restorations",
     "samples", "training_report",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from .axes import class_name
 from .contact_sheet import WIDTH
 from .scatter import codes
 from .sheets import manifold, reconstructions, restorations, rms, samples
+from .table import columns
 from .training_curves import curves
 
 
@@ -18,9 +19,9 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
 
     x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. reconstructions.png shows ten examples spread
     over the classes, or restorations.png in its place where the model mends images; samples.png needs a generative
-    model, manifold.png one with two latent dimensions as well; these need images of one or three channels. codes.png
-    shows all of x, curves.png needs records. What the model refuses with a `ConfigError`, having no codes or decoding
-    from more than codes, is left out.
+    model, manifold.png one with two latent dimensions as well; these need images of one or three channels. Rows have
+    columns.png, what each column loses. codes.png shows all of x, curves.png needs records. What is refused with a
+    `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
     """
     folder, shape, written = Path(folder), tuple(model.input_shape), []
     x = np.asarray(x).reshape(-1, *shape)
@@ -60,6 +61,8 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
             add("samples.png", lambda path: samples(path, model.sample(side * side)))
             if getattr(model, "latent_dim", None) == 2:
                 add("manifold.png", lambda path: manifold(path, model, min(15, max(5, WIDTH // shape[1]))))
+    if len(shape) == 1:
+        add("columns.png", lambda path: columns(path, to_float(x), model.reconstruct(x)))
     add("codes.png", draw_codes)
     if records:
         add("curves.png", lambda path: curves(path, records, model.unit))

@@ -2,7 +2,8 @@
 
 Arrays: `params` and `state` (flat, see ParamStore), and of a run in training `optimizer.NAME`, flat as well. `meta` is
 JSON text: the format's version, the model's name, configuration, dtype and parameter shapes, and under "training" what
-continues the run. A file is written under another name, flushed to the disk and renamed, so a crash at any moment
+continues the run. A model of standardised columns has their means and then their scales in the array `standardization`.
+A file is written under another name, flushed to the disk and renamed, so a crash at any moment
 leaves the old file or the new one.
 """
 
@@ -14,6 +15,7 @@ import zlib
 
 import numpy as np
 
+from ..data.standardization import Standardization
 from ..errors import CheckpointError
 
 FORMAT = 1
@@ -59,6 +61,9 @@ class Checkpoint:
         for name, store in (("params", model.store), ("state", model.state)):
             store.flat[...] = model.backend.asarray(self.arrays[name], model.dtype)
             store.version += 1
+        if "standardization" in self.arrays:
+            mean, scale = self.arrays["standardization"].reshape(2, -1)
+            model.standardization = Standardization(model.backend.asarray(mean), model.backend.asarray(scale))
         return model
 
 
@@ -78,6 +83,10 @@ def write(path, model, training=None, optimizer=None):
         "state": {name: view.shape for name, view in model.state.named.items()},
     }
     arrays = {"params": model.store.flat, "state": model.state.flat}
+    if model.standardization is not None:
+        meta["standardized"] = True
+        columns = model.standardization
+        arrays["standardization"] = model.backend.xp.concatenate((columns.mean, columns.scale))
     if training is not None:
         meta["training"] = training
         arrays |= {f"optimizer.{name}": value for name, value in optimizer.state().items() if name != "steps"}
@@ -148,6 +157,8 @@ def read(path):
             meta = _read_meta(archive)
             sizes = {part: sum(map(math.prod, meta[part].values())) for part in ("params", "state")}
             sizes |= dict.fromkeys(meta.get("moments", ()), sizes["params"])
+            if meta.get("standardized"):
+                sizes["standardization"] = 2 * math.prod(meta["config"]["input_shape"])
             dtype = np.dtype(meta["dtype"])
             arrays = {name: _read_array(archive, name, size, dtype) for name, size in sizes.items()}
     except FileNotFoundError:

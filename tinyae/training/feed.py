@@ -44,14 +44,18 @@ UNIT_RANGE = {
 }
 
 
-def check_range(model, x):
-    """Refuse floats outside [0, 1] under a loss that means nothing there."""
+def check_range(model, x, standardize=False):
+    """Refuse floats outside [0, 1], and standardised columns, under a loss that means nothing there."""
+    standardize = standardize or model.standardization is not None
     for (option, name), other in UNIT_RANGE.items():
-        if model.config.get(option) == name and x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):
-            raise DataError(
-                f"the data have values from {x.min():g} to {x.max():g}, but {option}={name} needs [0, 1]: use "
-                f"{option}={other} (--set {option}={other}), or rescale the data"
-            )
+        if model.config.get(option) != name:
+            continue
+        advice = f"but {option}={name} needs [0, 1]: use {option}={other} (--set {option}={other})"
+        if standardize:
+            raise DataError(f"standardised columns have values below 0 and above 1, {advice}")
+        if x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):
+            more = ", best with standardize (--standardize)" if x.ndim == 2 else ", or rescale the data"
+            raise DataError(f"the data have values from {x.min():g} to {x.max():g}, {advice}{more}")
 
 
 def fingerprint(x):

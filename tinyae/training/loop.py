@@ -37,8 +37,8 @@ class History:
 
 def fit(
     model, data, *, epochs=10, batch_size=128, optimizer="adam", lr=1e-3, schedule="constant", warmup=0, clip_norm=None,
-    validation=0.0, test=None, binarize=None, without_class=None, seed=0, out=None, resume=False, overwrite=False,
-    checkpoint_every=30.0, progress=True, on_epoch=None, threads=None,
+    validation=0.0, test=None, standardize=False, binarize=None, without_class=None, seed=0, out=None, resume=False,
+    overwrite=False, checkpoint_every=30.0, progress=True, on_epoch=None, threads=None,
 ):  # fmt: skip
     """Train a model; it is changed in place. Returns a History.
 
@@ -47,9 +47,11 @@ def fit(
     "rmsprop"; lr its rate, on a schedule ("constant", "step", "cosine") after `warmup` steps of linear rise.
     clip_norm: the gradient's global norm is clipped to it. validation: the share of the examples held out, by which
     the best epoch is chosen (without one: by the training loss). test: examples whose loss is reported after each
-    epoch and decides nothing; a Dataset's own test part if None. binarize: draw every pixel as 0 or 1 with the grey
-    value as the probability of 1, "static" once, "dynamic" anew in each epoch (what is watched, once). without_class:
-    a label whose examples are left out, for anomaly detection. seed: of the order, the split and the noise.
+    epoch and decides nothing; a Dataset's own test part if None. standardize: bring the columns of rows (N, D) to mean
+    0 and standard deviation 1 over the part that is trained on; the model keeps both (`Model.standardize`). binarize:
+    draw every pixel as 0 or 1 with the grey value as the probability of 1, "static" once, "dynamic" anew in each epoch
+    (what is watched, once). without_class: a label whose examples are left out, for anomaly detection. seed: of the
+    order, the split and the noise.
 
     out: a folder for checkpoints (last, previous, best) and metrics.jsonl. A used one is refused unless `resume` (go on
     where it stopped, bit for bit; the settings must be the same) or `overwrite`. checkpoint_every: seconds between
@@ -63,7 +65,7 @@ def fit(
     if test is None and hasattr(data, "test"):
         test = data.test
     x, labels = as_split(data)
-    check_range(model, x)
+    check_range(model, x, standardize)
     if binarize is not None:
         binarized.check(binarize, x)
     counts = ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0), ("threads", threads, 1)
@@ -79,6 +81,8 @@ def fit(
         batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule, warmup=warmup, clip_norm=clip_norm,
         validation=validation, binarize=binarize, without_class=without_class, seed=seed, data=fingerprint(x),
     )  # fmt: skip
+    if standardize:
+        settings["standardize"] = True
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
     trainer = Trainer(model, x, labels, test, settings, epochs, getattr(data, "origin", None))
@@ -97,6 +101,8 @@ class Trainer:
         self.model, self.settings, self.epochs, self.origin = model, json_ready(settings), epochs, origin
         seed, batch_size = settings["seed"], settings["batch_size"]
         training, watched = parts(x, labels, test, settings)
+        if settings.get("standardize"):
+            model.standardize(training[0])
         self.feed = Feed(*training, model.backend, batch_size, seed, settings["binarize"] == "dynamic")
         self.watched = {name: Feed(*part, model.backend, batch_size, seed) for name, part in watched.items()}
         self.optimizer = _optimizer(settings, epochs * self.feed.steps_per_epoch)

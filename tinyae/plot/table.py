@@ -1,0 +1,42 @@
+"""How well each column of a table comes back."""
+
+import numpy as np
+
+from ..errors import ConfigError, ShapeError
+from .axes import SERIES, save, tidy
+from .contact_sheet import INK, needs_viz
+
+MOST = 40  # bars that a picture holds
+
+
+def columns(path, inputs, outputs):
+    """A bar for each column of rows (N, D): the root mean squared error over the column's standard deviation.
+
+    0 is perfect, and 1 is what the column's mean would do. Of more than 40 columns the worst are shown. Columns that
+    are constant have no scale and are left out. Raises `ConfigError` where none is left.
+    """
+    with needs_viz():
+        from matplotlib.figure import Figure
+
+    inputs, outputs = np.asarray(inputs, np.float64), np.asarray(outputs, np.float64)
+    if inputs.shape != outputs.shape or inputs.ndim != 2:
+        raise ShapeError(f"columns: expected two tables of one shape (N, D), got {inputs.shape} and {outputs.shape}")
+    spread = inputs.std(axis=0)
+    varying = np.flatnonzero(spread > np.finfo("float32").eps * np.abs(inputs.mean(axis=0)))
+    if not len(varying):
+        raise ConfigError("columns: every column is constant, so there is no spread to compare errors with")
+    left = np.sqrt(((outputs - inputs)[:, varying] ** 2).mean(axis=0)) / spread[varying]
+    worst = np.sort(np.argsort(-left, kind="stable")[:MOST])
+
+    figure = Figure(figsize=(8, 1.4 + 0.24 * len(worst)), dpi=120)
+    axes = figure.add_subplot()
+    axes.barh([f"column {i}" for i in varying[worst]], left[worst], color=SERIES["test"])
+    axes.axvline(1, color=INK, linestyle=(0, (4, 3)), linewidth=1)
+    axes.text(1, -0.9, "the mean", color=INK, ha="center", va="bottom", fontsize=8)
+    axes.set(ylim=(len(worst) - 0.4, -0.6), xlim=(0, 1.08 * max(1, left[worst].max())))
+    axes.set_xlabel("root mean squared error / standard deviation of the column")
+    some = f"the {len(worst)} worst of {len(varying)} columns" if len(worst) < len(varying) else "each column"
+    axes.set_title(f"What {some} loses on the way through the code", loc="left", color=INK, pad=18)
+    tidy(axes)
+    axes.grid(axis="y", visible=False)
+    return save(path, figure)
