@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyae
+from tinyae.backend import Noise
 from tinyae.errors import ConfigError
 from tinyae.evaluation.likelihood import active_units, importance_weighted, standard_error
 from tinyae.models import NAMES
@@ -150,6 +151,25 @@ def test_on_a_device(digits, gpu):
     on_device.store.flat[...] = gpu.array(model.store.flat)
     ours, theirs = importance_weighted(model, x, 6), importance_weighted(on_device, x, 6)
     np.testing.assert_allclose(theirs.values, ours.values, rtol=1e-5)
+
+
+VARIATIONAL = [name for name, model in NAMES.items() if hasattr(model, "log_likelihood")]
+
+
+@pytest.mark.parametrize("name", VARIATIONAL)
+def test_every_variational_model_has_the_joint_that_it_trains(name):
+    """The ELBO from log p(x|z), log p(z) and q(z|x) is that of the model's own terms, many draws of each."""
+    model = next(model for model in NAMES[name].examples() if model.samples == 1)
+    batch = model.example_batch(Noise(5), 4)
+    many = {key: np.concatenate([array] * 3000) for key, array in batch.items()}
+    terms = model.loss(many, seed=1)
+    own = -sum(float(value) for key, value in terms.items() if key.startswith(("reconstruction", "kl")))
+    bound = importance_weighted(model, batch["x"], 3000, batch.get("labels"))
+    assert (bound.elbo < bound.values).all()
+    if name == "mixture-vae":  # its q(y|z) is not p(y|z): what it trains is below the ELBO over z alone
+        assert own - 0.05 < bound.elbo.mean() < own + 0.5
+    else:
+        assert bound.elbo.mean() == pytest.approx(own, abs=0.05)
 
 
 def test_active_units(digits):

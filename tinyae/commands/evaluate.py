@@ -1,31 +1,172 @@
-"""`tinyae evaluate`: the loss and its terms on held-out data."""
+"""`tinyae evaluate`: the loss and its terms on held-out data, and on request what else a model is worth."""
 
-from .arguments import add_json, print_json, run_options
-from .trained import load_part, load_run
+import math
+
+from ..errors import DataError
+from .arguments import POSITIVE, add_json, print_json, run_options
+from .trained import load_checkpoint, load_data
+
+PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
+NEIGHBOURS = 5
+BLOCK = 4096  # examples looked at together
+TITLE = ("model", "data", "split", "images", "unit", "binarized", "notes")  # what is not a row of the table
 
 
 def evaluate_options(parser):
-    add_json(run_options(parser, seed=True))
+    add = run_options(parser, seed=True)
+    add("--samples", type=POSITIVE, metavar="K", help="bound log p(x) by importance sampling with K draws per image")
+    add("--quality", action="store_true", help="errors of the reconstructions by pixel, at edges and by structure")
+    parzen = f"Parzen-window log-likelihood of {PARZEN_SAMPLES:,} images drawn from the model"
+    add("--parzen", action="store_true", help=parzen)
+    probe = f"classes from codes: a linear probe, and a vote of the {NEIGHBOURS} nearest training images"
+    add("--probe", action="store_true", help=probe)
+    add("--held-out", metavar="CLASS", help="how well scores tell this class from the others: ROC-AUC")
+    add_json(add)
 
 
 def evaluate(arguments):
-    """Report the loss and its terms on held-out images."""
-    from ..training.feed import Feed, as_split, check_range
-    from ..training.loop import evaluate as evaluate_terms
-
-    model, origin = load_run(arguments)
-    part, name = load_part(arguments, origin)
-    model.prepare({"x": part.x[:1]})  # a wrong shape is said first
-    check_range(model, part.x)
-    feed = Feed(*as_split(part), model.backend, 1, arguments.seed)
-    terms = evaluate_terms(model, feed, arguments.seed)
-    about = {"model": model.name, "data": name, "split": arguments.split, "images": feed.count, "unit": model.unit}
-    answer = about | terms
-    if model.generative:
-        answer["elbo"] = -terms["loss"]
+    """Report the loss and its terms on held-out images, and on request likelihood, image quality, codes, anomalies."""
+    asked = Asked(arguments)
+    answer = asked.about() | asked.terms()
+    for wanted, section in (
+        (arguments.samples, asked.log_likelihood),
+        (arguments.quality, asked.quality),
+        (arguments.parzen, asked.parzen),
+        (arguments.probe, asked.probe),
+        (arguments.held_out is not None, asked.anomalies),
+    ):
+        answer |= section() if wanted else {}
+    if asked.notes:
+        answer["notes"] = asked.notes
     if arguments.json:
         print_json(answer)
-        return
-    print(f"{model.name} on {name}, {arguments.split} part, {feed.count:,} images; {model.unit}, means per image")
-    for label in [*terms, "elbo"] if model.generative else terms:
-        print(f"  {label:<16}{answer[label]:12.4f}")
+    else:
+        asked.print(answer)
+
+
+class Asked:
+    """A trained model and the data it is asked about; each method answers with a dict of numbers by name.
+
+    x, labels: of the part that --split says, binarized as the run's were; `grey` is that part as it is.
+    """
+
+    def __init__(self, arguments):
+        from ..training.feed import as_split, check_range
+
+        found = load_checkpoint(arguments)
+        training = found.training or {}
+        self.arguments, self.model, self.notes = arguments, found.model(arguments.backend), []
+        self.settings = training.get("settings", {})
+        self.data, self.part = load_data(arguments, training.get("origin"))
+        self.model.prepare({"x": self.part.x[:1]})  # a wrong shape is said first
+        check_range(self.model, self.part.x)
+        self.grey, self.labels = as_split(self.part)
+        self.x = self.grey
+        if self.settings.get("binarize"):
+            from ..data.binarize import check, static
+
+            check(self.settings["binarize"], self.grey)
+            self.x = static(self.grey, arguments.split)
+
+    def about(self):
+        about = {"model": self.model.name, "data": self.data.name, "split": self.arguments.split}
+        about |= {"images": len(self.part), "unit": self.model.unit}
+        return about | ({"binarized": True} if self.settings.get("binarize") else {})
+
+    def terms(self):
+        """The loss and its terms; for variational models the ELBO, bits per dimension and the dimensions' use."""
+        from ..evaluation.likelihood import active_units
+        from ..training.feed import Feed
+        from ..training.loop import evaluate as evaluate_terms
+
+        model, seed = self.model, self.arguments.seed
+        terms = evaluate_terms(model, Feed(self.x, self.labels, model.backend, 1, seed), seed)
+        if not hasattr(model, "log_likelihood"):
+            return terms
+        # A loss may weigh the KL or tighten the bound; its reconstruction and KL are the ELBO's.
+        terms["elbo"] = -sum(value for name, value in terms.items() if name.startswith(("reconstruction", "kl")))
+        if model.config["likelihood"] == "bernoulli" and not is_binary(self.x):
+            self.notes.append("greys have no likelihood under a Bernoulli: train with --binarize or another likelihood")
+        else:
+            dimensions = math.prod(model.input_shape)
+            terms["bits_per_dimension"] = model.likelihood.bits_per_dimension(-terms["elbo"], dimensions)
+        active, _ = active_units(model, self.x)
+        terms["active_units"] = int(active.sum())
+        return terms | ({"kl_per_dimension": model.kl_per_dimension(self.x).tolist()} if "kl" in terms else {})
+
+    def log_likelihood(self):
+        from ..evaluation.likelihood import importance_weighted
+
+        samples = self.arguments.samples
+        bound = importance_weighted(self.model, self.x, samples, self.labels, self.arguments.seed)
+        found = {"log_likelihood": bound.mean, "log_likelihood_standard_error": bound.standard_error}
+        if samples > 1:
+            found["log_likelihood_monte_carlo_error"] = bound.monte_carlo_error
+        return found | {"log_likelihood_samples": samples}
+
+    def quality(self):
+        from ..evaluation.quality import reconstruction_quality
+
+        return reconstruction_quality(self.model, self.x)
+
+    def parzen(self):
+        from ..evaluation.parzen import parzen
+
+        train = self.data.train.x
+        validation = train[-min(PARZEN_VALIDATION, -(-len(train) // 10)) :]
+        samples = self.model.sample(PARZEN_SAMPLES, seed=self.arguments.seed)
+        found = parzen(samples, validation, self.grey)
+        if found.pop("at_the_edge"):
+            self.notes.append("the best Parzen bandwidth is the least or largest that was tried")
+        return {f"parzen_{name}": value for name, value in found.items()}
+
+    def probe(self):
+        from ..evaluation.neighbours import nearest, vote
+        from ..evaluation.probe import LinearProbe
+
+        train = self.data.train
+        self.need_labels("--probe")
+        known, asked = (self.model.encode(part.x) for part in (train, self.part))
+        probe = LinearProbe(self.data.class_count).fit(known, train.labels)
+        near, _ = nearest(asked, known, min(NEIGHBOURS, len(known)))
+        voted = vote(train.labels[near])
+        return {
+            "probe_accuracy": probe.score(asked, self.labels),
+            "neighbours_accuracy": float((voted == self.labels).mean()),
+        }
+
+    def anomalies(self):
+        from ..evaluation.anomaly import roc_auc, scores
+
+        self.need_labels("--held-out")
+        odd = self.data.find_class(self.arguments.held_out)
+        if self.settings.get("without_class") != odd:
+            self.notes.append(f"the model was trained on class {self.arguments.held_out} too (train --without-class)")
+        found = scores(self.model, self.x, self.labels, seed=self.arguments.seed)
+        return {f"auc_{name}": roc_auc(values, self.labels == odd) for name, values in found.items()}
+
+    def need_labels(self, option):
+        if self.labels is None or self.data.train.labels is None:
+            raise DataError(f"{option} needs labels, and {self.data.name} has none")
+
+    def print(self, answer):
+        binarized = ", binarized" if "binarized" in answer else ""
+        title = f"{answer['model']} on {answer['data']}, {answer['split']} part, {answer['images']:,} images{binarized}"
+        print(f"{title}; {answer['unit']}, means per image")
+        for name, value in answer.items():
+            if name in TITLE:
+                continue
+            if isinstance(value, list):
+                words = " ".join(f"{number:.2f}" for number in sorted(value, reverse=True))
+            else:
+                words = f"{value:>12,}" if isinstance(value, int) else f"{value:12.4f}"
+            print(f"  {name.replace('_', ' '):<34}{words}")
+        for note in self.notes:
+            print(f"  note: {note}")
+
+
+def is_binary(x):
+    """Whether every value is black or white."""
+    white = 255 if x.dtype == "uint8" else 1
+    parts = (x[first : first + BLOCK] for first in range(0, len(x), BLOCK))
+    return all(((part == 0) | (part == white)).all() for part in parts)

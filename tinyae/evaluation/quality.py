@@ -8,14 +8,12 @@ from ..data import to_float
 from ..image_losses import WINDOW, edges, ssim
 
 
-def errors(model, x, labels=None):
+def errors(model, x):
     """The squared error of each image's reconstruction, summed over its values: (N,) float64."""
-    return np.concatenate(
-        [((y - target) ** 2).reshape(len(y), -1).sum(axis=1) for target, y in pairs(model, x, labels)]
-    )
+    return np.concatenate([((y - target) ** 2).reshape(len(y), -1).sum(axis=1) for target, y in pairs(model, x)])
 
 
-def reconstruction_quality(model, x, labels=None):
+def reconstruction_quality(model, x):
     """{"rms": ..., "edge_rms": ..., "ssim": ...} of the reconstructions of x, uint8 or floats.
 
     rms: the root of the mean squared error of a value. edge_rms: the same with each value weighted by how strong an
@@ -25,7 +23,7 @@ def reconstruction_quality(model, x, labels=None):
     squared = weighted = weight = similarity = 0.0
     images = len(model.input_shape) == 3
     windows = images and min(model.input_shape[:2]) >= WINDOW
-    for target, y in pairs(model, x, labels):
+    for target, y in pairs(model, x):
         error = (y - target) ** 2
         squared += float(error.sum())
         if images:
@@ -40,10 +38,9 @@ def reconstruction_quality(model, x, labels=None):
     return found | ({"ssim": similarity / len(x)} if windows else {})
 
 
-def pairs(model, x, labels=None):
+def pairs(model, x):
     """(images, their reconstructions) in parts of bounded size, float64 arrays (n, *input_shape)."""
     for first in range(0, len(x), model.chunk):
         rows = slice(first, first + model.chunk)
         target = to_float(np.asarray(x[rows]).reshape(-1, *model.input_shape), "float64")
-        given = () if labels is None else (labels[rows],)
-        yield target, model.reconstruct(x[rows], *given).astype("float64")
+        yield target, model.reconstruct(x[rows]).astype("float64")

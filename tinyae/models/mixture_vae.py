@@ -9,6 +9,7 @@ from ..errors import ConfigError, ShapeError
 from ..latent import gaussian, mixture
 from ..layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, ReLU, Reshape, Sequential
 from ..layers.convolution import resolve_padding
+from .importance import log_mean_exp
 from .likelihood import likelihood as likelihood_of
 from .networks import halved, image_shape, levels, size
 from .vae import VAE
@@ -81,6 +82,11 @@ class MixtureVAE(VAE):
             self.add_grads("encoder", c_enc, dh, grads)
         terms = {"loss": rec + kl_z + kl_y, "reconstruction": rec, "kl_z": kl_z, "kl_y": kl_y}
         return terms, {"encoder": c_enc, "decoder": c_dec, "classifier": c_cls, "means": c_means}
+
+    def log_prior(self, batch, z):
+        """log p(z) = log 1/K sum_y N(z | means_y, I) in nats, (N, latent_dim) -> (N,)."""
+        means = self.store.tree["means"]["weight"]
+        return log_mean_exp(gaussian.log_density(z[:, None], means, 0.0))[0]
 
     def probabilities(self, x):
         """q(y|z) at the mean of q(z|x): (N, classes), as a NumPy array."""
