@@ -52,6 +52,8 @@ class MixtureVAE(VAE):
             "means": (Embedding(classes, latent_dim), ()),
         }
         self.build(networks, config, seed, backend, dtype)
+        # From one point, as in the reference: means drawn apart leave some classes without an image for good.
+        self.store.tree["means"]["weight"].fill(0)
 
     @classmethod
     def examples(cls):
