@@ -1,31 +1,50 @@
 """The dense autoencoder: x -> code -> x, trained to reconstruct."""
 
-from ..errors import suggest
+from ..errors import ConfigError, suggest
+from ..image_losses import WINDOW, edge_weighted_mse, ssim_loss
+from ..layers.activations import sigmoid
 from ..losses import bce_with_logits, l1, mse
 from .base import Model
 from .likelihood import Bernoulli, Gaussian
 from .networks import dense_decoder, dense_encoder, size, sizes
 
+
+def ssim_with_logits(logits, target, batch_size=None):
+    """`ssim_loss` of y = sigmoid(logits);   d = dy y (1 - y).
+
+    Without a range for y, -x would be nearly as similar to x as x is: both factors of S change their sign.
+    """
+    y = sigmoid(logits)
+    loss, dy = ssim_loss(y, target, batch_size)
+    return loss, dy * y * (1 - y)
+
+
 LOSSES = {"bce": bce_with_logits, "mse": mse, "l1": l1}
-UNITS = {"bce": "nats", "mse": "squared error", "l1": "absolute error"}
+IMAGE_LOSSES = {"edges": edge_weighted_mse, "ssim": ssim_with_logits}  # they see more than a pixel
+UNITS = {
+    "bce": "nats", "mse": "squared error", "l1": "absolute error", "edges": "squared error, edges weighted",
+    "ssim": "1 - SSIM, summed over windows",
+}  # fmt: skip
 
 
 class AE(Model):
     """z = encoder(x), y = decoder(z), loss = reconstruction error   (Hinton & Salakhutdinov 2006).
 
-    loss: "bce" (cross-entropy from logits, for images in [0, 1]), "mse" or "l1", summed over pixels. hidden: sizes of
-    the encoder's hidden layers, mirrored in the decoder; () gives a linear autoencoder.
+    loss: "bce" (cross-entropy from logits, for images in [0, 1]), "mse" or "l1", summed over pixels; for images also
+    "edges" or "ssim" (`image_losses`). hidden: sizes of the encoder's hidden layers, mirrored in the decoder; () gives
+    a linear autoencoder.
     """
 
     name = "ae"
     terms = ("loss", "reconstruction")
+    losses = LOSSES | IMAGE_LOSSES
 
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=32, hidden=(256,), activation="relu", loss="bce",
         seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.use_loss(loss)
         self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        self.use_loss(loss)
         self.latent_dim = size("latent_dim", latent_dim)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss
@@ -38,14 +57,18 @@ class AE(Model):
     def examples(cls):
         small = dict(input_shape=(3, 3, 1), latent_dim=2, hidden=(5,))
         linear = cls(input_shape=(4,), latent_dim=2, hidden=(), loss="mse")
-        return [cls(**small, loss=loss) for loss in LOSSES] + [linear]
+        similar = cls(input_shape=(11, 12, 1), latent_dim=2, hidden=(3,), loss="ssim", activation="tanh")
+        return [cls(**small, loss=loss) for loss in (*LOSSES, "edges")] + [linear, similar]
 
     def use_loss(self, name):
         """Set the loss by its name, and with it how the decoder's output becomes an image."""
-        if name not in LOSSES:
-            raise suggest("loss", name, LOSSES)
-        self.loss_function, self.unit = LOSSES[name], UNITS[name]
-        self.mean = (Bernoulli() if name == "bce" else Gaussian()).mean
+        if name not in self.losses:
+            raise suggest("loss", name, self.losses)
+        least = WINDOW if name == "ssim" else 1
+        if name in IMAGE_LOSSES and (len(self.input_shape) != 3 or min(self.input_shape[:2]) < least):
+            raise ConfigError(f"loss={name} is for images of {least} pixels a side or more, not {self.input_shape}")
+        self.loss_function, self.unit = self.losses[name], UNITS[name]
+        self.mean = (Bernoulli() if name in ("bce", "ssim") else Gaussian()).mean
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
         x, version = batch["x"], self.store.version

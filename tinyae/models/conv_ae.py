@@ -22,8 +22,8 @@ class ConvAE(AE):
         self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", seed=0, backend="numpy",
         dtype="float32",
     ):  # fmt: skip
-        self.use_loss(loss)
         self.input_shape, channels = image_shape(input_shape), levels("channels", channels)
+        self.use_loss(loss)
         self.latent_dim = math.prod(halved(self.input_shape[:2], len(channels))[-1]) * channels[-1]
         config = dict(input_shape=self.input_shape, channels=channels, activation=activation, loss=loss)
         encoder = pooling_encoder(channels, activation), self.encoder_shape
@@ -38,4 +38,6 @@ class ConvAE(AE):
     @classmethod
     def examples(cls):
         first = cls(input_shape=(4, 4, 1), channels=(2, 2))
-        return [first] + [cls(input_shape=(3, 5, 2), channels=(3,), loss=loss, activation="tanh") for loss in LOSSES]
+        small = dict(channels=(3,), activation="tanh")
+        similar = cls(input_shape=(11, 11, 2), **small, loss="ssim")
+        return [first, similar] + [cls(input_shape=(3, 5, 2), **small, loss=loss) for loss in (*LOSSES, "edges")]

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..backend import array_module
 from ..errors import ConfigError, ShapeError
+from .ae import LOSSES
 from .conv_ae import ConvAE
 
 
@@ -21,6 +22,7 @@ class MaskedAE(ConvAE):
     """
 
     name = "masked-ae"
+    losses = LOSSES  # what is hidden is no image
 
     def __init__(
         self, input_shape=(28, 28, 1), channels=(32, 32, 32), patch=0, share=0.75, activation="relu", loss="bce",

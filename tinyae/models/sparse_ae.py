@@ -34,8 +34,8 @@ class SparseAE(AE):
             raise ConfigError(f"weight: expected a number of at least 0, got {weight!r}")
         if not isinstance(rate, (int, float)) or not 0 < rate < 1:
             raise ConfigError(f"rate: expected a mean activation between 0 and 1, got {rate!r}")
-        self.use_loss(loss)
         self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        self.use_loss(loss)
         self.latent_dim = size("latent_dim", latent_dim)
         self.penalty, self.weight, self.rate = penalty, weight, rate
         config = dict(

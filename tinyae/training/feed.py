@@ -41,6 +41,7 @@ UNIT_RANGE = {
     ("likelihood", "bernoulli"): "gaussian",
     ("likelihood", "categorical"): "gaussian",
     ("loss", "bce"): "mse",
+    ("loss", "ssim"): "mse",
 }
 
 
