@@ -13,6 +13,14 @@ OPTIONS = {
     "torch-compile": ("torch", {"fused": True, "compiled": True}),
     "jax": ("jax", {}),
 }
+CONVOLUTION = {  # of the convolutional benchmarks; Adam is always fused
+    "tinyae": ("tinyae", {}),
+    "torch": ("torch", {}),
+    "torch-channels-last": ("torch", {"channels_last": True}),
+    "torch-compile": ("torch", {"compiled": True}),
+    "torch-compile-channels-last": ("torch", {"channels_last": True, "compiled": True}),
+    "jax": ("jax", {}),
+}
 
 
 def make(name, data, weights):
@@ -21,12 +29,12 @@ def make(name, data, weights):
     return importlib.import_module(f".step_{framework}", __package__).Step(data, weights, **options)
 
 
-def available(names):
+def available(names, options=OPTIONS):
     """Those of `names` whose framework is installed; a line for each other."""
-    found = [name for name in names if importlib.util.find_spec(OPTIONS[name][0])]
+    found = [name for name in names if importlib.util.find_spec(options[name][0])]
     for name in names:
         if name not in found:
-            print(f"skipped {name}: {OPTIONS[name][0]} is not installed")
+            print(f"skipped {name}: {options[name][0]} is not installed")
     return found
 
 

@@ -4,11 +4,18 @@ import math
 
 import numpy as np
 
+from tinyae.layers import ConvTranspose2D
+from tinyae.models import ConvAE, ConvVAE
+
+from .residual import ResidualAE
+
 LR = 1e-3
 
 
 class LayerCase:
     """A convolution, or its transpose, of a batch of square images; the padding halves or doubles them exactly."""
+
+    phases, runs, tolerance = ("forward", "backward"), 3, 1e-4
 
     def __init__(self, batch, side, channels, filters, kernel=3, stride=1, transposed=False):
         self.batch, self.side, self.channels, self.filters = batch, side, channels, filters
@@ -23,9 +30,10 @@ class LayerCase:
         shapes += (self.filters,), (self.batch, out, out, self.filters)
         return [rng.standard_normal(shape, np.float32) for shape in shapes]
 
-    def flops(self):
+    def flops(self, phase):
+        """Of the plain formula, two for each multiply-add; backward are dx and dw."""
         positions = self.batch * (self.side if self.transposed else self.side // self.stride) ** 2
-        return 2 * positions * self.kernel**2 * self.channels * self.filters
+        return 2 * positions * self.kernel**2 * self.channels * self.filters * (1 if phase == "forward" else 2)
 
 
 LAYERS = {
@@ -38,46 +46,68 @@ LAYERS = {
     "7x7x64-32,4x4s2,transposed": LayerCase(128, 7, 64, 32, 4, 2, True),
     "14x14x32-1,4x4s2,transposed": LayerCase(128, 14, 32, 1, 4, 2, True),
 }
-MODELS = {  # (class in tinyae.models, its arguments, batch)
-    "conv-vae-28": ("ConvVAE", {"input_shape": (28, 28, 1), "channels": (32, 64)}, 128),
-    "conv-vae-64": ("ConvVAE", {"input_shape": (64, 64, 3), "channels": (32, 64, 128, 256)}, 64),
-    "conv-ae-28": ("ConvAE", {"input_shape": (28, 28, 1), "channels": (16, 8, 8)}, 200),
+
+
+class ModelCase:
+    """A model of tinyae, from its own seed (its weights are everyone's), and the batches of its training.
+
+    tolerance: relative, within which the losses of the first steps have to agree.
+    """
+
+    phases = ("step",)
+
+    def __init__(self, kind, batch, runs=5, tolerance=1e-4, **options):
+        self.kind, self.size, self.runs, self.tolerance, self.options = kind, batch, runs, tolerance, options
+
+    def build(self):
+        return self.kind(**self.options)
+
+    def batch(self, step):
+        """(x (N, H, W, C) in [0, 1], noise (N, 20), which a VAE uses) of a step."""
+        rng = np.random.default_rng((4, step))
+        x = rng.random((self.size, *self.options["input_shape"]), np.float32)
+        return x, rng.standard_normal((self.size, 20), np.float32)
+
+    def flops(self, phase):
+        """Of a step's plain formulas: forward, dx and dw cost the same, but of the data no dx is asked."""
+        model, total = self.build(), 0
+        for network, layer, shape in networks(model):
+            each = [product_flops(*leaf) for leaf in leaves(layer, shape)]
+            total += 3 * sum(each) - (each[0] if network == "encoder" else 0)
+        return total * self.size
+
+
+def networks(model):
+    """(name, network, its input shape) of the encoder and the decoder."""
+    yield "encoder", model.networks["encoder"], model.input_shape
+    yield "decoder", model.networks["decoder"], getattr(model, "code_shape", None) or (model.latent_dim,)
+
+
+def leaves(layer, shape):
+    """(layer, its input shape) of all layers that hold no others, in order."""
+    if not hasattr(layer, "layers"):
+        yield layer, shape
+        return
+    for inner in layer.layers:
+        yield from leaves(inner, shape)
+        shape = inner.output_shape(shape)
+
+
+def product_flops(layer, shape):
+    """Of an example's products with the layer's weight, forward: two for each multiply-add."""
+    weight = layer.param_shapes(shape).get("weight", (0,))
+    positions = shape if isinstance(layer, ConvTranspose2D) else layer.output_shape(shape)
+    return 2 * math.prod(positions[:-1]) * math.prod(weight)
+
+
+# In the residual network Adam soon follows the signs of gradients that are zero but for rounding: after three steps the
+# losses of PyTorch's own two memory orders differ by 2e-4 of them, where a step takes off a tenth.
+RESIDUAL = dict(kind=ResidualAE, runs=2, tolerance=1e-3, input_shape=(128, 128, 3))
+MODELS = {
+    "conv-vae-28": ModelCase(ConvVAE, 128, input_shape=(28, 28, 1), channels=(32, 64)),
+    "conv-vae-64": ModelCase(ConvVAE, 64, input_shape=(64, 64, 3), channels=(32, 64, 128, 256)),
+    "conv-ae-28": ModelCase(ConvAE, 200, input_shape=(28, 28, 1), channels=(16, 8, 8)),
+    "residual-128": ModelCase(batch=8, **RESIDUAL),
 }
-
-
-def build(case):
-    """The model of tinyae, from its own seed: its weights are everyone's."""
-    from tinyae import models
-
-    kind, options, _ = MODELS[case]
-    return getattr(models, kind)(**options)
-
-
-def batch(case, step):
-    """(x (N, H, W, C) in [0, 1], noise (N, 20)) of a step."""
-    _, options, count = MODELS[case]
-    rng = np.random.default_rng((4, step))
-    return rng.random((count, *options["input_shape"]), np.float32), rng.standard_normal((count, 20), np.float32)
-
-
-def layers(model):
-    """[(network, name in it, layer, its input shape)] in order."""
-    shape, found = model.input_shape, []
-    for network in ("encoder", "decoder"):
-        for i, layer in enumerate(model.networks[network].layers):
-            found.append((network, i, layer, shape))
-            shape = layer.output_shape(shape)
-        shape = (model.latent_dim,)
-    return found
-
-
-def model_flops(case):
-    """Of a training step's plain formulas: forward, dx and dw cost the same, but of the data no dx is asked."""
-    model, total = build(case), 0
-    for network, i, layer, shape in layers(model):
-        weight = layer.param_shapes(shape).get("weight")
-        if weight:
-            transposed = type(layer).__name__ == "ConvTranspose2D"
-            positions = math.prod((shape if transposed else layer.output_shape(shape))[:-1])
-            total += 2 * positions * math.prod(weight) * (2 if (network, i) == ("encoder", 0) else 3)
-    return total * MODELS[case][2]
+MEMORY = {"residual-128-batch-16": ModelCase(batch=16, **RESIDUAL)}
+CASES = LAYERS | MODELS | MEMORY

@@ -12,7 +12,7 @@ from tinyae.optim import Adam
 from tinyae.training.step import Step
 from tinyae.training.threads import cores, workers
 
-from .convolution_cases import LAYERS, LR, build
+from .convolution_cases import CASES, LAYERS, LR
 
 SIZE = 2048  # of the matrices by which sgemm is measured
 
@@ -28,7 +28,7 @@ class Contender:
 
     @functools.cache  # noqa: B019 (one contender a process)
     def case(self, name):
-        return LayerRun(LAYERS[name], self.each) if name in LAYERS else ModelRun(name, self.team)
+        return LayerRun(CASES[name], self.each) if name in LAYERS else ModelRun(CASES[name], self.team)
 
     def rate(self, seconds=0.5):
         """Operations a second of large products, one on each worker thread."""
@@ -73,8 +73,8 @@ class LayerRun:
 
 
 class ModelRun:
-    def __init__(self, name, team):
-        self.trainer, self.count = Step(build(name), Adam(LR), team=team), 0
+    def __init__(self, case, team):
+        self.trainer, self.count = Step(case.build(), Adam(LR), team=team), 0
 
     def step(self, x, noise):
         terms = self.trainer.gradients({"x": x}, Noise(0, self.count, given={"z": noise}))

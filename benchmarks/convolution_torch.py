@@ -1,23 +1,25 @@
-"""The same in PyTorch, in its default memory order or with the channels last, with fused Adam."""
+"""The same in PyTorch, eager or compiled, in its default memory order or with the channels last, with fused Adam."""
 
 import functools
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from .convolution_cases import LAYERS, LR, build, layers
+from .convolution_cases import CASES, LAYERS, LR, networks
 
 
 class Contender:
     packages = ("torch",)
 
-    def __init__(self, order=None):
-        self.format = torch.channels_last if order else torch.contiguous_format
+    def __init__(self, channels_last=False, compiled=False):
+        self.memory = torch.channels_last if channels_last else torch.contiguous_format
+        self.compile = torch.compile if compiled else lambda function: function
 
     @functools.cache  # noqa: B019 (one contender a process)
     def case(self, name):
-        return LayerRun(LAYERS[name], self.format) if name in LAYERS else ModelRun(name, self.format)
+        return (LayerRun if name in LAYERS else ModelRun)(CASES[name], self.memory, self.compile)
 
 
 def images(array, memory):
@@ -25,21 +27,22 @@ def images(array, memory):
     return torch.from_numpy(array).permute(0, 3, 1, 2).contiguous(memory_format=memory)
 
 
-def kernel(array, memory):
+def kernel(array):
     """(kh, kw, in, out) as (out, in, kh, kw); of a transposed convolution as (in, out, kh, kw), by the same words."""
-    return torch.from_numpy(array).permute(3, 2, 0, 1).contiguous(memory_format=memory).requires_grad_()
+    return torch.from_numpy(array).permute(3, 2, 0, 1)
 
 
 class LayerRun:
-    def __init__(self, case, memory):
+    def __init__(self, case, memory, compiled):
         x, weight, bias, dy = case.arrays()
-        bias = torch.from_numpy(bias).requires_grad_()
-        self.inputs = images(x, memory).requires_grad_(), kernel(weight, memory), bias
-        self.dy, self.stride = images(dy, memory), case.stride
-        self.function = F.conv_transpose2d if case.transposed else F.conv2d
+        weight = kernel(weight).contiguous(memory_format=memory).requires_grad_()
+        self.inputs = images(x, memory).requires_grad_(), weight, torch.from_numpy(bias).requires_grad_()
+        self.dy = images(dy, memory)
+        function = F.conv_transpose2d if case.transposed else F.conv2d
+        self.function = compiled(lambda x, w, b: function(x, w, b, stride=case.stride, padding=1))
 
     def forward(self):
-        self.y = self.function(*self.inputs, stride=self.stride, padding=1)
+        self.y = self.function(*self.inputs)
 
     def backward(self):
         return torch.autograd.grad(self.y, self.inputs, self.dy)
@@ -51,70 +54,98 @@ class LayerRun:
 
 
 class ModelRun:
-    """The model's own layers and weights, each as the function of PyTorch that does the same."""
+    """The model's own layers and weights, each as the module of PyTorch that does the same."""
 
-    def __init__(self, name, memory):
-        model, self.memory = build(name), memory
-        self.weights, self.networks = [], {"encoder": [], "decoder": []}
-        order = layers(model)
-        for place, (network, i, layer, shape) in enumerate(order):
-            names = layer.param_shapes(shape)
-            params = {key: model.named_parameters()[f"{network}.{i}.{key}"].copy() for key in names}
-            kinds = [type(other).__name__ for *_, other, _ in order]
-            if kinds[place] == "Dense":
-                params |= channels_first(params, order, kinds, place)
-            self.networks[network].append(self.function(kinds[place], layer, params, shape))
-        self.latent, self.variational = model.latent_dim, "kl" in model.terms
-        self.adam = torch.optim.Adam(self.weights, LR, fused=True)
+    def __init__(self, case, memory, compiled):
+        model, self.memory = case.build(), memory
+        found = {name: module(net, model.store.tree[name], shape) for name, net, shape in networks(model)}
+        self.networks = nn.ModuleDict(found).to(memory_format=memory)
+        self.variational, self.squared = "kl" in model.terms, model.config.get("loss") == "mse"
+        self.adam = torch.optim.Adam(self.networks.parameters(), LR, fused=True)
+        self.loss = compiled(self.loss_of)
 
-    def function(self, kind, layer, params, shape):
-        if "weight" in params:
-            weight, bias = params["weight"], torch.from_numpy(params["bias"]).requires_grad_()
-            dense = weight.ndim == 2
-            w = torch.from_numpy(weight.T.copy()).requires_grad_() if dense else kernel(weight, self.memory)
-            self.weights += [w, bias]
-            if dense:
-                return lambda x: F.linear(x, w, bias)
-            convolve = F.conv_transpose2d if kind == "ConvTranspose2D" else F.conv2d
-            return lambda x: convolve(x, w, bias, stride=layer.stride, padding=1)
-        out = layer.output_shape(shape)
-        return {
-            "ReLU": F.relu,
-            "Flatten": lambda x: x.flatten(1),
-            "Reshape": lambda x: x.reshape(-1, out[2], *out[:2]).contiguous(memory_format=self.memory),
-            "MaxPool2D": lambda x: F.max_pool2d(x, 2, ceil_mode=True),
-            "Resize2D": lambda x: F.interpolate(x, size=tuple(out[:2])),
-        }[kind]
-
-    def run(self, network, x):
-        for function in self.networks[network]:
-            x = function(x)
-        return x
-
-    def step(self, x, noise):
-        x, kl = images(x, self.memory), 0
-        self.adam.zero_grad()
-        z = self.run("encoder", x)
+    def loss_of(self, x, noise):
+        z, kl = self.networks["encoder"](x), 0
         if self.variational:
             mu, logvar = z.chunk(2, dim=1)
-            z = mu + torch.exp(0.5 * logvar) * torch.from_numpy(noise)
+            z = mu + torch.exp(0.5 * logvar) * noise
             kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum()
-        logits = self.run("decoder", z)
-        loss = (F.binary_cross_entropy_with_logits(logits, x, reduction="sum") + kl) / len(x)
+        y = self.networks["decoder"](z)
+        each = F.mse_loss if self.squared else F.binary_cross_entropy_with_logits
+        return (each(y, x, reduction="sum") + kl) / len(x)
+
+    def step(self, x, noise):
+        self.adam.zero_grad()
+        loss = self.loss(images(x, self.memory), torch.from_numpy(noise))
         loss.backward()
         self.adam.step()
         return loss.detach()
 
 
-def channels_first(params, order, kinds, place):
-    """A Dense layer's weights where its rows or columns are the pixels of an image: PyTorch's order of them."""
+class Residual(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return x + self.inner(x)
+
+
+def module(layer, params, shape):
+    """PyTorch's module for a layer on examples of `shape` (H, W, C) or (D,), with its weights."""
+    kind = type(layer).__name__
+    if kind in ("Sequential", "Residual"):
+        inner = nn.Sequential(*modules(layer.layers, params, shape))
+        return Residual(inner) if kind == "Residual" else inner
+    if "weight" in params:
+        weight = params["weight"]
+        return with_weights(convolution(kind, layer, weight.shape), kernel(weight), params["bias"])
+    out = layer.output_shape(shape)
+    if kind == "BatchNorm":  # its scale and shift begin as ours, one and zero
+        return nn.BatchNorm2d(shape[-1], layer.epsilon, 1 - layer.momentum)
+    return {
+        "ReLU": nn.ReLU, "Tanh": nn.Tanh, "Flatten": nn.Flatten,
+        "Reshape": lambda: nn.Unflatten(1, (out[2], *out[:2])),
+        "MaxPool2D": lambda: nn.MaxPool2d(2, ceil_mode=True),
+        "Resize2D": lambda: nn.Upsample(size=tuple(out[:2])),
+    }[kind]()  # fmt: skip
+
+
+def modules(layers, params, shape):
+    """The modules of layers in sequence."""
+    shapes = [shape]
+    for layer in layers:
+        shapes.append(layer.output_shape(shapes[-1]))
+    kinds = [type(layer).__name__ for layer in layers]
+    for i, layer in enumerate(layers):
+        if kinds[i] == "Dense":
+            flattened = shapes[i - 1] if i and kinds[i - 1] == "Flatten" else None
+            reshaped = shapes[i + 3] if kinds[i + 1 : i + 3] == ["ReLU", "Reshape"] else None
+            yield dense(params[str(i)], flattened, reshaped)
+        else:
+            yield module(layer, params[str(i)], shapes[i])
+
+
+def convolution(kind, layer, shape):
+    side, _, *ends = shape
+    transposed = kind == "ConvTranspose2D"
+    make = nn.ConvTranspose2d if transposed else nn.Conv2d
+    return make(*(reversed(ends) if transposed else ends), side, layer.stride, (side - 1) // 2)
+
+
+def dense(params, flattened, reshaped):
+    """Linear; where its rows are the pixels of an image (H, W, C), or its columns, in PyTorch's order of them."""
     weight, bias = params["weight"], params["bias"]
-    if place and kinds[place - 1] == "Flatten":
-        height, width, channels = order[place - 1][3]
-        weight = weight.reshape(height, width, channels, -1).transpose(2, 0, 1, 3).reshape(weight.shape)
-    after = next((order[p] for p in range(place + 1, min(place + 3, len(order))) if kinds[p] == "Reshape"), None)
-    if after:
-        height, width, channels = after[2].output_shape(after[3])
-        weight = weight.reshape(-1, height, width, channels).transpose(0, 3, 1, 2).reshape(weight.shape)
-        bias = bias.reshape(height, width, channels).transpose(2, 0, 1).reshape(-1)
-    return {"weight": weight, "bias": np.ascontiguousarray(bias)}
+    if flattened:
+        weight = weight.reshape(*flattened, -1).transpose(2, 0, 1, 3).reshape(weight.shape)
+    if reshaped:
+        weight = weight.reshape(-1, *reshaped).transpose(0, 3, 1, 2).reshape(weight.shape)
+        bias = bias.reshape(reshaped).transpose(2, 0, 1).reshape(-1)
+    return with_weights(nn.Linear(*weight.shape), torch.from_numpy(weight.T.copy()), np.ascontiguousarray(bias))
+
+
+def with_weights(module, weight, bias):
+    with torch.no_grad():
+        module.weight.copy_(weight)
+        module.bias.copy_(torch.from_numpy(bias))
+    return module

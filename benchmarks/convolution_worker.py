@@ -1,7 +1,8 @@
 """One contender of `benchmarks.convolution` in a process of its own: `python -m benchmarks.convolution_worker NAME`.
 
 Commands as in `benchmarks.worker`: "check N CASE" the losses of N steps, or sums over a layer's y, dx, dw and db;
-"run N CASE PHASE" the seconds of one of N runs; "rate" the operations a second of sgemm; "versions" what is installed.
+"run N CASE PHASE" the seconds of one of N runs; "rate" the operations a second of sgemm; "memory" the peak in bytes;
+"versions" what is installed.
 """
 
 import importlib
@@ -11,12 +12,14 @@ import os
 import sys
 import time
 
-from .convolution_cases import LAYERS, batch
+from .contenders import CONVOLUTION
+from .convolution_cases import CASES, LAYERS
+from .worker import peak_memory
 
 
 def main(name, commands, answers):
-    framework, *options = name.split("-", 1)
-    contender = importlib.import_module(f".convolution_{framework}", __package__).Contender(*options)
+    framework, options = CONVOLUTION[name]
+    contender = importlib.import_module(f".convolution_{framework}", __package__).Contender(**options)
     for line in commands:
         command, *words = line.split()
         if command == "check":
@@ -25,6 +28,8 @@ def main(name, commands, answers):
             answer = run(contender.case(words[1]), words[1], words[2], int(words[0]))
         elif command == "rate":
             answer = contender.rate()
+        elif command == "memory":
+            answer = peak_memory()
         elif command == "versions":
             answer = {package: importlib.metadata.version(package) for package in contender.packages}
         else:
@@ -33,21 +38,21 @@ def main(name, commands, answers):
         answers.flush()
 
 
-def check(case, name, count):
+def check(subject, name, count):
     """Numbers on which all contenders must agree."""
     if name in LAYERS:
-        return case.check()
-    return [float(case.step(*batch(name, i))) for i in range(count)]
+        return subject.check()
+    return [float(subject.step(*CASES[name].batch(i))) for i in range(count)]
 
 
-def run(case, name, phase, count):
+def run(subject, name, phase, count):
     """Seconds of one of `count` runs, after one to warm up. A layer's backward follows an untimed forward."""
-    seconds, data = 0, None if name in LAYERS else [batch(name, i) for i in range(count + 1)]
+    seconds, data = 0, [CASES[name].batch(i) if phase == "step" else () for i in range(count + 1)]
     for i in range(count + 1):
         if phase == "backward":
-            case.forward()
+            subject.forward()
         started = time.perf_counter()
-        case.step(*data[i]) if phase == "step" else getattr(case, phase)()
+        getattr(subject, phase)(*data[i])
         seconds += time.perf_counter() - started if i else 0
     return seconds / count
 

@@ -51,11 +51,11 @@ def measure(names, rounds=20, steps=20, cores=None):
     return result
 
 
-def agree(losses):
+def agree(losses, tolerance=TOLERANCE):
     """Raise SystemExit unless all contenders have the same losses: nobody does less work, or other work."""
     for name, values in losses.items():
         for ours, theirs in zip(next(iter(losses.values())), values, strict=True):
-            if abs(ours - theirs) > TOLERANCE * abs(ours):
+            if abs(ours - theirs) > tolerance * abs(ours):
                 raise SystemExit(f"the losses of {next(iter(losses))} and {name} differ: {losses}")
 
 

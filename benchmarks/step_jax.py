@@ -5,17 +5,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from . import adam_jax
 from .dense_vae import BATCH, LATENT, LR
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class Step:
     def __init__(self, data, weights):
         self.data = jnp.asarray(data)
-        params = [jnp.asarray(array) for array in weights.values()]
-        mean, square = ([jnp.zeros_like(p) for p in params] for _ in range(2))
-        self.state, self.key = (params, mean, square, jnp.zeros((), jnp.int32)), jax.random.key(0)
+        self.state, self.key = adam_jax.begin(list(weights.values())), jax.random.key(0)
 
     def __call__(self, rows, noise=None):
         self.state, value = train(self.state, self.data, rows, self.key, noise)
@@ -38,16 +35,9 @@ def loss(params, x, noise):
 
 @partial(jax.jit, donate_argnums=0)
 def train(state, data, rows, key, noise):
-    params, mean, square, step = state
+    params, _, _, step = state
     if noise is None:
         noise = jax.random.normal(jax.random.fold_in(key, step), (BATCH, LATENT))
     x = data[rows].astype(jnp.float32) * (1 / 255)
     value, grads = jax.value_and_grad(loss)(params, x, noise)
-    step = step + 1
-    mean = [BETA1 * m + (1 - BETA1) * g for m, g in zip(mean, grads, strict=True)]
-    square = [BETA2 * v + (1 - BETA2) * g * g for v, g in zip(square, grads, strict=True)]
-    rate, root = LR / (1 - BETA1**step), jnp.sqrt(1 - BETA2**step)
-    params = [
-        p - rate * m / (jnp.sqrt(v) / root + EPSILON) for p, m, v in zip(params, mean, square, strict=True)
-    ]
-    return (params, mean, square, step), value
+    return adam_jax.update(state, grads, LR), value

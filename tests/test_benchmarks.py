@@ -1,15 +1,20 @@
 """The benchmarks run and say what they should; no test asserts a time."""
 
+import functools
+import importlib
 import json
 import subprocess
 import sys
 
 import pytest
 
-from benchmarks import backends, dense_vae, harness, machine
+from benchmarks import backends, convolution, convolution_cases, dense_vae, harness, machine, memory, profile
 from benchmarks.__main__ import main
+from benchmarks.convolution_cases import LAYERS, LayerCase, ModelCase
+from benchmarks.residual import ResidualAE
 from tinyae.backend import Backend
 from tinyae.errors import BackendError
+from tinyae.models import ConvAE, ConvVAE
 
 
 def test_every_round_runs_every_contender_once_in_a_changing_order():
@@ -88,6 +93,125 @@ def test_every_layer_and_model_can_be_timed():
             make(numpy, 2)()
 
 
+def test_the_residual_autoencoder_is_the_reference():
+    """764,416 and 764,291 parameters, 3,584 of them BatchNorm's statistics, which are not trained."""
+    model = ResidualAE()
+    counts = {"encoder": 0, "decoder": 0}
+    for store in (model.store, model.state):
+        for name, array in store.named.items():
+            counts[name.partition(".")[0]] += array.size
+    assert counts == {"encoder": 764_416, "decoder": 764_291}
+    assert model.state.flat.size == 3_584 and model.param_count == 764_416 + 764_291 - 3_584
+    assert model.networks["encoder"].output_shape((128, 128, 3)) == model.code_shape == (32, 32, 128)
+    assert model.networks["decoder"].output_shape(model.code_shape) == (128, 128, 3)
+
+
+def test_flops_of_convolutional_steps():
+    """An image's forward products by hand; dx and dw cost the same again, but of the data no dx is asked."""
+    outer, inner = 64 * 64 * 128 * 4 * 4 * 3, 32 * 32 * 128 * 4 * 4 * 128  # the two of stride 2, and the same back
+    block = 32 * 32 * 128 * (3 * 3 * 128 + 128)
+    assert convolution_cases.CASES["residual-128"].flops("step") == 8 * 2 * (
+        3 * 2 * (outer + inner + 3 * block) - outer
+    )
+    layer = LAYERS["7x7x64-32,4x4s2,transposed"]
+    assert layer.flops("forward") == 2 * 128 * 7 * 7 * 16 * 64 * 32 == layer.flops("backward") / 2
+
+
+SMALL_CASES = {
+    "residual": ModelCase(ResidualAE, 3, input_shape=(8, 8, 3), width=4, blocks=2),
+    "conv-vae": ModelCase(ConvVAE, 3, input_shape=(28, 28, 1), channels=(3, 4), units=8),
+    "conv-ae": ModelCase(ConvAE, 3, input_shape=(28, 28, 1), channels=(3, 2, 4)),
+    "3x3": LayerCase(2, 6, 3, 4),
+    "4x4s2": LayerCase(2, 6, 3, 4, 4, 2),
+    "4x4s2,transposed": LayerCase(2, 3, 3, 4, 4, 2, True),
+}
+
+
+@pytest.fixture
+def small_cases(monkeypatch):
+    for name in SMALL_CASES:
+        monkeypatch.setitem(convolution_cases.CASES, name, SMALL_CASES[name])
+        if isinstance(SMALL_CASES[name], LayerCase):
+            monkeypatch.setitem(LAYERS, name, SMALL_CASES[name])
+
+
+@pytest.mark.parametrize("framework, options", [("torch", {}), ("torch", {"channels_last": True}), ("jax", {})])
+def test_peers_do_the_same_work(framework, options, small_cases, request):
+    peers = pytest.importorskip(framework)
+    if framework == "torch":
+        request.addfinalizer(functools.partial(peers.set_num_threads, peers.get_num_threads()))
+        peers.set_num_threads(1)
+    from benchmarks import convolution_worker
+    from benchmarks.convolution_tinyae import Contender
+    from benchmarks.step import agree
+
+    peer, ours = importlib.import_module(f"benchmarks.convolution_{framework}").Contender(**options), Contender()
+    for name in SMALL_CASES:
+        found = [convolution_worker.check(contender.case(name), name, 3) for contender in (ours, peer)]
+        assert len(set(map(len, found))) == 1
+        agree(dict(zip("ab", found, strict=True)), 1e-4)
+    ours.context.__exit__(None, None, None)
+
+
+def test_convolution_runs_and_names_the_fastest_pytorch(capsys):
+    cases = ["14x14x32-1,4x4s2,transposed", "conv-vae-28"]
+    result = convolution.measure(["tinyae"], rounds=1, only=cases)
+    assert list(result["cases"]) == [f"{cases[0]} forward", f"{cases[0]} backward", f"{cases[1]} step"]
+    step = result["cases"]["conv-vae-28 step"]
+    assert step["distance"] == pytest.approx(
+        step["contenders"]["tinyae"]["median"] * result["sgemm_flops_per_second"] / step["flops"]
+    )
+    capsys.readouterr()
+    step["contenders"] |= {"torch": {"median": 0.004}, "torch-compile": {"median": 0.003}, "jax": {"median": 0.001}}
+    step["ratios"] = {"torch-compile": {"median": 1.25}}
+    convolution.show(result)
+    *_, without, beside = capsys.readouterr().out.splitlines()
+    assert "torch" not in without and beside.endswith("1.25 torch-compile, 3 ms")
+
+
+class FakeWorker:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def ask(self, command):
+        if isinstance(self.answer, str):
+            raise RuntimeError(self.answer)
+        return self.answer
+
+
+def test_a_peer_that_cannot_run_a_case_is_named_and_left_out(capsys):
+    workers = {"tinyae": FakeWorker([2.0]), "torch": FakeWorker([2.0]), "jax": FakeWorker("jax: no compiler")}
+    convolution._check(workers, "conv-ae-28")
+    assert list(workers) == ["tinyae", "torch"]
+    assert capsys.readouterr().out == "skipped from conv-ae-28 on: jax: no compiler\n"
+    with pytest.raises(SystemExit, match="tinyae and torch differ"):
+        convolution._check(workers | {"torch": FakeWorker([2.1])}, "conv-ae-28")
+    with pytest.raises(RuntimeError, match="ours"):
+        convolution._check({"tinyae": FakeWorker("ours")}, "conv-ae-28")
+
+
+def test_memory_counts_what_training_takes(capsys):
+    result = memory.measure(["tinyae"], rounds=1, case="conv-vae-28", steps=1)
+    tinyae = result["contenders"]["tinyae"]
+    assert tinyae["imported_bytes"] > 2**20
+    assert tinyae["median"] > tinyae["imported_bytes"] + 4 * 4 * ConvVAE().param_count  # gradients, moments
+    memory.show(result)
+    assert "before the model was built" in capsys.readouterr().out
+
+
+def test_profile_finds_the_time_in_the_layers(capsys):
+    result = profile.measure("conv-ae-28", rounds=1, threads=1)
+    layers = {row["layer"]: row for row in result["layers"]}
+    assert len(layers) == 21
+    first = layers["encoder Conv2D 28x28x1 -> 28x28x16"]
+    assert first["forward"]["flops"] == first["backward"]["flops"] == 200 * 2 * 28 * 28 * 9 * 16
+    assert all(row[phase]["seconds"] > 0 for row in layers.values() for phase in ("forward", "backward"))
+    inside = sum(row[phase]["seconds"] for row in layers.values() for phase in ("forward", "backward"))
+    assert inside < result["gradients"]
+    profile.show(result)
+    assert "all MaxPool2D" in capsys.readouterr().out
+
+
 def test_command_line_names_the_benchmarks():
     process = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], capture_output=True, text=True, check=True)
-    assert all(name in process.stdout for name in ("step", "process", "backends"))
+    assert all(name in process.stdout for name in ("step", "process", "backends", "memory"))
