@@ -74,7 +74,15 @@ def test_nothing_asked_nothing_more(place):
     asked = {"model", "data", "split", "images", "unit", "loss", "reconstruction"}
     assert answer("ae", cwd=place).keys() == asked
     variational = {"kl", "elbo", "active_units", "kl_per_dimension"}
-    assert answer("rows", cwd=place).keys() == asked | variational | {"bits_per_dimension"}
+    assert answer("rows", cwd=place).keys() == asked | variational
+
+
+def test_standardised_columns_have_a_likelihood_in_their_own_units(place):
+    options = ("--data", "rows.npy", "--epochs", 1, "--no-pictures", "--set", "likelihood=gaussian", "--standardize")
+    run("train", "vae", *options, "--out", "standardised", cwd=place)
+    (note,) = answer("standardised", cwd=place)["notes"]
+    scale = tinyae.load(place / "standardised").standardization.scale
+    assert note.endswith(f"in their own units, subtract {np.log(scale).sum():.4f} nats")
 
 
 def test_an_autoencoder_has_all_but_a_likelihood(place):

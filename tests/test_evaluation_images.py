@@ -77,7 +77,7 @@ def data():
 class Blurred:
     """A "model" whose reconstruction is the image averaged over neighbouring columns."""
 
-    input_shape, chunk = (28, 28, 1), 64
+    input_shape, chunk, standardization = (28, 28, 1), 64, None
 
     def reconstruct(self, x):
         x = tinyae.data.to_float(x)
@@ -101,6 +101,17 @@ def test_quality_of_what_has_no_windows_or_is_no_image():
     assert reconstruction_quality(small, np.zeros((3, 8, 8, 1), "float32")).keys() == {"rms", "edge_rms"}
     rows = tinyae.models.AE((6,), 2, hidden=(4,), loss="mse")
     assert reconstruction_quality(rows, np.zeros((3, 6), "float32")).keys() == {"rms"}
+
+
+def test_standardised_columns_count_alike():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3)) * [1, 1000, 0.01] + [0, 5, 7]
+    model = tinyae.models.AE((3,), 2, hidden=(), loss="mse", dtype="float64")
+    model.standardize(x)
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    back = (model.reconstruct(x) - x.mean(axis=0)) / x.std(axis=0)
+    np.testing.assert_allclose(errors(model, x), ((back - z) ** 2).sum(axis=1), rtol=1e-5)
+    assert float(model.loss({"x": x})["loss"]) == pytest.approx(errors(model, x).mean(), rel=1e-5)
 
 
 # anomaly scores

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from ..errors import DataError
 from .arguments import POSITIVE, add_json, print_json, run_options
 from .trained import load_checkpoint, load_data
@@ -85,9 +87,12 @@ class Asked:
             return terms
         # A loss may weigh the KL or tighten the bound; its reconstruction and KL are the ELBO's.
         terms["elbo"] = -sum(value for name, value in terms.items() if name.startswith(("reconstruction", "kl")))
+        if model.standardization is not None:
+            shift = np.log(model.backend.to_host(model.standardization.scale)).sum()
+            self.notes.append(f"for the likelihood of the data in their own units, subtract {shift:.4f} nats")
         if model.config["likelihood"] == "bernoulli" and not is_binary(self.x):
             self.notes.append("greys have no likelihood under a Bernoulli: train with --binarize or another likelihood")
-        else:
+        elif len(model.input_shape) == 3:
             dimensions = math.prod(model.input_shape)
             terms["bits_per_dimension"] = model.likelihood.bits_per_dimension(-terms["elbo"], dimensions)
         active, _ = active_units(model, self.x)

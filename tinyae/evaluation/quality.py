@@ -39,8 +39,13 @@ def reconstruction_quality(model, x):
 
 
 def pairs(model, x):
-    """(images, their reconstructions) in parts of bounded size, float64 arrays (n, *input_shape)."""
+    """(images, their reconstructions) in parts of bounded size, float64 arrays (n, *input_shape).
+
+    Columns that the model standardises are in units of their standard deviations, so that all of them count alike.
+    """
+    columns = model.standardization
+    scale = 1.0 if columns is None else model.backend.to_host(columns.scale).astype("float64")
     for first in range(0, len(x), model.chunk):
         rows = slice(first, first + model.chunk)
         target = to_float(np.asarray(x[rows]).reshape(-1, *model.input_shape), "float64")
-        yield target, model.reconstruct(x[rows]).astype("float64")
+        yield target / scale, model.reconstruct(x[rows]) / scale
