@@ -131,6 +131,29 @@ def test_npy_with_nan(npy):
     refused(lambda: load(npy), "a.npy", "has 1 NaN", "(1, 2)")
 
 
+def test_npz_with_factors(npz):
+    factors = np.arange(40).reshape(20, 2)
+    x = np.broadcast_to(factors[:, :1, None], (20, 4, 3)).astype(np.uint8)
+    np.savez(npz, x=x, factors=factors)
+    data = load(npz)
+    for part, count in ((data.train, 18), (data.test, 2)):
+        assert len(part) == count and (part.factors[:, 0] == part.x[:, 0, 0, 0]).all()
+    np.savez(npz, x_train=images(6), x_test=images(3), factors_train=factors[:6], factors_test=factors[6:9])
+    data = load(npz)
+    assert (data.train.factors == factors[:6]).all() and (data.test.factors == factors[6:9]).all()
+
+
+@pytest.mark.parametrize("factors", [np.zeros(6, int), np.zeros((5, 2), int), np.zeros((6, 2)), np.zeros((6, 0), int)])
+def test_npz_with_wrong_factors(npz, factors):
+    np.savez(npz, x=images(6), factors=factors)
+    refused(lambda: load(npz), "a.npz, array factors", str(factors.shape), "(N, K)")
+
+
+def test_npz_with_factors_of_no_examples(npz):
+    np.savez(npz, x=images(6), factors_test=np.zeros((6, 2), int))
+    refused(lambda: load(npz), "factors_test without x_test")
+
+
 def test_npz_with_all_parts(npz):
     np.savez(npz, x_train=images(6), y_train=np.arange(6), x_test=images(3), y_test=np.arange(3))
     data = load(npz)

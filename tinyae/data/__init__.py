@@ -27,7 +27,8 @@ def load(name_or_path, size=None):
       - a folder with CIFAR-10's six .bin files, or their .tar.gz;
       - any other folder: its images (needs the extra `viz`), sub-folders as classes, see `images.load_folder`;
       - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
-      - a .npz with x or x_train, and optionally x_test, y or labels or y_train, y_test.
+      - a .npz with x or x_train, and optionally x_test, y or labels or y_train, y_test, and factors or factors_train,
+        factors_test: `(N, K)` whole numbers, what the examples were made from.
     size: (H, W) or int, for a folder of images: resize them all.
 
     Without a test part, a fixed tenth of the examples becomes one if there are ten or more (see `arrays.holdout`).

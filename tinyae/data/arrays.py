@@ -88,7 +88,16 @@ def check_labels(labels, count, where, classes=None):
     return labels.astype(np.int64, copy=False)
 
 
-def holdout(x, labels=None):
+def check_factors(factors, count, where):
+    """Check `(N, K)` integers, what each of `count` examples was made from, and return them. Raises `DataError`."""
+    if factors.ndim != 2 or len(factors) != count or not factors.size or factors.dtype.kind not in "iu":
+        raise problem(
+            where, f"has factors {factors.dtype} {factors.shape}: give whole numbers (N, K), for {count:,} examples"
+        )
+    return factors
+
+
+def holdout(x, labels=None, factors=None):
     """Split examples 90/10 into (train, test); test is None below ten examples.
 
     The same tenth on every machine and NumPy: Philox's raw bits, the same everywhere, give each index a number; the
@@ -96,7 +105,7 @@ def holdout(x, labels=None):
     """
     count = len(x)
     if count < 10:
-        return Split(x, labels), None
+        return Split(x, labels, factors), None
     rank = np.argsort(np.random.Philox(key=0).random_raw(count), kind="stable")
     test, train = np.sort(rank[: count // 10]), np.sort(rank[count // 10 :])
-    return tuple(Split(x[i], None if labels is None else labels[i]) for i in (train, test))
+    return tuple(Split(*(None if a is None else a[i] for a in (x, labels, factors))) for i in (train, test))

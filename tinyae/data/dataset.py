@@ -27,20 +27,21 @@ class Split:
 class Dataset:
     """A named data set.
 
-    name: str. train: `Split`. test: `Split` or None. class_names: tuple of str or None.
+    name: str. train: `Split`. test: `Split` or None. class_names, factor_names: tuple of str or None.
     source: where the data were read from. licence: str, or None if unknown.
     origin: what `load` was called with, {"data": ..., "size": ...}, or None; a run keeps it.
     """
 
     origin = None
 
-    def __init__(self, name, train, test=None, class_names=None, source=None, licence=None):
+    def __init__(self, name, train, test=None, class_names=None, source=None, licence=None, factor_names=None):
         self.name = name
         self.train = train
         self.test = test
         self.class_names = class_names
         self.source = source
         self.licence = licence
+        self.factor_names = factor_names
 
     @property
     def shape(self):

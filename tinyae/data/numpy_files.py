@@ -6,13 +6,15 @@ import warnings
 
 import numpy as np
 
-from .arrays import check_examples, check_header, check_labels, holdout
+from .arrays import check_examples, check_factors, check_header, check_labels, holdout
 from .dataset import Split
 from .files import DEFLATE_RATIO, clear_errors, file_size, open_file, problem, read_exactly
 
 MAX_HEADER = 1 << 16  # bytes; that of a plain array has 118
-NAMES = "x or x_train, x_test, y or labels or y_train, y_test"
-WANTED = ("x", "x_train", "x_test", "y", "labels", "y_train", "y_test")
+NAMES = "x or x_train, x_test, y or labels or y_train, y_test, factors or factors_train, factors_test"
+TRAIN = ("x", "x_train"), ("y", "labels", "y_train"), ("factors", "factors_train")
+TEST = ("x_test",), ("y_test",), ("factors_test",)
+WANTED = sum(TRAIN + TEST, ())
 
 
 def read_array(stream, limit, where):
@@ -41,24 +43,24 @@ def load_npy(path):
 
 
 def load_npz(path):
-    """(train, test) from a .npz: `x` or `x_train`, and optionally `x_test`, `y` or `labels` or `y_train`, `y_test`.
+    """(train, test) from a .npz: `x` or `x_train`, and optionally `x_test`, `y` or `labels` or `y_train`, `y_test`, and
+    `factors` or `factors_train`, `factors_test`.
 
     Without `x_test` the examples are split by `holdout`. Raises `DataError`.
     """
     arrays = _read_members(path)
-    x_name = _only_one(arrays, ("x", "x_train"), path)
-    y_name = _only_one(arrays, ("y", "labels", "y_train"), path)
-    if x_name is None:
+    if not any(name in arrays for name in TRAIN[0]):
         found = ", ".join(sorted(arrays)) or "nothing"
         raise problem(path, f"holds no array named x or x_train but {found}: tinyae reads {NAMES}")
-    if "y_test" in arrays and "x_test" not in arrays:
-        raise problem(path, "holds y_test without x_test: save both or neither")
-    train = _split(arrays, x_name, y_name, path)
-    if "x_test" not in arrays:
-        return holdout(train.x, train.labels)
-    test = _split(arrays, "x_test", "y_test" if "y_test" in arrays else None, path)
+    train = _split(arrays, TRAIN, path)
+    if "x_test" in arrays:
+        test = _split(arrays, TEST, path)
+    elif alone := [names[0] for names in TEST if names[0] in arrays]:
+        raise problem(path, f"holds {alone[0]} without x_test: save both or neither")
+    else:
+        return holdout(train.x, train.labels, train.factors)
     if train.x.shape[1:] != test.x.shape[1:] or train.x.dtype != test.x.dtype:
-        raise problem(path, f"has {x_name} of {train} unlike x_test of {test}: give both one shape and dtype")
+        raise problem(path, f"has x of {train} unlike x_test of {test}: give both one shape and dtype")
     return train, test
 
 
@@ -73,10 +75,14 @@ def load_array(path, name):
         return read_array(stream, limit, path)
 
 
-def _split(arrays, x_name, y_name, path):
-    x = check_examples(arrays[x_name], f"{path}, array {x_name}")
-    labels = None if y_name is None else check_labels(arrays[y_name], len(x), f"{path}, array {y_name}")
-    return Split(x, labels)
+def _split(arrays, names, path):
+    """names: those that examples, labels and factors may have."""
+    found = [_only_one(arrays, kind, path) for kind in names]
+    x, labels, factors = (None if name is None else arrays[name] for name in found)
+    of_x, of_labels, of_factors = (f"{path}, array {name}" for name in found)
+    x = check_examples(x, of_x)
+    labels = None if labels is None else check_labels(labels, len(x), of_labels)
+    return Split(x, labels, None if factors is None else check_factors(factors, len(x), of_factors))
 
 
 def _only_one(arrays, names, path):

@@ -22,6 +22,7 @@ class Source:
     folder: the one other place where the data may lie: the embedded folder or a system package's; of drawn data a word
       for where they come from.
     opening: the first training labels, by which one data set in IDX files is told from another.
+    factor_names: of the columns of `Split.factors`, where they are known.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Source:
         files=(),
         folder=None,
         opening=None,
+        factor_names=None,
     ):
         self.description = description
         self.shape = shape
@@ -49,6 +51,7 @@ class Source:
         self.files = files
         self.folder = folder
         self.opening = opening
+        self.factor_names = factor_names
 
     def find(self, folder):
         """What `read` needs, the folder or an archive in it, or None if the data are not there."""
@@ -136,6 +139,7 @@ KNOWN = {
         "https://github.com/google-deepmind/dsprites-dataset",
         kind="drawn",
         folder="drawn by formula",
+        factor_names=dsprites.FACTORS,
     ),
 }
 
@@ -182,7 +186,7 @@ def load(name):
     for other in KNOWN:  # MNIST and Fashion-MNIST use the same file names
         if source.opening and opening == KNOWN[other].opening != source.opening:
             raise problem(place, f"holds {other}, not {name}: move it into a folder called {other}")
-    return Dataset(name, train, test, source.class_names, place, source.licence)
+    return Dataset(name, train, test, source.class_names, place, source.licence, source.factor_names)
 
 
 def catalogue():
