@@ -80,6 +80,21 @@ def test_for_every_image_the_elbo_of_the_same_draws_is_lower():
     assert (importance_weighted(model, x, 1).elbo == importance_weighted(model, x, 1).values).all()
 
 
+def test_the_terms_of_each_image():
+    """KL(q || N(0, I)) and E_q -log N(x | zW + b, s^2 I), of which the second is, image by image,
+    (5 log 2 pi s^2 + |x - mu W - b|^2 / s^2 + sum_j var_j |W_j|^2 / s^2) / 2."""
+    model, x, _ = linear_gaussian(accuracy=0.6)
+    bound = importance_weighted(model, x, 4000)
+    mu, logvar = model.posterior(x)
+    w, b = (model.named_parameters()[f"decoder.0.{name}"] for name in ("weight", "bias"))
+    error = ((x - mu @ w - b) ** 2).sum(axis=1) + np.exp(logvar) @ (w**2).sum(axis=1)
+    reconstruction = 0.5 * (5 * math.log(2 * math.pi * SIGMA**2) + error / SIGMA**2)
+    np.testing.assert_allclose(bound.reconstruction, reconstruction, atol=0.2)
+    np.testing.assert_allclose(bound.kl, 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(axis=1), atol=0.15)
+    assert bound.reconstruction.mean() == pytest.approx(reconstruction.mean(), abs=0.02)
+    np.testing.assert_allclose(bound.elbo, -bound.reconstruction - bound.kl, rtol=1e-12)
+
+
 def test_the_monte_carlo_error_is_the_spread_over_seeds():
     model, x, _ = linear_gaussian(accuracy=0.6)
     bounds = [importance_weighted(model, x, 100, seed=seed) for seed in range(100)]

@@ -16,12 +16,18 @@ class Bound:
 
     values: L_k = log 1/k sum_i w_i, with w_i = p(x, z_i) / q(z_i|x) and z_i ~ q(z|x). E L_k <= E L_(k+1) <= log p(x),
       and L_k -> log p(x)   (Burda, Grosse & Salakhutdinov 2016, equation 8 and theorem 1).
-    elbo: 1/k sum_i log w_i, the evidence lower bound, from the same draws; never above `values`.
+    elbo: 1/k sum_i log w_i, the evidence lower bound, from the same draws; never above `values`. Its terms:
+      reconstruction, -1/k sum_i log p(x|z_i), and kl, the rest, an estimate of KL(q(z|x) || p(z)).
     effective: (sum w)^2 / sum w^2, how many equally heavy draws would say as much, from 1 to k.
     """
 
-    def __init__(self, values, elbo, effective, samples):
-        self.values, self.elbo, self.effective, self.samples = values, elbo, effective, samples
+    def __init__(self, values, elbo, reconstruction, effective, samples):
+        self.values, self.elbo, self.reconstruction, self.effective = values, elbo, reconstruction, effective
+        self.samples = samples
+
+    @property
+    def kl(self):
+        return -self.elbo - self.reconstruction
 
     @property
     def mean(self):
@@ -66,7 +72,7 @@ def importance_weighted(model, x, samples, labels=None, seed=0):
 
 
 def _bound(model, batch, samples, noises):
-    """(3, n): L_k, the ELBO and the effective number of draws for each example of a batch, on the device.
+    """(4, n): L_k, the ELBO, its reconstruction and the effective number of draws for each example of a batch.
 
     noises: an iterator of one Noise per draw.
     """
@@ -74,27 +80,29 @@ def _bound(model, batch, samples, noises):
     mu, logvar = model.infer(batch)
     together = max(1, model.chunk // count)  # draws in one pass, where there are few examples
     most = xp.full(count, -math.inf)  # the largest log w so far; sums are those of w / exp(most)
-    total, squares, logs = xp.zeros(count), xp.zeros(count), xp.zeros(count)
+    total, squares, logs, seen = (xp.zeros(count) for _ in range(4))
     while part := list(itertools.islice(noises, together)):
-        log_w = _log_weights(model, batch, mu, logvar, part)
+        log_w, log_p = _log_weights(model, batch, mu, logvar, part)
         before, most = most, xp.maximum(most, log_w.max(axis=0))
         shrink, w = xp.exp(before - most), xp.exp(log_w - most)
         total = shrink * total + w.sum(axis=0)
         squares = shrink * shrink * squares + (w * w).sum(axis=0)
         logs += log_w.sum(axis=0)
-    return xp.stack([most + xp.log(total / samples), logs / samples, total * total / squares])
+        seen += log_p.sum(axis=0)
+    return xp.stack([most + xp.log(total / samples), logs / samples, -seen / samples, total * total / squares])
 
 
 def _log_weights(model, batch, mu, logvar, noises):
-    """log w = log p(x|z) + log p(z) - log q(z|x) for a draw of each noise: (draws, n) float64."""
+    """log w = log p(x|z) + log p(z) - log q(z|x), and its first term, for a draw of each noise: (draws, n) float64."""
     xp, draws = model.backend.xp, len(noises)
     epsilon = xp.concatenate([noise.normal("z", mu.shape, mu.dtype) for noise in noises])
     if draws > 1:
         mu, logvar = (xp.tile(a, (draws, 1)) for a in (mu, logvar))
         batch = {name: xp.concatenate([array] * draws) for name, array in batch.items()}
     z, _ = gaussian.sample(mu, logvar, epsilon)
-    log_w = model.log_likelihood(batch, z) + model.log_prior(batch, z) - gaussian.log_density(z, mu, logvar)
-    return log_w.astype("float64").reshape(draws, -1)
+    log_p = model.log_likelihood(batch, z)
+    log_w = log_p + model.log_prior(batch, z) - gaussian.log_density(z, mu, logvar)
+    return (a.astype("float64").reshape(draws, -1) for a in (log_w, log_p))
 
 
 def active_units(model, x):
