@@ -102,6 +102,19 @@ def test_the_program_example(tmp_path, monkeypatch, capsys):
     assert "passed" in capsys.readouterr().out
 
 
+def test_the_codes_example(tmp_path, monkeypatch):
+    """On a small data set and an untrained model, which have the same shapes."""
+    pytest.importorskip("PIL")
+    monkeypatch.chdir(tmp_path)
+    data = tinyae.data.load("fashion-mini")
+    monkeypatch.setattr(tinyae.data, "load", lambda name: data)
+    monkeypatch.setattr(tinyae, "load", lambda path: tinyae.models.VAE(latent_dim=20, hidden=16))
+    scope = {}
+    exec(next(block for block in blocks("python") if "explore" in block), scope)
+    assert all(codes.shape == (10, 20) for codes in scope["rows"].values())
+    assert (tmp_path / "codes.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_gradient_shown_is_the_gradient_run():
     """The README's VAE is the text of its file, line by line, but for what the file says in more places."""
     shown = next(block for block in blocks("python") if "kl_standard" in block).replace("#", "\n#").splitlines()

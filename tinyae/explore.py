@@ -13,7 +13,6 @@ from statistics import NormalDist
 import numpy as np
 
 from .errors import ConfigError, DataError, ShapeError
-from .latent import gaussian
 
 
 def linear(start, end, count):
@@ -75,7 +74,7 @@ def has_standard_prior(model):
 def dimensions(model, x):
     """The `Dimensions` of a model's code over examples x (N, ...)."""
     if has_standard_prior(model):
-        kl = gaussian.kl_elements(*model.posterior(x)).mean(axis=0, dtype=np.float64)
+        kl = model.kl_per_dimension(x)
         return Dimensions(kl, "KL", np.zeros_like(kl), np.ones_like(kl))
     codes = model.encode(x).astype(np.float64)
     return Dimensions(codes.var(axis=0), "variance", codes.mean(axis=0), codes.std(axis=0))

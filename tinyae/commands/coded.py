@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..data import to_float
 from ..errors import ConfigError
 from .arguments import add_json, print_json, run_options
 from .trained import load_data, load_run, output_file, save_arrays
@@ -78,9 +79,9 @@ class Coded:
         return str(names[label] if names and 0 <= label < len(names) else label)
 
     def images(self, indices):
-        """Examples as the model takes them, floats (N, *input_shape)."""
-        model = self.model
-        return model.backend.to_host(model.prepare({"x": self.part.x[np.asarray(indices)]})["x"])
+        """Examples as floats (N, *input_shape)."""
+        x = to_float(self.part.x[np.asarray(indices)], self.model.dtype)
+        return x.reshape(len(x), *self.model.input_shape)
 
     def answer(self, images, arrays, facts, **words):
         """Write images (rows, columns, *input_shape) as a picture with `words` around, or with `arrays` as arrays; then

@@ -40,7 +40,8 @@ def regions(path, points, labels, probabilities, decode, class_names=None, names
         return np.stack((x.ravel(), y.ravel()), axis=1)
 
     p = probabilities(lattice(height // 2, width // 2))
-    sure = ((p.max(axis=1, keepdims=True) * classes - 1) / (classes - 1)).clip(0, 1)  # 0: all classes alike
+    sure = (p.max(axis=1, keepdims=True) * classes - 1) / (classes - 1)  # 0: all classes alike
+    sure = np.rint(8 * sure.clip(0, 1)) / 8  # contour lines, as on a map, and a small file
     ground = (colours[p.argmax(axis=1)] - 1) * sure
     ground = ground.reshape(height // 2, width // 2, 3).repeat(2, axis=0).repeat(2, axis=1)
     ground = np.pad(ground, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
