@@ -146,11 +146,11 @@ def test_peers_do_the_same_work(framework, options, small_cases, request):
     from benchmarks.step import agree
 
     peer, ours = importlib.import_module(f"benchmarks.convolution_{framework}").Contender(**options), Contender()
+    request.addfinalizer(lambda: ours.context.__exit__(None, None, None))
     for name in SMALL_CASES:
         found = [convolution_worker.check(contender.case(name), name, 3) for contender in (ours, peer)]
         assert len(set(map(len, found))) == 1
         agree(dict(zip("ab", found, strict=True)), 1e-4)
-    ours.context.__exit__(None, None, None)
 
 
 def test_convolution_runs_and_names_the_fastest_pytorch(capsys):
