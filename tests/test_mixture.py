@@ -179,6 +179,27 @@ def test_samples_of_no_class_are_refused(labels):
         models.MixtureVAE(**SMALL).sample(3, labels=labels)
 
 
+def test_the_picture_of_clusters_shows_the_surest_and_the_drawn(tmp_path, monkeypatch):
+    pytest.importorskip("PIL")
+    from tinyae.plot import cluster_sheet
+
+    shown = {}
+    monkeypatch.setattr(
+        cluster_sheet, "grid", lambda path, images, columns, **words: shown.update(words, images=images)
+    )
+    model, x, labels = models.MixtureVAE(**SMALL), images(50), np.arange(50) % 2
+    model.probabilities = lambda x: np.stack((0.5 + x, 0.5 - x, 0 * x), axis=1)[:, :, 0, 0, 0] / 255  # by a pixel
+    cluster_sheet.clusters(tmp_path / "c.png", model, (x / 255).astype("float32"), labels, ("even", "odd"))
+    rows = shown["images"].reshape(3, 15, 4, 4, 1)
+    surest = np.argsort(-x[:, 0, 0, 0].astype(int), kind="stable")[:6]
+    np.testing.assert_array_equal(rows[0, :6], x[surest])
+    assert (rows[1:, :7] == 255).all() and (rows[:, 6] == 255).all(), "blank where nothing was given, and the gap"
+    for k in range(3):
+        drawn = np.rint(255 * np.clip(model.sample(8, 0, labels=k), 0, 1))
+        np.testing.assert_array_equal(rows[k, 7:], drawn)
+    assert shown["row_labels"] == ["0: 100% of all\neven 50%", "1: 0% of all", "2: 0% of all"]
+
+
 def test_two_blobs_are_told_apart():
     """Dark and bright images, no labels given: after a short training the classes are the two kinds."""
     import tinyae

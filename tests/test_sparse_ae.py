@@ -130,6 +130,22 @@ def test_features_are_the_decoders_weights():
     assert models.SparseAE(**SMALL).features().shape == (5, 4, 3, 1)
 
 
+def test_the_picture_of_features_begins_with_the_most_active(tmp_path, monkeypatch):
+    pytest.importorskip("PIL")
+    from tinyae.plot import feature_sheet
+
+    shown = {}
+    monkeypatch.setattr(feature_sheet, "grid", lambda path, images, **words: shown.update(words, images=images))
+    model, x = models.SparseAE(**SMALL | {"hidden": ()}), images(40)
+    feature_sheet.features(tmp_path / "f.png", model, x, most=3)
+    order = np.argsort(-model.activity(x), kind="stable")[:3]
+    weights = model.features()[order]
+    expected = 0.5 + weights / (2 * np.abs(weights).max(axis=(1, 2, 3), keepdims=True))
+    np.testing.assert_allclose(shown["images"], expected, rtol=1e-5)
+    assert shown["captions"] == [f"{100 * share:.3g} %" for share in model.activity(x)[order]]
+    assert shown["title"] == "Features of the most active 3 of 5 code units"
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

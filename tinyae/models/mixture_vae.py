@@ -25,8 +25,8 @@ class MixtureVAE(VAE):
 
     classes: K. channels: of the encoder's levels, two convolutions 3x3 each, the first of stride 2; the decoder mirrors
     them, so images (H, W, C) of any size will do. units: of the classifier's hidden layer. likelihood, sigma: as for
-    VAE; the default sigma^2 = 0.4 weighs half the squared error 2.5 times. `cluster` gives each image its class, and a
-    linear code's class is the most probable at its mean. The default has 366,331 parameters.
+    VAE; the default sigma^2 = 0.4 weighs half the squared error 2.5 times. `cluster` gives each image the class
+    that is the most probable at its mean code. The default has 366,331 parameters.
     """
 
     name = "mixture-vae"

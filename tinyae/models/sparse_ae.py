@@ -26,7 +26,7 @@ class SparseAE(AE):
 
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=256, hidden=(), activation="relu", loss="bce", penalty="l1",
-        weight=1.0, rate=0.05, seed=0, backend="numpy", dtype="float32",
+        weight=0.3, rate=0.05, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         if penalty not in CODES:
             raise suggest("penalty", penalty, CODES)

@@ -10,7 +10,9 @@ pictures may be rewritten while someone looks at them.
 """
 
 from .axes import COLOURS, SERIES
+from .cluster_sheet import clusters
 from .contact_sheet import grid
+from .feature_sheet import features
 from .regions import regions
 from .report import training_report
 from .scatter import codes
@@ -19,6 +21,6 @@ from .table import columns
 from .training_curves import curves
 
 __all__ = [
-    "COLOURS", "SERIES", "codes", "columns", "curves", "grid", "manifold", "reconstructions", "regions", "restorations",
-    "samples", "training_report",
+    "COLOURS", "SERIES", "clusters", "codes", "columns", "curves", "features", "grid", "manifold", "reconstructions",
+    "regions", "restorations", "samples", "training_report",
 ]  # fmt: skip

@@ -7,7 +7,9 @@ import numpy as np
 from ..data import to_float
 from ..errors import ConfigError
 from .axes import class_name
+from .cluster_sheet import clusters
 from .contact_sheet import WIDTH
+from .feature_sheet import features
 from .scatter import codes
 from .sheets import manifold, reconstructions, restorations, rms, samples
 from .table import columns
@@ -19,9 +21,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
 
     x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. reconstructions.png shows ten examples spread
     over the classes, or restorations.png in its place where the model mends images; samples.png needs a generative
-    model, manifold.png one with two latent dimensions as well; these need images of one or three channels. Rows have
-    columns.png, what each column loses. codes.png shows all of x, curves.png needs records. What is refused with a
-    `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
+    model, manifold.png one with two latent dimensions as well, clusters.png one that finds classes, features.png a code
+    made sparse; these need images of one or three channels. Rows have columns.png, what each column loses. codes.png
+    shows all of x, curves.png needs records. What is refused with a `ConfigError`, as by a model that has no codes or
+    decodes from more than codes, is left out.
     """
     folder, shape, written = Path(folder), tuple(model.input_shape), []
     x = np.asarray(x).reshape(-1, *shape)
@@ -49,7 +52,8 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
         z = model.encode(x)
         if z.dtype.kind != "f":
             raise ConfigError(f"{model.name} has codes without an order, which a plane cannot show")
-        return codes(path, z.reshape(len(z), -1), labels, class_names, model.generative)
+        standard = model.generative and not hasattr(model, "cluster")  # whether the prior is N(0, I)
+        return codes(path, z.reshape(len(z), -1), labels, class_names, standard)
 
     if len(shape) == 3 and shape[2] in (1, 3):
         if hasattr(model, "demonstration"):
@@ -59,8 +63,12 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
         if model.generative:
             side = min(8, max(3, WIDTH // shape[1]))
             add("samples.png", lambda path: samples(path, model.sample(side * side)))
+            if hasattr(model, "cluster"):
+                add("clusters.png", lambda path: clusters(path, model, x, labels, class_names))
             if getattr(model, "latent_dim", None) == 2:
                 add("manifold.png", lambda path: manifold(path, model, min(15, max(5, WIDTH // shape[1]))))
+        if hasattr(model, "features"):
+            add("features.png", lambda path: features(path, model, x))
     if len(shape) == 1:
         add("columns.png", lambda path: columns(path, to_float(x), model.reconstruct(x)))
     add("codes.png", draw_codes)

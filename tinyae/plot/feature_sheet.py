@@ -1,0 +1,22 @@
+"""What the units of a code stand for."""
+
+import numpy as np
+
+from .contact_sheet import grid
+
+
+def features(path, model, x, most=64):
+    """What each unit of a sparse code adds to an image (`model.features`), the most active over images x first.
+
+    Grey is nothing, white is more and black is less, each feature to its own largest weight; below stands how active
+    the unit is (`model.activity`).
+    """
+    activity, weights = model.activity(x), model.features()
+    order = np.argsort(-activity, kind="stable")[:most]
+    largest = np.abs(weights[order]).max(axis=(1, 2, 3), keepdims=True)
+    shown = 0.5 + 0.5 * weights[order] / np.where(largest > 0, largest, 1)
+    captions = [f"{100 * share:.3g} %" for share in activity[order]]
+    title = (
+        f"Features of {'the most active' if most < len(activity) else 'all'} {len(order)} of {len(activity)} code units"
+    )
+    return grid(path, shown, title=title, captions=captions)
