@@ -89,6 +89,23 @@ def total(each, step):
     return each.sum(dim=1).mean()
 
 
+def elbo(q, prior, nll):
+    rec, kl = nll.mean(), D.kl_divergence(q, prior).sum(dim=1).mean()
+    return {"loss": rec + kl, "reconstruction": rec, "kl": kl}
+
+
+def cvae(p, x, labels, noise, step):
+    y = F.one_hot(labels, 10).to(x.dtype)
+    q, z = latent(p, torch.cat((x, y), dim=1), noise)
+    return elbo(q, D.Normal(0.0, 1.0), bce(mlp(p, "decoder", torch.cat((z, y), dim=1)), x))
+
+
+def class_mean_vae(p, x, labels, noise, step):
+    q, z = latent(p, x, noise)
+    means = F.linear(F.one_hot(labels, 10).to(x.dtype), p["prior.weight"].T, p["prior.bias"])
+    return elbo(q, D.Normal(means, 1.0), bce(mlp(p, "decoder", z), x))
+
+
 def beta(**options):
     return lambda dtype: models.BetaVAE(**DENSE, **options, dtype=dtype)
 
@@ -111,6 +128,8 @@ TWINS = {
         beta(beta=1.5, free_bits=1.0),
         beta_vae(lambda t: 1.5, lambda each, t: each.mean(dim=0).clamp(min=math.log(2)).sum()),
     ),
+    "cvae": (lambda dtype: models.CVAE(**DENSE, dtype=dtype), cvae),
+    "class-mean-vae": (lambda dtype: models.ClassMeanVAE(**DENSE, dtype=dtype), class_mean_vae),
 }
 
 
@@ -127,7 +146,8 @@ def test_training_beside_torch(name, dtype, rtol, data):
         rows = rng.integers(0, len(data[0]), BATCH)
         x, labels = data[0][rows].astype(dtype), data[1][rows]
         noise = rng.normal(size=shape).astype(dtype)
-        terms, named = model.loss_and_grads({"x": x, "labels": labels}, {"z": noise}, step=step)
+        batch = {"x": x, "labels": labels} if model.uses_labels else {"x": x}
+        terms, named = model.loss_and_grads(batch, {"z": noise}, step=step)
         expected = theirs(params, torch.tensor(x), torch.tensor(labels), torch.tensor(noise), step)
         assert terms.keys() == expected.keys()
         scale = abs(expected["loss"].item())

@@ -67,8 +67,8 @@ class Dimensions:
 
 
 def has_standard_prior(model):
-    """Whether the model's prior is N(0, I): the KL to it is a term of the loss then, the only KL."""
-    return model.generative and "kl" in model.terms
+    """Whether the model's prior is N(0, I) without a label: the KL to it is a term of the loss then, the only KL."""
+    return model.generative and "kl" in model.terms and not model.uses_labels
 
 
 def dimensions(model, x):

@@ -3,8 +3,10 @@
 from .ae import AE
 from .base import Model
 from .beta_vae import BetaVAE
+from .class_mean_vae import ClassMeanVAE
 from .conv_ae import ConvAE
 from .conv_vae import ConvVAE
+from .cvae import CVAE
 from .denoising_ae import DenoisingAE
 from .masked_ae import MaskedAE
 from .mixture_vae import MixtureVAE
@@ -12,7 +14,8 @@ from .sparse_ae import SparseAE
 from .vae import VAE
 
 NAMES = {
-    model.name: model for model in (AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, MixtureVAE)
+    model.name: model
+    for model in (AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE)
 }
 
 __all__ = [
@@ -20,6 +23,8 @@ __all__ = [
     "NAMES",
     "VAE",
     "BetaVAE",
+    "CVAE",
+    "ClassMeanVAE",
     "ConvAE",
     "ConvVAE",
     "DenoisingAE",

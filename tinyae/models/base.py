@@ -33,6 +33,7 @@ class Model:
     terms = ("loss",)  # the names of the loss and its parts, in the order to print
     part = 64  # the fewest examples in a part of a step: fewer cost dense products more than threads win
     generative = False  # whether codes have a prior to sample from
+    uses_labels = False  # whether a batch needs "labels"
     standardization = None
 
     def build(self, networks, config, seed, backend, dtype):
@@ -123,6 +124,14 @@ class Model:
         """A drawn batch of n examples in [0, 1] that `step` takes, for gradient checks."""
         return {"x": noise.uniform("x", (n, *self.input_shape), self.dtype)}
 
+    def report(self, batch):
+        """What an epoch's record says besides the terms, JSON-ready, measured on a batch of what is watched."""
+        return {}
+
+    def warnings(self, record):
+        """Lines to show at the end of a training, by its last record."""
+        return []
+
     def update_state(self, caches):
         """Move what is kept but not trained (running statistics), after backward."""
         for name, network in self.networks.items():
@@ -172,15 +181,22 @@ class Model:
         """Add into grads[name] without computing dx: for a network that the data enter."""
         self.networks[name].add_grads(self.store.tree[name], cache, dy, grads[name])
 
-    def in_chunks(self, function, x):
-        """function over rows of `x` in bounded memory; a NumPy array."""
+    def in_chunks(self, function, x, *others):
+        """function over rows of `x`, and of `others` of the same length, in bounded memory; a NumPy array."""
         x = x if hasattr(x, "shape") else np.asarray(x)
         if not x.shape:
-            return self.backend.to_host(function(x))  # where the shape is checked and refused
+            return self.backend.to_host(function(x, *others))  # where the shape is checked and refused
         if x.shape[0] == 0:
             raise ShapeError(f"{self.name}: no examples (x has shape {x.shape})")
-        parts = [self.backend.to_host(function(x[i : i + self.chunk])) for i in range(0, len(x), self.chunk)]
-        return np.concatenate(parts)
+        parts = [slice(i, i + self.chunk) for i in range(0, len(x), self.chunk)]
+        return np.concatenate(
+            [self.backend.to_host(function(x[rows], *(other[rows] for other in others))) for rows in parts]
+        )
+
+    def given(self, labels):
+        """What `encode`, `decode` and `reconstruct` take beside x or z where labels are known: {} if the networks do
+        without, else {"labels": labels}."""
+        return {}
 
     def encode(self, x):
         """Codes (N, latent_dim) of x, as a NumPy array."""
@@ -188,10 +204,15 @@ class Model:
 
     def decode(self, z):
         """Images (N, *input_shape) of codes z (N, latent_dim), as a NumPy array."""
+        z = self.codes(z)
+        return self.in_chunks(lambda part: self._outputs(self._decode(self.backend.asarray(part, self.dtype))), z)
+
+    def codes(self, z):
+        """z as an array; ShapeError if it is not (N, latent_dim)."""
         z = np.asarray(z, self.dtype) if isinstance(z, (list, tuple)) else z
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ShapeError(f"{self.name}: expected codes of shape (N, {self.latent_dim}), got {z.shape}")
-        return self.in_chunks(lambda part: self._outputs(self._decode(self.backend.asarray(part, self.dtype))), z)
+        return z
 
     def reconstruct(self, x):
         """decode(encode(x)): (N, *input_shape), as a NumPy array."""

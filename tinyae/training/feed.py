@@ -142,6 +142,11 @@ class Feed:
             rows = slice(first, first + size)
             yield self._batch(rows, rows)
 
+    def spread(self, most):
+        """One batch of `most` examples at most, evenly spaced."""
+        rows = np.arange(0, self.count, -(-self.count // most))
+        return self._batch(rows, self.backend.asarray(rows))
+
     def _batch(self, rows, on_device):
         """The examples of `rows`, indices on the host, which `on_device` holds on the device."""
         drawn = isinstance(self.x, Drawn)

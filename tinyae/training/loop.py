@@ -66,6 +66,8 @@ def fit(
         test = data.test
     x, labels = as_split(data)
     check_range(model, x, standardize)
+    if model.uses_labels:
+        model.check_labels(labels, len(x))
     if binarize is not None:
         binarized.check(binarize, x)
     counts = ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0), ("threads", threads, 1)
@@ -142,6 +144,8 @@ class Trainer:
                     if self.step % per_epoch:
                         self._save(run)
                     display.message(f"stopped at step {self.step}; saved in {run.path}: resume it to go on")
+                for text in self.model.warnings(self.records[-1]) if self.records and not interrupted else ():
+                    display.message(text)
         finally:
             display.close()
         return History(self.records, self.step, self.best, interrupted)
@@ -166,6 +170,8 @@ class Trainer:
         self.sums = {}
         for part, feed in self.watched.items():
             record[part] = evaluate(self.model, feed, self.settings["seed"])
+        watched = self.watched.get("validation", self.watched.get("test", self.feed))
+        record |= self.model.report(watched.spread(self.model.chunk))
         self.records.append(record)
         judged = record.get("validation", record["train"])["loss"]
         if self.best is None or judged < self.best["loss"]:

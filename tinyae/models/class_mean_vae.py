@@ -1,0 +1,87 @@
+"""The class-mean VAE (the `cvae` of bojone/vae): a learned prior mean for each class, and nothing else of the label."""
+
+from ..backend import array_module
+from ..latent import gaussian
+from ..layers import Dense
+from .labelled import Labelled
+from .likelihood import likelihood as likelihood_of
+from .networks import dense_decoder, dense_encoder, size, sizes
+from .vae import VAE
+
+
+class ClassMeanVAE(Labelled, VAE):
+    """A VAE whose prior is p(z|y) = N(m(y), I), m(y) = W one_hot(y) + b learned; the loss is
+
+        -E_q log p(x|z) + KL(q(z|x) || N(m(y), I))
+
+    The label reaches neither encoder nor decoder, so both work without; it draws the codes of a class together, and
+    images of a class are drawn around its mean. classes: how many; the other options are those of VAE. The default has
+    404,266 parameters.
+    """
+
+    name = "class-mean-vae"
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=2, classes=10, hidden=(256,), activation="relu",
+        likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        self.latent_dim, self.classes = size("latent_dim", latent_dim), size("classes", classes)
+        self.likelihood = likelihood_of(likelihood, sigma)
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,
+            likelihood=likelihood, sigma=sigma,
+        )  # fmt: skip
+        encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
+        output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
+        decoder = self.likelihood.decoder(output), (latent_dim,)
+        prior = Dense(latent_dim), (classes,)
+        self.build({"encoder": encoder, "decoder": decoder, "prior": prior}, config, seed, backend, dtype)
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(3, 3, 1), latent_dim=2, classes=3, hidden=(5,))
+        odd = dict(input_shape=(4,), latent_dim=1, classes=2, hidden=(4, 3), activation="tanh")
+        return [cls(**small), cls(**odd, likelihood="learned-gaussian", sigma=0.5)]
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        x, version = batch["x"], self.store.version
+
+        h, c_enc = self.forward("encoder", x, train, rng)
+        mu, logvar = self.split(h)
+        noise = rng.normal("z", mu.shape, mu.dtype)
+        z, c_z = gaussian.sample(mu, logvar, noise)
+        out, c_dec = self.forward("decoder", z, train, rng)
+        m, c_prior = self.forward("prior", self.one_hot(batch["labels"]), train, rng)
+        rec, dout = self.likelihood.nll(out, x, batch_size)
+        kl, dmu_kl, dlogvar_kl, dm = gaussian.kl_to_mean(mu, logvar, m, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dz = self.backward("decoder", c_dec, dout, grads)
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
+            dh = array_module(h).concatenate((dmu + dmu_kl, dlogvar + dlogvar_kl), axis=1)
+            self.add_grads("encoder", c_enc, dh, grads)
+            self.add_grads("prior", c_prior, dm, grads)
+        caches = {"encoder": c_enc, "decoder": c_dec, "prior": c_prior}
+        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, caches
+
+    def log_prior(self, batch, z):
+        return gaussian.log_density(z, self.forward("prior", self.one_hot(batch["labels"]))[0], 0.0)
+
+    @property
+    def class_means(self):
+        """m(y) of every class: (classes, latent_dim), as a NumPy array."""
+        every = self.one_hot(self.backend.xp.arange(self.classes))
+        return self.backend.to_host(self.forward("prior", every)[0])
+
+    def kl_per_dimension(self, x, labels=None):
+        means = self.class_means[self.known(labels, len(x))]
+        return gaussian.kl_elements(*self.posterior(x), means).mean(axis=0, dtype="float64")
+
+    def style(self, x, labels):
+        return self.encode(x) - self.class_means[self.known(labels, len(x))]
+
+    def styled(self, z, labels):
+        z = self.codes(z)
+        return self.decode(z + self.class_means[self.known(labels, len(z))])

@@ -1,0 +1,113 @@
+"""The conditional VAE (Sohn, Lee & Yan 2015): the label joins the encoder's and the decoder's input."""
+
+import math
+
+from ..backend import array_module
+from ..latent import gaussian
+from .labelled import Labelled
+from .likelihood import likelihood as likelihood_of
+from .networks import dense_decoder, dense_encoder, size, sizes
+from .vae import VAE
+
+
+class CVAE(Labelled, VAE):
+    """q(z|x, y) and p(x|z, y) with labels y, prior N(0, I) whatever the label; the loss is minus the ELBO of log p(x|y)
+
+        -E_q log p(x|z, y) + KL(q(z|x, y) || N(0, I))
+
+    The decoder is told the class, so the code is left to say the rest: the style. classes: how many; the other options
+    are those of VAE. `encode`, `decode` and `reconstruct` take labels (N,) beside x or z.
+    """
+
+    name = "cvae"
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=8, classes=10, hidden=(512,), activation="relu",
+        likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        self.latent_dim, self.classes = size("latent_dim", latent_dim), size("classes", classes)
+        self.likelihood = likelihood_of(likelihood, sigma)
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,
+            likelihood=likelihood, sigma=sigma,
+        )  # fmt: skip
+        inputs = math.prod(self.input_shape) + classes
+        encoder = dense_encoder(hidden, 2 * latent_dim, activation), (inputs,)
+        output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
+        decoder = self.likelihood.decoder(output), (latent_dim + classes,)
+        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(3, 3, 1), latent_dim=2, classes=3, hidden=(5,))
+        odd = dict(input_shape=(4,), latent_dim=1, classes=2, hidden=(4, 3), activation="tanh")
+        return [cls(**small), cls(**odd, likelihood="learned-gaussian", sigma=0.5)]
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        x, version = batch["x"], self.store.version
+        y = self.one_hot(batch["labels"])
+
+        h, c_enc = self.forward("encoder", self.join(x, y), train, rng)
+        mu, logvar = self.split(h)
+        noise = rng.normal("z", mu.shape, mu.dtype)
+        z, c_z = gaussian.sample(mu, logvar, noise)
+        out, c_dec = self.forward("decoder", self.join(z, y), train, rng)
+        rec, dout = self.likelihood.nll(out, x, batch_size)
+        kl, dmu_kl, dlogvar_kl = gaussian.kl_standard(mu, logvar, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dz = self.backward("decoder", c_dec, dout, grads)[:, : self.latent_dim]  # nobody asks for the label's
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
+            dh = array_module(h).concatenate((dmu + dmu_kl, dlogvar + dlogvar_kl), axis=1)
+            self.add_grads("encoder", c_enc, dh, grads)
+        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, {"encoder": c_enc, "decoder": c_dec}
+
+    def join(self, a, y):
+        """(N, ...), (N, classes) -> (N, D + classes)."""
+        return array_module(a).concatenate((a.reshape(len(a), -1), y), axis=1)
+
+    def infer(self, batch):
+        return self.split(self.forward("encoder", self.join(batch["x"], self.one_hot(batch["labels"])))[0])
+
+    def log_likelihood(self, batch, z):
+        out, _ = self.forward("decoder", self.join(z, self.one_hot(batch["labels"])))
+        return self.likelihood.log_prob(out, batch["x"])
+
+    def given(self, labels):
+        return {"labels": labels}
+
+    def posterior(self, x, labels=None):
+        """mu, logvar of q(z|x, y), (N, latent_dim) each, as NumPy arrays."""
+        labels = self.known(labels, len(x))
+
+        def infer(x, labels):
+            y = self.one_hot(self.backend.asarray(labels))
+            return self.forward("encoder", self.join(self._inputs(x), y))[0]
+
+        return self.split(self.in_chunks(infer, x, labels))
+
+    def encode(self, x, labels=None):
+        """Codes (N, latent_dim) of x with labels (N,), as a NumPy array."""
+        return self.posterior(x, labels)[0]
+
+    def decode(self, z, labels=None):
+        """Images (N, *input_shape) of codes z (N, latent_dim) under labels (N,), as a NumPy array."""
+
+        def means(z, labels):
+            y = self.one_hot(self.backend.asarray(labels))
+            return self._outputs(self._decode(self.join(self.backend.asarray(z, self.dtype), y)))
+
+        z = self.codes(z)
+        return self.in_chunks(means, z, self.known(labels, len(z)))
+
+    def reconstruct(self, x, labels=None):
+        """decode(encode(x, labels), labels): (N, *input_shape), as a NumPy array."""
+        return self.decode(self.encode(x, labels), labels)
+
+    def style(self, x, labels):
+        return self.encode(x, labels)
+
+    def styled(self, z, labels):
+        return self.decode(z, labels)

@@ -1,0 +1,70 @@
+"""What the models share whose batches need labels: (N,) whole numbers in [0, classes)."""
+
+import numpy as np
+
+from ..errors import ConfigError, DataError, ShapeError
+
+
+class Labelled:
+    """Mixed into a VAE, in front of it. A subclass sets `classes` and says what a style is:
+
+    style(x, labels)   -> (N, D): what the code of x says beside its label, as N(0, I) draws it
+    styled(z, labels)  -> images of the styles z (N, D) under labels (N,)
+    """
+
+    uses_labels = True
+
+    def prepare(self, batch):
+        if "labels" not in batch:
+            raise ConfigError(f"{self.name} needs labels: a batch is a dict with 'x' and 'labels', got {sorted(batch)}")
+        batch = super().prepare(batch)
+        if isinstance(batch["labels"], np.ndarray):  # a look at a device's array would wait for it
+            self.check_labels(batch["labels"], len(batch["x"]))
+        return batch
+
+    def check_labels(self, labels, count=None):
+        """Refuse labels that are missing, that are no classes of this model, or that are not `count`."""
+        if labels is None:
+            raise ConfigError(f"{self.name} needs labels, and there are none: give labelled data, or train vae")
+        labels = np.asarray(labels)
+        if labels.ndim != 1 or (count is not None and len(labels) != count):
+            raise ShapeError(f"{self.name}: expected a label for each of {count} examples, got shape {labels.shape}")
+        whole = labels.dtype.kind in "iu"
+        if not whole or labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
+            found = f"{labels.min()} to {labels.max()}" if whole else labels.dtype
+            raise DataError(
+                f"{self.name} has {self.classes} classes, so labels are 0 to {self.classes - 1}, got {found}: "
+                "use labels of that range, or train with another number of classes"
+            )
+
+    def known(self, labels, count):
+        """Labels of `count` examples, checked, as a NumPy array."""
+        labels = labels if labels is None or isinstance(labels, (list, tuple)) else self.backend.to_host(labels)
+        self.check_labels(labels, count)
+        return np.asarray(labels)
+
+    def one_hot(self, labels):
+        """(N,) -> (N, classes), on the device."""
+        xp = self.backend.xp
+        return (labels[:, None] == xp.arange(self.classes)).astype(self.dtype)
+
+    def example_batch(self, noise, n):
+        labels = (noise.uniform("labels", (n,)) * self.classes).astype("int64")
+        return super().example_batch(noise, n) | {"labels": labels}
+
+    def sample(self, n, seed=0, labels=None):
+        """(n, *input_shape): means of p(x|z) for drawn styles, as a NumPy array.
+
+        labels: (n,), one for all, or None for the classes in turn.
+        """
+        if labels is None:
+            labels = np.arange(n) % self.classes
+        elif np.ndim(labels) == 0:
+            labels = np.full(n, labels)
+        return self.styled(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype), labels)
+
+    def across(self, z):
+        """(N, classes, *input_shape): each of the styles z (N, D) under every label."""
+        n = len(z)
+        images = self.styled(z.repeat(self.classes, axis=0), np.tile(np.arange(self.classes), n))
+        return images.reshape(n, self.classes, *self.input_shape)
