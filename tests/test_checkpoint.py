@@ -49,6 +49,22 @@ def test_float64_and_options_survive(tmp_path):
     assert again.dtype == np.float64 and again.config == model.config
 
 
+def test_an_option_younger_than_the_file_has_its_default(saved):
+    model, path = saved
+
+    def without(arrays):
+        meta = json.loads(str(arrays["meta"]))
+        del meta["config"]["sigma"]
+        arrays["meta"] = np.array(json.dumps(meta))
+
+    rewrite(path, without)
+    again = tinyae.load(path)
+    assert again.config == model.config
+    np.testing.assert_array_equal(again.store.flat, model.store.flat)
+    with pytest.raises(CheckpointError, match="use the options it was trained with"):
+        checkpoint.read(path).restore(small(sigma=0.5))
+
+
 def test_no_pickle_inside(saved):
     _, path = saved
     with np.load(path, allow_pickle=False) as archive:

@@ -7,6 +7,7 @@ A file is written under another name, flushed to the disk and renamed, so a cras
 leaves the old file or the new one.
 """
 
+import inspect
 import json
 import math
 import os
@@ -52,8 +53,13 @@ class Checkpoint:
         return self.restore(model)
 
     def restore(self, model):
-        """Copy parameters and state into a model of the same configuration."""
-        if self.meta["model"] != model.name or self.meta["config"] != json_ready(model.config):
+        """Copy parameters and state into a model of the same configuration.
+
+        An option that is younger than the file has its default, which is what there was before it.
+        """
+        options = inspect.signature(type(model)).parameters
+        config = json_ready({name: options[name].default for name in model.config}) | self.meta["config"]
+        if self.meta["model"] != model.name or config != json_ready(model.config):
             raise CheckpointError(
                 f"{self.path} holds {self.meta['model']} with {self.meta['config']}, not {model.name} with "
                 f"{json_ready(model.config)}: use the options it was trained with"
