@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from .arguments import POSITIVE, add_json, print_json, run_options
 from .trained import load_checkpoint, load_data
 
@@ -22,6 +22,9 @@ def evaluate_options(parser):
     add("--parzen", action="store_true", help=parzen)
     probe = f"classes from codes: a linear probe, and a vote of the {NEIGHBOURS} nearest training images"
     add("--probe", action="store_true", help=probe)
+    factors = "how far each factor is told by one number of the code: Higgins' metric and the mutual information gap"
+    add("--disentanglement", action="store_true", help=f"{factors} (data with factors: dsprites, or your .npz)")
+    add("--clusters", action="store_true", help="how well classes that the model found agree with the labels")
     add("--held-out", metavar="CLASS", help="how well scores tell this class from the others: ROC-AUC")
     add_json(add)
 
@@ -35,6 +38,8 @@ def evaluate(arguments):
         (arguments.quality, asked.quality),
         (arguments.parzen, asked.parzen),
         (arguments.probe, asked.probe),
+        (arguments.clusters, asked.clusters),
+        (arguments.disentanglement, asked.disentanglement),
         (arguments.held_out is not None, asked.anomalies),
     ):
         answer |= section() if wanted else {}
@@ -139,6 +144,30 @@ class Asked:
             "probe_accuracy": probe.score(asked, self.labels),
             "neighbours_accuracy": float((voted == self.labels).mean()),
         }
+
+    def disentanglement(self):
+        from ..evaluation.disentanglement import disentanglement
+
+        factors = self.part.factors
+        if factors is None:
+            raise DataError(
+                f"--disentanglement needs the factors that the images were made from, and {self.data.name} has none: "
+                "use dsprites, or a .npz with factors (N, K)"
+            )
+        found = disentanglement(self.model.encode, self.x, factors, self.arguments.seed)
+        names = self.data.factor_names or range(1, factors.shape[1] + 1)
+        gaps = zip(names, found.pop("gaps"), strict=True)
+        return found | {f"gap_{name}": gap for name, gap in gaps}
+
+    def clusters(self):
+        from ..evaluation.clustering import clustering_accuracy
+
+        self.need_labels("--clusters")
+        if not hasattr(self.model, "cluster"):
+            raise ConfigError(f"--clusters: {self.model.name} finds no classes, mixture-vae does")
+        clusters = self.model.cluster(self.x)
+        accuracy, _ = clustering_accuracy(clusters, self.labels)
+        return {"clustering_accuracy": accuracy, "clusters_used": len(set(clusters.tolist()))}
 
     def anomalies(self):
         from ..evaluation.anomaly import roc_auc, scores
