@@ -12,6 +12,7 @@ from command_line import COMMAND, ENVIRONMENT, contents, refused, run
 
 import tinyae
 from tinyae import cli
+from tinyae.commands import bench
 from tinyae.commands.model_options import read_value
 
 TINY = ("--data", "digits", "--epochs", "1", "--set", "hidden=16")
@@ -235,6 +236,17 @@ def test_info(tmp_path):
         assert line.split(name, 1)[1].startswith(" "), "the name and its value touch"
 
 
+def test_bench_is_the_benchmarks_of_a_checkout(tmp_path):
+    assert "usage: python -m benchmarks" in run("bench", "--", "--help", cwd=tmp_path).stdout
+    assert "--rounds" in run("bench", "step", "--help", cwd=tmp_path).stdout
+
+
+def test_an_installation_holds_no_benchmarks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "CHECKOUT", tmp_path)
+    assert cli.main(["bench", "step"]) == 2
+    assert "not in an installation: run this in a checkout" in capsys.readouterr().err
+
+
 # bad input
 
 TRAIN = ("train", "vae", "--data", "digits", "--epochs", "1", "--out", "new")
@@ -317,6 +329,7 @@ REFUSED = [
     (("data", "fetch"), "tinyae data fetch needs a name"),
     (("data", "fetch", "digits"), "comes with tinyae"),
     (("data", "list", "digits"), "tinyae data list takes no name"),
+    (("bench",), "tinyae bench needs the name of a benchmark, e.g. step"),
 ]  # fmt: skip
 
 

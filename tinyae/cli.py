@@ -8,7 +8,7 @@ import os
 import sys
 
 from . import __version__
-from .commands import catalogues, codes, compare, evaluate, gradcheck, images, neighbours, plane, train, walks
+from .commands import bench, catalogues, codes, compare, evaluate, gradcheck, images, neighbours, plane, train, walks
 from .errors import ConfigError, TinyaeError, suggest
 
 
@@ -94,4 +94,5 @@ COMMANDS = {
     "models": (catalogues.models, catalogues.models_options),
     "data": (catalogues.data, catalogues.data_options),
     "info": (catalogues.info, catalogues.info_options),
+    "bench": (bench.bench, bench.bench_options),
 }
