@@ -39,19 +39,19 @@ def test_settle_zeroes_what_nothing_was_added_to(grads):
 def test_the_first_product_is_stored_and_the_second_added(grads):
     a, b = np.arange(8, dtype="f4").reshape(4, 2), np.ones((2, 3), "f4")
     node = grads.tree["a"]
-    add_product(node, "weight", a, b)
+    add_product(node, "weight", a.T, b)
     np.testing.assert_array_equal(grads.named["a.weight"], a @ b)
-    add_product(node, "weight", a, b)
+    add_product(node, "weight", a.T, b)
     np.testing.assert_array_equal(grads.named["a.weight"], 2 * (a @ b))
     grads.clear()
     node["weight"] += 1  # plain adding and products mix in any order
-    add_product(node, "weight", a, b)
+    add_product(node, "weight", a.T, b)
     np.testing.assert_array_equal(grads.named["a.weight"], 1 + a @ b)
 
 
 def test_a_plain_dict_is_added_to():
     grads = {"weight": np.ones((4, 3))}
-    add_product(grads, "weight", np.ones((4, 2)), np.ones((2, 3)))
+    add_product(grads, "weight", np.ones((2, 4)), np.ones((2, 3)))
     np.testing.assert_array_equal(grads["weight"], 3)
 
 

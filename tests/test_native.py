@@ -1,6 +1,10 @@
 """The compiled primitives against NumPy in float64, whose results other tests hold to naive loops and to PyTorch."""
 
+import os
 import shutil
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -108,6 +112,9 @@ def test_dense_products(n, inputs, units):
     close(primitives.affine(x4, weight4, bias4), x @ weight + bias)
     close(primitives.affine(x4, weight4), x @ weight)
     close(primitives.product_transposed(x4, weight4.T.copy()), x @ weight)
+    grads = {"w": np.ones((inputs, units), "f4")}
+    primitives.add_product(grads, "w", x4, (x @ weight).astype("f4"))
+    close(grads["w"], 1 + x.T @ (x @ weight))
 
 
 @pytest.mark.parametrize("rows", (1, 7, 256, 5000))
@@ -166,23 +173,56 @@ def test_shared_among_threads_the_bits_are_the_same(library):
 
     found = []
     for count in (1, 2, 3):
-        team = threads.Workers(count)
-        with threads.using(team):
+        with threads.using(count):
             found.append(results())
-        team.close()
     for other in found[1:]:
         for one, same in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, same)
 
 
-def test_a_shared_operation_inside_a_part_stays_on_its_thread():
-    team, seen = threads.Workers(2), []
-    with threads.using(team):
-        team.map(lambda i: threads.share(lambda start, stop: seen.append((start, stop)), 10), range(2))
-        threads.share(lambda start, stop: seen.append((start, stop)), 10)
-        threads.share(lambda start, stop: seen.append((start, stop)), 10, least=6)
+def test_operations_inside_a_part_stay_on_its_thread():
+    team = threads.Workers(2)
+    with threads.using(5):
+        assert threads.available() == 5
+        assert team.map(lambda i: threads.available(), range(3)) == [1, 1, 1]
+        assert team.map(lambda i: threads.available(), range(1)) == [5]
     team.close()
-    assert seen[:2] == [(0, 10)] * 2 and sorted(seen[2:4]) == [(0, 5), (5, 10)] and seen[4:] == [(0, 10)]
+
+
+def test_operations_of_several_threads_at_once(library):
+    """All ask for the library's threads; one gets them."""
+    a, b = (np.random.default_rng(0).standard_normal((400, 400)).astype("f4") for _ in range(2))
+    exact, wrong = primitives.affine(a, b), []
+
+    def work():
+        for _ in range(20):
+            if not np.array_equal(primitives.affine(a, b), exact):
+                wrong.append(1)
+
+    with threads.using(3):
+        each = [threading.Thread(target=work) for _ in range(4)]
+        for thread in each:
+            thread.start()
+        for thread in each:
+            thread.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_starts_threads_of_its_own(library):
+    script = """
+import os, numpy as np
+from tinyae.backend import primitives, threads
+a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
+with threads.using(2):
+    before = primitives.affine(a, a)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(primitives.affine(a, a), before) else 1)
+    _, status = os.waitpid(child, 0)
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
 
 
 def test_not_a_number_comes_through(library):
@@ -221,18 +261,21 @@ def test_a_compiler_that_fails_is_named_with_its_reason(fresh, monkeypatch, tmp_
     assert not list(tmp_path.glob("tinyae/*"))  # nothing half-made is left
 
 
+ONE = 'extern "C" long one() { return 1; } extern "C" void forget_threads() {}'
+
+
 def test_compiled_once_and_kept(library, fresh, monkeypatch):
     """With a source of one line, as compiling all takes seconds."""
     sources = fresh / "sources"
     sources.mkdir()
-    (sources / "one.cpp").write_text('extern "C" int one() { return 1; }')
+    (sources / "one.cpp").write_text(ONE)
     monkeypatch.setattr(build, "SOURCES", sources)
-    monkeypatch.setattr(build, "RESULTS", {})
+    monkeypatch.setattr(build, "FUNCTIONS", {"one": " l", "forget_threads": " -"})
     assert native.library().one() == 1
     (made,) = (fresh / "tinyae").iterdir()
     before = made.stat().st_mtime_ns
     native.forget()
     assert native.library().one() == 1 and made.stat().st_mtime_ns == before
-    (sources / "one.cpp").write_text('extern "C" int one() { return 2; }')
+    (sources / "one.cpp").write_text(ONE.replace("1", "2"))
     native.forget()
     assert native.library().one() == 2 and len(list((fresh / "tinyae").iterdir())) == 2

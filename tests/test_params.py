@@ -86,7 +86,7 @@ def test_settled_gradients_are_zero_where_nothing_was_added(stale):
 def test_products_are_added_to_cleared_gradients(stale):
     a, b = np.arange(12.0).reshape(3, 4), np.arange(8.0).reshape(4, 2)
     for times in (1, 2):
-        add_product(stale.tree["encoder"]["0"], "weight", a.astype(stale.dtype), b.astype(stale.dtype))
+        add_product(stale.tree["encoder"]["0"], "weight", a.T.astype(stale.dtype), b.astype(stale.dtype))
         np.testing.assert_array_equal(stale.named["encoder.0.weight"], times * (a @ b))
 
 

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from .backend import array_module, primitives
+from .backend import array_module, native, primitives
 from .errors import CheckpointError, ConfigError, suggest
 
 # The most elements per slice of an update on the CPU. Five float32 slices of 1 MiB stay in the outer cache between the
@@ -48,9 +48,13 @@ class Optimizer:
             moments = {name: array[part] for name, array in self.arrays.items()}
             self.update(w[part], [g[part] for g in gradients], lr, **moments)
 
-        list(each(update, slices(w)))
+        list(each(update, self.slices(w, gradients)))
         self.steps += 1
         store.version += 1
+
+    def slices(self, w, gradients):
+        """The parts of the flat arrays that `update` takes one by one."""
+        return slices(w)
 
     def update(self, w, gradients, lr, **moments):
         """The formula, in place on w and the moments; all are flat and of one length, g is the sum of `gradients`."""
@@ -133,6 +137,9 @@ class Adam(Optimizer):
     def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
         super().__init__(lr)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def slices(self, w, gradients):
+        return [slice(None)] if native.takes(w, *gradients) else slices(w)  # the compiled update slices by itself
 
     def update(self, w, gradients, lr, mean, square):
         t = self.steps + 1

@@ -48,18 +48,21 @@ class Noise:
 
     def child(self, name):
         """The same noise one level down: path "encoder" and name "1" make path "encoder.1"."""
-        child = Noise(self.seed, self.step, self.full_name(name), self.xp, self.given)
-        child.part = self.part
-        return child
+        return self._like(self.full_name(name), self.part)
 
     def rows(self, start, stop, count):
         """The noise of the examples start..stop of a batch of `count`: rows of what the whole batch would draw.
 
         Every draw then needs the examples as its first axis.
         """
-        rows = Noise(self.seed, self.step, self.path, self.xp, self.given)
-        rows.part = (start, stop, count)
-        return rows
+        return self._like(self.path, (start, stop, count))
+
+    def _like(self, path, part):
+        """This noise with another path and part; every layer of every step asks for one, so nothing is checked anew."""
+        noise = object.__new__(Noise)
+        noise.seed, noise.step, noise.xp, noise.given = self.seed, self.step, self.xp, self.given
+        noise.path, noise.part = path, part
+        return noise
 
     def full_name(self, name):
         return f"{self.path}.{name}" if self.path else str(name)

@@ -104,16 +104,19 @@ def add_rows(grads, name, x):
         sums += x.sum(axis=tuple(range(x.ndim - 1)))
 
 
-def add_product(grads, name, a, b):
-    """grads[name] += a @ b.   (M, K), (K, N) -> (M, N).
+def add_product(grads, name, x, dy):
+    """grads[name] (K, F) += x.T @ dy.   (N, K), (N, F).
 
     Where `grads` has nothing there yet (`params.Gradients`), the product is written in place: no zeros, no second pass.
     """
-    out = grads.take_unset(name) if hasattr(grads, "take_unset") else None
-    if out is None:
-        grads[name] += a @ b
+    fresh = grads.take_unset(name) if hasattr(grads, "take_unset") else None
+    out = grads[name] if fresh is None else fresh
+    if native.takes(x, dy, out) and dy.shape[1] % 4 == 0:
+        compiled.product_first(x, dy, out, fresh is not None)
+    elif fresh is None:
+        out += x.T @ dy
     else:
-        array_module(a).matmul(a, b, out=out)
+        array_module(x).matmul(x.T, dy, out=out)
 
 
 def product_transposed(a, b):

@@ -1,19 +1,18 @@
-"""Worker threads, and sharing one operation among them.
+"""Worker threads, and how many an operation may use.
 
 NumPy and the compiled primitives let go of the interpreter's lock while they work, so threads run side by side there.
-A training step shares its batch out (`tinyae.training.threads`); where it cannot, each large operation is shared, so
-that every number is still computed in one piece: results are the same bits for any number of threads.
+A training step shares its batch out among them (`tinyae.training.threads`). Where it does not, each large operation of
+the compiled library is shared out, by threads of its own, with every number computed in one piece: so results are the
+same bits for any number of threads.
 """
 
 import contextlib
-import itertools
 import os
 import queue
 import threading
 
 _state = threading.local()  # .busy: this thread works on an item of a map, among others that do
-_team = None  # the Workers to share with: those of `using`, else some made at first need
-_lock = threading.Lock()
+_count = None  # the threads to share an operation among: those of `using`, else the cores
 
 
 def cores():
@@ -25,7 +24,7 @@ class Workers:
     """`count` threads, the caller's among them, that share out the items of a `map`. Queues, as they wake fastest."""
 
     def __init__(self, count):
-        self.count, self.jobs = count, queue.SimpleQueue()
+        self.jobs = queue.SimpleQueue()
         self.threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count - 1)]
         for thread in self.threads:
             thread.start()
@@ -67,43 +66,18 @@ class Workers:
 
 
 @contextlib.contextmanager
-def using(team):
-    """Share operations among `team` in this process meanwhile."""
-    global _team
-    before, _team = _team, team
+def using(count):
+    """Share operations among `count` threads meanwhile, in this process."""
+    global _count
+    before, _count = _count, count
     try:
-        yield team
+        yield
     finally:
-        _team = before
+        _count = before
 
 
-def share(function, count, least=1):
-    """function(start, stop) over ranges that make up range(count), side by side: one for each thread.
-
-    No range is shorter than `least`; on a thread that is one of several at work already, there is one.
-    """
-    team = None if getattr(_state, "busy", False) or count < 2 * least else _current()
-    pieces = 1 if team is None else min(team.count, count // least)
-    if pieces == 1:
-        function(0, count)
-        return
-    edges = [count * i // pieces for i in range(pieces + 1)]
-    team.map(lambda edge: function(*edge), itertools.pairwise(edges))
-
-
-def _current():
-    global _team
-    with _lock:
-        if _team is None:
-            _team = Workers(cores())
-        return _team
-
-
-def _forget():
-    """A forked child has none of its parent's threads, and perhaps its lock in another's hands."""
-    global _team, _lock
-    _team, _lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+def available():
+    """The threads that an operation may use: one where it is itself one of several side by side."""
+    if getattr(_state, "busy", False):
+        return 1
+    return cores() if _count is None else _count

@@ -48,7 +48,7 @@ class Dense(Layer):
 
     def add_grads(self, params, cache, dy, grads):
         x = cache
-        add_product(grads, "weight", x.T, dy)  # grads["weight"] += x.T @ dy
+        add_product(grads, "weight", x, dy)  # grads["weight"] += x.T @ dy
         if self.bias:
             add_rows(grads, "bias", dy)  # grads["bias"] += dy.sum(axis=0)
 

@@ -16,6 +16,9 @@ from ..params import ParamStore
 # Where there is no gradient to keep, a forward takes so many examples at most, so that memory stays bounded.
 CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
 
+# The fewest examples in a part of a step: fewer cost dense products more than threads win.
+DENSE = 64
+
 
 class Model:
     """A system of networks over one ParamStore.
@@ -31,7 +34,7 @@ class Model:
     name = None  # the command line's name
     unit = "nats"  # of the loss and its terms
     terms = ("loss",)  # the names of the loss and its parts, in the order to print
-    part = 64  # the fewest examples in a part of a step: fewer cost dense products more than threads win
+    part = DENSE  # the fewest examples in a part of a step
     generative = False  # whether codes have a prior to sample from
     uses_labels = False  # whether a batch needs "labels"
     standardization = None

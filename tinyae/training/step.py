@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..backend import native
+from ..models.base import DENSE
 from ..optim import clip_by_global_norm, slices
 from .threads import cut
 
@@ -25,7 +27,7 @@ class Step:
     def gradients(self, batch, rng):
         """The terms as floats; the gradients are kept for `update`. batch: dict of arrays (N, ...), on the device."""
         count = len(batch["x"])
-        parts = cut(count, self.model.part) if self.team is not None and self.model.separable else [(0, count)]
+        parts = self._parts(count)
         while len(self.buffers) < len(parts):
             self.buffers.append(self.model.store.like())
         self.grads = self.buffers[: len(parts)]
@@ -44,6 +46,17 @@ class Step:
         results = list(self.each(run, range(len(parts))))
         self.caches = results[0][1]
         return {name: sum(terms[name] for terms, _ in results) for name in results[0][0]}
+
+    def _parts(self, count):
+        """[(start, stop)] of the parts of a batch of `count`.
+
+        With the compiled library, dense products are shared out among the threads one by one: that takes one gradient
+        in memory and half the calls.
+        """
+        model = self.model
+        shared = model.part >= DENSE and model.dtype == np.float32 and native.library() is not None
+        cuts = self.team is not None and model.separable and not shared
+        return cut(count, model.part) if cuts else [(0, count)]
 
     def update(self):
         """Clip, move the parameters, and then what is kept but not trained."""

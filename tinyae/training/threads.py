@@ -42,7 +42,7 @@ def workers(count=None):
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
         team = Workers(count or cores())
         try:
-            with using(team):
+            with using(len(team.threads) + 1):
                 yield team
         finally:
             team.close()

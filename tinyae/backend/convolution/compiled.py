@@ -15,11 +15,11 @@ import math
 
 import numpy as np
 
-from .. import native, threads
-from ..native import address, longs
+from .. import native
+from ..native import address
+from ..threads import available
 from .geometry import Geometry, input_phases, output_phase, split
 
-WORTH = 1 << 21  # multiply-adds below which a thread of its own does not pay
 CHUNK = 1 << 16  # numbers of padded images at a time in the weight gradient: 256 KiB, a part of the second-level cache
 
 
@@ -58,21 +58,15 @@ def weight_gradient(x, dy, geometry, kernel_size):
     x, border = np.ascontiguousarray(x), plan.border
     chunk = max(1, min(len(x), CHUNK // plan.image))
     dw = np.zeros((groups, *kernel_size, channels, filters), np.float32)
-    swapped = filters < 8 and plan.grids[0].window.length > filters
+    swapped, count = filters < 8 and plan.grids[0].window.length > filters, available()
+    workspaces = np.empty((count, chunk * plan.image), np.float32)
     for g, grid in enumerate(plan.grids):
         dyg = np.ascontiguousarray(dy if groups == 1 else dy[..., g * filters : (g + 1) * filters])
-
-        def accumulate(start, stop, grid=grid, dyg=dyg, total=dw[g]):
-            workspace = np.empty(chunk * plan.image, np.float32)
-            native.library().accumulate(
-                address(total), ctypes.byref(grid.window), *longs(start, stop, filters, len(x), chunk),
-                address(x), ctypes.byref(border), address(workspace),
-                *longs(grid.in_row, grid.in_column, grid.inside),
-                address(dyg), *longs(grid.rows, grid.columns, swapped),
-            )  # fmt: skip
-
-        numbers = grid.window.length  # of the window's runs, shared out: a sum over images stays in one piece
-        threads.share(accumulate, numbers, max(8, WORTH * numbers // max(1, dw[g].size * dyg.size // filters)))
+        native.library().accumulate(
+            address(dw[g]), ctypes.byref(grid.window), filters, len(x), chunk, address(x), ctypes.byref(border),
+            address(workspaces), grid.in_row, grid.in_column, grid.inside, address(dyg), grid.rows, grid.columns,
+            swapped, count,
+        )  # fmt: skip
     return dw[0] if groups == 1 else dw.transpose(1, 2, 3, 0, 4).reshape(*kernel_size, channels, -1)
 
 
@@ -151,15 +145,10 @@ def _correlate(plan, x, kernels, bias):
         own_bias = None if bias is None else address(bias[g * plan.filters : (g + 1) * plan.filters])
         begin = address(packed[grid.weights :])
         library.pack(address(part), Longs(*part.shape), Longs(*strides), own_bias, begin)
-    out = np.empty((len(x), *plan.shape), np.float32)
-
-    def correlate(start, stop):
-        workspace = np.empty(plan.image, np.float32)
-        arrays = address(x[start:]), ctypes.byref(plan.border), address(workspace), address(out[start:])
-        counts = longs(len(plan.grids), plan.filters)
-        library.correlate(
-            plan.grids, *counts, address(packed), *longs(stop - start), *arrays, *longs(math.prod(plan.shape))
-        )
-
-    threads.share(correlate, len(x), max(1, WORTH // plan.products))
+    out, count = np.empty((len(x), *plan.shape), np.float32), available()
+    workspaces = np.empty((count, plan.image), np.float32)
+    library.correlate(
+        plan.grids, len(plan.grids), plan.filters, address(packed), len(x), address(x), ctypes.byref(plan.border),
+        address(workspaces), address(out), math.prod(plan.shape), plan.products, count,
+    )  # fmt: skip
     return out

@@ -4,11 +4,11 @@ A C++ compiler is all it takes, as for `torch.compile`; `build` says how. Withou
 environment, everything runs on NumPy alone.
 """
 
-import ctypes
 import threading
 
 import numpy as np
 
+FLOAT32 = np.dtype(np.float32)
 _lock, _answer = threading.Lock(), None
 
 
@@ -30,17 +30,15 @@ def forget():
 
 def takes(*arrays):
     """Whether the compiled primitives take these arrays: float32, C-contiguous, on the CPU, and there is a library."""
-    fit = all(type(a) is np.ndarray and a.dtype == np.float32 and a.flags.c_contiguous for a in arrays)
-    return fit and library() is not None
+    for a in arrays:
+        if type(a) is not np.ndarray or a.dtype != FLOAT32 or not a.flags.c_contiguous:
+            return False
+    return library() is not None
 
 
 def address(array):
     """Where an array's first number is, for a pointer argument."""
-    return ctypes.c_void_p(array.ctypes.data)
-
-
-def longs(*values):
-    return map(ctypes.c_long, values)
+    return array.ctypes.data
 
 
 def _ask():

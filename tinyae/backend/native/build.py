@@ -14,11 +14,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 FLAGS = (
-    "-O3", "-march=native", "-std=c++17", "-fPIC", "-fno-exceptions", "-fno-rtti",
+    "-O3", "-march=native", "-std=c++20", "-pthread", "-fPIC", "-fno-exceptions", "-fno-rtti",
     "-fno-math-errno", "-fno-trapping-math",  # else a square root is not taken 16 at a time
 )  # fmt: skip
 SOURCES = Path(__file__).parent
-RESULTS = {"packed_size": ctypes.c_long, "bce_with_logits": ctypes.c_double}  # of the functions that return one
+KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_long, "f": ctypes.c_float, "-": None}
+FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a pointer, - is none
+    "pack": "ppppp -",
+    "packed_size": "ll l",
+    "correlate": "pllplpppplll -",
+    "product": "pllplppl -",
+    "product_transposed": "pllplpl -",
+    "product_first": "pplllpll -",
+    "accumulate": "pplllppplllpllll -",
+    "bce_with_logits": "pplfppl -",
+    "adam": "pplpplfffffl -",
+    "relu_gradient": "pplpl -",
+    "add_rows": "pllppl -",
+    "max_pool": "pplpl -",
+    "max_pool_gradient": "pppplppl -",
+    "forget_threads": " -",
+}
 
 
 def find():
@@ -32,8 +48,11 @@ def find():
     try:
         path = _compiled(compiler)
         library = ctypes.CDLL(str(path))
-        for name, kind in RESULTS.items():
-            getattr(library, name).restype = kind
+        for name, kinds in FUNCTIONS.items():
+            function, (*arguments, _, result) = getattr(library, name), kinds
+            function.argtypes, function.restype = [KINDS[kind] for kind in arguments], KINDS[result]
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=library.forget_threads)
         return library, f"compiled by {compiler}, kept in {path}"
     except (AttributeError, OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or str(error)
@@ -53,7 +72,7 @@ def _compiled(compiler):
             objects = [f"{work}/{source.stem}.o" for source in sources]
             with ThreadPoolExecutor(len(sources)) as pool:
                 list(pool.map(lambda s, o: _run(compiler, *FLAGS, "-c", str(s), "-o", o), sources, objects))
-            _run(compiler, "-shared", *objects, "-o", f"{work}/{name}")
+            _run(compiler, "-shared", "-pthread", *objects, "-o", f"{work}/{name}")
             os.replace(f"{work}/{name}", folder / name)
     return folder / name
 

@@ -3,8 +3,11 @@
 //     out[i, j, f] = bias[f] + sum over the window's numbers k of in[i in_row + j in_column + k] weights[k, f]
 //
 // A tile is R neighbouring outputs of a row by `width` filters. For a convolution, weights lie packed, block of filters
-// by block: a block's biases, then its `width` weights for each number of the window, in the order in which a tile meets
-// them. A dense layer is a correlation too: examples are the outputs of one row, and a window is a whole example.
+// by block: a block's biases, then its `width` weights for each number of the window, in the order in which a tile
+// meets them. A dense layer is a correlation too: examples are the outputs of one row, a window is a whole example.
+#include <atomic>
+
+#include "pool.h"
 #include "tiles.h"
 
 struct Phase {  // a grid of outputs that see the image in one way
@@ -107,65 +110,74 @@ extern "C" long packed_size(long size, long filters) {
     return total;
 }
 
-// out (images, out_size) from x, image by image, each by all of its phases. workspace: for one padded image.
+static void correlate_phase(const Phase &p, long filters, const float *weights, const float *in, float *out) {
+    const long size = p.window.taps * p.window.runs * p.window.length;
+    for (long f = 0; f < filters;) {
+        const int width = next_width(filters - f);
+        const long used = filters - f < width ? filters - f : width;
+        for (long i = 0; i < p.rows; i++)
+            each_tile(p.columns, width, [&](long first, long rows) {
+                const float *window = in + p.in + i * p.in_row + first * p.in_column;
+                float *target = out + p.out + i * p.out_row + first * p.out_column + f;
+                run(width, rows, CorrelationTile{p, window, weights, weights + width, width, target, used});
+            });
+        weights += (size + 1) * width;
+        f += width;
+    }
+}
+
+// out (images, out_size) from x, image by image, each by all of its phases. workspaces: for one padded image a thread.
 extern "C" void correlate(const Phase *phases, long count, long filters, const float *packed, long images,
-                          const float *x, const Border *border, float *workspace, float *out, long out_size) {
-    if (border->padded) border->clear(workspace, 1);
-    for (long n = 0; n < images; n++) {
-        const float *in = border->copy(x + n * border->height * border->row, 1, workspace);
-        for (const Phase *p = phases; p < phases + count; p++) {
-            const long block = p->window.taps * p->window.runs * p->window.length + 1;
-            const float *weights = packed + p->weights;
-            for (long f = 0; f < filters;) {
-                const int width = next_width(filters - f);
-                const long used = filters - f < width ? filters - f : width;
-                const long tiles = (p->columns + most_rows(width) - 1) / most_rows(width);
-                for (long i = 0; i < p->rows; i++)
-                    for (long t = 0; t < tiles; t++) {
-                        const long first = t * p->columns / tiles, rows = (t + 1) * p->columns / tiles - first;
-                        const float *window = in + p->in + i * p->in_row + first * p->in_column;
-                        float *target = out + n * out_size + p->out + i * p->out_row + first * p->out_column + f;
-                        run(width, rows, CorrelationTile{*p, window, weights, weights + width, width, target, used});
-                    }
-                weights += block * width;
-                f += width;
-            }
+                          const float *x, const Border *border, float *workspaces, float *out, long out_size,
+                          long products, long threads) {
+    std::atomic<long> workspace_of_next(0);
+    share(threads, images, worth(products), [&](long start, long stop) {
+        float *workspace = workspaces + workspace_of_next++ * border->size();
+        if (border->padded) border->clear(workspace, 1);
+        for (long n = start; n < stop; n++) {
+            const float *in = border->copy(x + n * border->height * border->row, 1, workspace);
+            for (const Phase *p = phases; p < phases + count; p++)
+                correlate_phase(*p, filters, packed + p->weights, in, out + n * out_size);
         }
-    }
+    });
 }
 
-// y (n, f) = x (n, k) w (k, f) + bias (f). f: a multiple of 4, so that tiles are exactly as wide as what is left.
-extern "C" void product(const float *x, long n, long k, const float *w, long f, const float *bias, float *y) {
-    const Phase p{1, n, 0, 0, f, 0, 0, k, {1, 0, 1, 0, k}, 0};
-    for (long first = 0; first < f;) {
-        const int width = next_width(f - first);
-        const long tiles = (n + most_rows(width) - 1) / most_rows(width);
-        for (long t = 0; t < tiles; t++) {
-            const long i = t * n / tiles, rows = (t + 1) * n / tiles - i;
-            run(width, rows, CorrelationTile{p, x + i * k, bias + first, w + first, f, y + i * f + first, width});
+// y (n, f) = x (n, k) w (k, f) + bias (f), which may be null. f: a multiple of 4, so that tiles are exactly as wide as
+// what is left.
+extern "C" void product(const float *x, long n, long k, const float *w, long f, const float *bias, float *y,
+                        long threads) {
+    static const float zeros[WIDEST] = {};
+    share(threads, n, worth(k * f), [&](long start, long stop) {
+        const Phase p{1, stop - start, 0, 0, f, 0, 0, k, {1, 0, 1, 0, k}, 0};
+        for (long first = 0; first < f;) {
+            const int width = next_width(f - first);
+            const float *b = bias ? bias + first : zeros;
+            each_tile(stop - start, width, [&](long i, long rows) {
+                const float *from = x + (start + i) * k;
+                run(width, rows, CorrelationTile{p, from, b, w + first, f, y + (start + i) * f + first, width});
+            });
+            first += width;
         }
-        first += width;
-    }
+    });
 }
 
-// Columns start, ..., stop - 1 of dx (n, d) = dy (n, u) w (d, u)^T, as w dy^T tile by tile: the rows of w are contiguous.
-// packed: dy^T as by `pack`.
-extern "C" void product_transposed(const float *w, long start, long stop, long d, long u, const float *packed, long n,
-                                   float *dx) {
-    float tile[MOST_ROWS * WIDEST];
-    const long count = stop - start;
-    for (long first = 0; first < n;) {
-        const int width = next_width(n - first);
-        const long used = n - first < width ? n - first : width;
-        const long tiles = (count + most_rows(width) - 1) / most_rows(width);
-        const Phase p{1, count, 0, 0, width, 0, 0, u, {1, 0, 1, 0, u}, 0};
-        for (long t = 0; t < tiles; t++) {
-            const long i = start + t * count / tiles, rows = start + (t + 1) * count / tiles - i;
-            run(width, rows, CorrelationTile{p, w + i * u, packed, packed + width, width, tile, width});
-            for (long j = 0; j < used; j++)
-                for (long r = 0; r < rows; r++) dx[(first + j) * d + i + r] = tile[r * width + j];
+// dx (n, d) = dy (n, u) w (d, u)^T, as w dy^T tile by tile, since the rows of w are contiguous. packed: dy^T by `pack`.
+extern "C" void product_transposed(const float *w, long d, long u, const float *packed, long n, float *dx,
+                                   long threads) {
+    share(threads, d, worth(n * u), [&](long start, long stop) {
+        float tile[MOST_ROWS * WIDEST];
+        const float *weights = packed;
+        for (long first = 0; first < n;) {
+            const int width = next_width(n - first);
+            const long used = n - first < width ? n - first : width;
+            const Phase p{1, stop - start, 0, 0, width, 0, 0, u, {1, 0, 1, 0, u}, 0};
+            each_tile(stop - start, width, [&](long i, long rows) {
+                run(width, rows, CorrelationTile{p, w + (start + i) * u, weights, weights + width, width, tile, width});
+                for (long j = 0; j < used; j++)
+                    for (long r = 0; r < rows; r++) dx[(first + j) * d + start + i + r] = tile[r * width + j];
+            });
+            weights += (u + 1) * width;
+            first += width;
         }
-        packed += (u + 1) * width;
-        first += width;
-    }
+    });
 }

@@ -2,7 +2,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "pool.h"
+
 constexpr long BLOCK = 1024;  // floats that a thread keeps at hand between the loops over them
+constexpr long ROWS = 256;    // of a matrix, that are summed into one
 
 static inline long end_of_block(long first, long count) {
     return count - first < BLOCK ? count : first + BLOCK;
@@ -28,6 +31,10 @@ static inline float log1p_unit(float e) {
     return 2 * s * (1 + q * (1.0f / 3 + q * (1.0f / 5 + q * (1.0f / 7 + q * high))));
 }
 
+static void add_block(float *__restrict sum, const float *__restrict x, long count) {
+    for (long i = 0; i < count; i++) sum[i] += x[i];
+}
+
 static double sum(const float *x, long count) {
     float lanes[16] = {};
     long i = 0;
@@ -39,52 +46,73 @@ static double sum(const float *x, long count) {
     return total;
 }
 
-// primitives.bce_with_logits: returns the sum, writes the gradient.
-extern "C" double bce_with_logits(const float *logits, const float *x, long count, float scale, float *dlogits) {
-    double total = 0;
-    float losses[BLOCK];
-    for (long first = 0; first < count; first += BLOCK) {
-        const long last = end_of_block(first, count);
-        for (long i = first; i < last; i++) {
-            const float l = logits[i], e = exp_negative(-std::fabs(l));
-            losses[i - first] = (l > 0 ? l : 0.0f) - l * x[i] + log1p_unit(e);
-            dlogits[i] = scale * ((l >= 0 ? 1.0f : e) / (1 + e) - x[i]);
-        }
-        total += sum(losses, last - first);
+static void bce_block(const float *logits, const float *x, long count, float scale, float *__restrict losses,
+                      float *__restrict dlogits) {
+    for (long i = 0; i < count; i++) {
+        const float l = logits[i], e = exp_negative(-std::fabs(l));
+        losses[i] = (l > 0 ? l : 0.0f) - l * x[i] + log1p_unit(e);
+        dlogits[i] = scale * ((l >= 0 ? 1.0f : e) / (1 + e) - x[i]);
     }
-    return total;
+}
+
+// primitives.bce_with_logits: writes each block's sum, and the gradient.
+extern "C" void bce_with_logits(const float *logits, const float *x, long count, float scale, double *sums,
+                                float *dlogits, long threads) {
+    share(threads, (count + BLOCK - 1) / BLOCK, worth(BLOCK * 16), [=](long start, long stop) {
+        float losses[BLOCK];
+        for (long block = start; block < stop; block++) {
+            const long first = block * BLOCK, size = end_of_block(first, count) - first;
+            bce_block(logits + first, x + first, size, scale, losses, dlogits + first);
+            sums[block] = sum(losses, size);
+        }
+    });
+}
+
+static void adam_block(float *__restrict w, const float *__restrict g, float *__restrict m, float *__restrict v,
+                       long count, float beta1, float beta2, float rate, float epsilon, float shrink) {
+    for (long i = 0; i < count; i++) {
+        m[i] = beta1 * m[i] + g[i];
+        v[i] = beta2 * v[i] + g[i] * g[i];
+        w[i] = shrink * w[i] - rate * m[i] / (std::sqrt(v[i]) + epsilon);
+    }
 }
 
 // primitives.adam, with the sum of `parts` arrays as the gradient.
 extern "C" void adam(float *w, const float *const *gradients, long parts, float *m, float *v, long count, float beta1,
-                     float beta2, float rate, float epsilon, float shrink) {
-    float g[BLOCK];
-    for (long first = 0; first < count; first += BLOCK) {
-        const long last = end_of_block(first, count);
-        memcpy(g, gradients[0] + first, (last - first) * sizeof(float));
-        for (long part = 1; part < parts; part++)
-            for (long i = first; i < last; i++) g[i - first] += gradients[part][i];
-        for (long i = first; i < last; i++) {
-            const float gradient = g[i - first];
-            m[i] = beta1 * m[i] + gradient;
-            v[i] = beta2 * v[i] + gradient * gradient;
-            w[i] = shrink * w[i] - rate * m[i] / (std::sqrt(v[i]) + epsilon);
+                     float beta2, float rate, float epsilon, float shrink, long threads) {
+    share(threads, (count + BLOCK - 1) / BLOCK, worth(BLOCK * 16), [=](long start, long stop) {
+        float sum[BLOCK];
+        for (long first = start * BLOCK; first < count && first < stop * BLOCK; first += BLOCK) {
+            const long size = end_of_block(first, count) - first;
+            const float *g = gradients[0] + first;
+            if (parts > 1) {
+                memcpy(sum, g, size * sizeof(float));
+                for (long part = 1; part < parts; part++) add_block(sum, gradients[part] + first, size);
+                g = sum;
+            }
+            adam_block(w + first, g, m + first, v + first, size, beta1, beta2, rate, epsilon, shrink);
         }
-    }
+    });
 }
 
 // dx = dy where y > 0, else 0.
-extern "C" void relu_gradient(const float *y, const float *dy, long count, float *dx) {
-    for (long i = 0; i < count; i++) dx[i] = y[i] > 0 ? dy[i] : 0.0f;
+extern "C" void relu_gradient(const float *y, const float *dy, long count, float *dx, long threads) {
+    share(threads, count, worth(8), [=](long start, long stop) {
+        for (long i = start; i < stop; i++) dx[i] = y[i] > 0 ? dy[i] : 0.0f;
+    });
 }
 
-// sums (columns) += the rows of x (rows, columns). Blocks of rows first, as sums in float32 should be short.
-extern "C" void add_rows(const float *x, long rows, long columns, float *block, float *sums) {
-    for (long first = 0; first < rows; first += 256) {
-        const long last = rows - first < 256 ? rows : first + 256;
-        memset(block, 0, columns * sizeof(float));
-        for (long i = first; i < last; i++)
-            for (long c = 0; c < columns; c++) block[c] += x[i * columns + c];
-        for (long c = 0; c < columns; c++) sums[c] += block[c];
-    }
+// sums (columns) += the rows of x (rows, columns), in blocks of rows, since sums in float32 should be short. blocks: for
+// the sum of each.
+extern "C" void add_rows(const float *x, long rows, long columns, float *blocks, float *sums, long threads) {
+    const long count = (rows + ROWS - 1) / ROWS;
+    share(threads, count, worth(ROWS * columns * 4), [&](long start, long stop) {
+        for (long block = start; block < stop; block++) {
+            float *total = blocks + block * columns;
+            memset(total, 0, columns * sizeof(float));
+            for (long i = block * ROWS; i < rows && i < (block + 1) * ROWS; i++)
+                add_block(total, x + i * columns, columns);
+        }
+    });
+    for (long block = 0; block < count; block++) add_block(sums, blocks + block * columns, columns);
 }

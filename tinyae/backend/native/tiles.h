@@ -50,6 +50,16 @@ static inline void run(int width, long rows, const Tile &tile) {
     return run_rows<1, most_rows(1)>(rows, tile);
 }
 
+// tile(first, rows) over `count` rows in as few tiles of `width` as can be, as equal as can be.
+template <class Tile>
+static inline void each_tile(long count, int width, const Tile &tile) {
+    const long tiles = (count + most_rows(width) - 1) / most_rows(width);
+    for (long t = 0; t < tiles; t++) {
+        const long first = t * count / tiles;
+        tile(first, (t + 1) * count / tiles - first);
+    }
+}
+
 // An image's border of zeros. The image, `height` rows of `row` floats, is copied into a workspace of `padded` rows of
 // `padded_row`, `top` rows and `left` floats from its corner, so that windows need no tests; with padded = 0 it is not.
 struct Border {
