@@ -22,7 +22,7 @@ CASES = {
         "draws": (1, 200), "published": {"nll": 89.78, "epochs": 500, "draws": 200},
     },
     "784-200-200-50": {
-        "model": IWAE, "binarize": "dynamic", "epochs": 200,
+        "model": IWAE, "binarize": "dynamic", "epochs": 100,
         "draws": (1, 200, 5000), "published": {"nll": 86.76, "epochs": 3280, "draws": 5000},
     },
     "784-200-200-50, k = 5": {
