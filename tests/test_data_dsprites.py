@@ -157,6 +157,11 @@ def test_an_index_beyond_the_end_is_an_error():
         counted()[50]
 
 
+@pytest.mark.parametrize("whole", [np.asarray, np.mean, tinyae.data.to_float])
+def test_it_never_becomes_an_array_unasked(whole):
+    refused(lambda: whole(counted()), "50 examples", "x[:1000]")
+
+
 def test_a_part_held_out_is_not_drawn():
     (train, labels), (rest, _) = hold_out(counted(), np.arange(50), 0.2, seed=1)
     assert isinstance(train, Drawn) and (len(train), len(rest)) == (40, 10)

@@ -4,6 +4,8 @@ import zlib
 
 import numpy as np
 
+from ..errors import DataError
+
 SAMPLE = 64  # examples that tell one way of drawing from another
 
 
@@ -38,6 +40,15 @@ class Drawn:
     def checksum(self):
         """Of which examples there are and how the first of them look: the whole set is never drawn at once."""
         return zlib.crc32(self[:SAMPLE], zlib.crc32(np.ascontiguousarray(self.rows)))
+
+    def __array__(self, dtype=None, copy=None):
+        """NumPy would draw the examples one by one and keep them all."""
+        raise DataError(
+            f"these {len(self):,} examples are drawn as they are needed, never all at once: take some rows, x[:1000], "
+            "or the test part"
+        )
+
+    astype = __array__
 
     def __repr__(self):
         return f"Drawn({self.shape})"
