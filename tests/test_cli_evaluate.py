@@ -92,6 +92,19 @@ def test_an_autoencoder_has_all_but_a_likelihood(place):
     assert found["notes"] == ["the model was trained on class 3 too (train --without-class)"]
 
 
+@pytest.mark.parametrize("name", ("cvae", "class-mean-vae"))
+def test_models_that_need_labels(name, place, digits):
+    run("train", name, *TRAIN, "--out", name, cwd=place)
+    found = answer(name, *ALL, cwd=place)
+    model, x, labels = tinyae.load(place / name), digits.test.x, digits.test.labels
+    assert found["log_likelihood"] == pytest.approx(importance_weighted(model, x, 20, labels).mean)
+    assert found["rms"] == pytest.approx(reconstruction_quality(model, x, labels)["rms"])
+    assert found["auc_error"] == pytest.approx(roc_auc(scores(model, x, labels)["error"], labels == 3))
+    assert sum(found["kl_per_dimension"]) == pytest.approx(found["kl"], rel=1e-4)
+    np.savez(place / "unlabelled.npz", x=x)
+    assert f"{name} needs labels" in refused("evaluate", name, "--data", "unlabelled.npz", cwd=place)
+
+
 def test_greys_under_a_bernoulli_are_no_likelihood(place):
     found = answer("grey", cwd=place)
     assert "bits_per_dimension" not in found and "greys have no likelihood" in found["notes"][0]

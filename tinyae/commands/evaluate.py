@@ -65,10 +65,13 @@ class Asked:
         self.arguments, self.model, self.notes = arguments, found.model(arguments.backend), []
         self.settings = training.get("settings", {})
         self.data, self.part = load_data(arguments, training.get("origin"))
-        self.model.prepare({"x": self.part.x[:1]})  # a wrong shape is said first
-        check_range(self.model, self.part.x)
         self.grey, self.labels = as_split(self.part)
         self.x = self.grey
+        if self.model.uses_labels:
+            self.model.check_labels(self.labels, len(self.x))
+        example = {"x": self.x[:1]} | ({"labels": self.labels[:1]} if self.model.uses_labels else {})
+        self.model.prepare(example)  # a wrong shape is said first
+        check_range(self.model, self.x)
         if self.settings.get("binarize"):
             from ..data.binarize import check, static
 
@@ -100,9 +103,11 @@ class Asked:
         elif len(model.input_shape) == 3:
             dimensions = math.prod(model.input_shape)
             terms["bits_per_dimension"] = model.likelihood.bits_per_dimension(-terms["elbo"], dimensions)
-        active, _ = active_units(model, self.x)
+        active, _ = active_units(model, self.x, self.labels)
         terms["active_units"] = int(active.sum())
-        return terms | ({"kl_per_dimension": model.kl_per_dimension(self.x).tolist()} if "kl" in terms else {})
+        if "kl" in terms:
+            terms["kl_per_dimension"] = model.kl_per_dimension(self.x, self.labels).tolist()
+        return terms
 
     def log_likelihood(self):
         from ..evaluation.likelihood import importance_weighted
@@ -117,7 +122,7 @@ class Asked:
     def quality(self):
         from ..evaluation.quality import reconstruction_quality
 
-        return reconstruction_quality(self.model, self.x)
+        return reconstruction_quality(self.model, self.x, self.labels)
 
     def parzen(self):
         from ..evaluation.parzen import parzen
@@ -136,7 +141,7 @@ class Asked:
 
         train = self.data.train
         self.need_labels("--probe")
-        known, asked = (self.model.encode(part.x) for part in (train, self.part))
+        known, asked = (self.model.encode(part.x, **self.model.given(part.labels)) for part in (train, self.part))
         probe = LinearProbe(self.data.class_count).fit(known, train.labels)
         near, _ = nearest(asked, known, min(NEIGHBOURS, len(known)))
         voted = vote(train.labels[near])

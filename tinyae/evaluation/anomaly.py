@@ -32,7 +32,7 @@ def scores(model, x, labels=None, samples=10, seed=0):
     elbo: the negative evidence lower bound in nats, from `samples` draws of q(z|x); models without a likelihood have
     none. error: the squared error of the reconstruction.
     """
-    found = {"error": errors(model, x)}
+    found = {"error": errors(model, x, labels)}
     if hasattr(model, "log_likelihood"):
         found["elbo"] = -importance_weighted(model, x, samples, labels, seed).elbo
     return found

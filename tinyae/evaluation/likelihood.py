@@ -105,13 +105,13 @@ def _log_weights(model, batch, mu, logvar, noises):
     return (a.astype("float64").reshape(draws, -1) for a in (log_w, log_p))
 
 
-def active_units(model, x):
+def active_units(model, x, labels=None):
     """(active, variance): which dimensions vary with x, (D,) booleans, and Var_x of mu(x), (D,).
 
     A dimension is active where Var_x E_q[z] > 0.01 (Burda et al. 2016, section 5.2); the others carry next to nothing.
     """
     check(model)
-    variance = model.posterior(x)[0].var(axis=0, dtype="float64")
+    variance = model.posterior(x, **model.given(labels))[0].var(axis=0, dtype="float64")
     return variance > ACTIVE, variance
 
 

@@ -8,12 +8,13 @@ from ..data import to_float
 from ..image_losses import WINDOW, edges, ssim
 
 
-def errors(model, x):
+def errors(model, x, labels=None):
     """The squared error of each image's reconstruction, summed over its values: (N,) float64."""
-    return np.concatenate([((y - target) ** 2).reshape(len(y), -1).sum(axis=1) for target, y in pairs(model, x)])
+    squares = (((y - target) ** 2).reshape(len(y), -1) for target, y in pairs(model, x, labels))
+    return np.concatenate([part.sum(axis=1) for part in squares])
 
 
-def reconstruction_quality(model, x):
+def reconstruction_quality(model, x, labels=None):
     """{"rms": ..., "edge_rms": ..., "ssim": ...} of the reconstructions of x, uint8 or floats.
 
     rms: the root of the mean squared error of a value. edge_rms: the same with each value weighted by how strong an
@@ -23,7 +24,7 @@ def reconstruction_quality(model, x):
     squared = weighted = weight = similarity = 0.0
     images = len(model.input_shape) == 3
     windows = images and min(model.input_shape[:2]) >= WINDOW
-    for target, y in pairs(model, x):
+    for target, y in pairs(model, x, labels):
         error = (y - target) ** 2
         squared += float(error.sum())
         if images:
@@ -38,7 +39,7 @@ def reconstruction_quality(model, x):
     return found | ({"ssim": similarity / len(x)} if windows else {})
 
 
-def pairs(model, x):
+def pairs(model, x, labels=None):
     """(images, their reconstructions) in parts of bounded size, float64 arrays (n, *input_shape).
 
     Columns that the model standardises are in units of their standard deviations, so that all of them count alike.
@@ -48,4 +49,5 @@ def pairs(model, x):
     for first in range(0, len(x), model.chunk):
         rows = slice(first, first + model.chunk)
         target = to_float(np.asarray(x[rows]).reshape(-1, *model.input_shape), "float64")
-        yield target / scale, model.reconstruct(x[rows]) / scale
+        given = model.given(None if labels is None else labels[rows])
+        yield target / scale, model.reconstruct(x[rows], **given) / scale
