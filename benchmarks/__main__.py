@@ -1,4 +1,4 @@
-"""`python -m benchmarks step|process|backends|convolution|memory|profile`, each with `--json FILE`."""
+"""`python -m benchmarks step|process|backends|convolution|memory|profile|clustering`, each with `--json FILE`."""
 
 import argparse
 import importlib
@@ -36,10 +36,12 @@ def parser():
         ("convolution", 7, CONVOLUTION, "convolutions and steps of convolutional models, beside PyTorch and JAX"),
         ("memory", 3, CONVOLUTION, "peak memory of training a residual autoencoder, beside PyTorch and JAX"),
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
+        ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         add = command.add_argument
-        add("--rounds", type=int, default=rounds)
+        if rounds:
+            add("--rounds", type=int, default=rounds)
         add("--json", metavar="FILE", help="write the result, the machine and the versions there")
         if peers:
             add("--contenders", nargs="+", choices=peers, default=list(peers), metavar="NAME", dest="names")
@@ -53,6 +55,11 @@ def parser():
         elif name == "profile":
             add("case", choices=[*MODELS, *MEMORY], help="the model")
             add("--threads", type=int, help="worker threads (default: the cores)")
+        elif name == "clustering":
+            add("--data", nargs="+", default=["mnist", "fashion-mnist"], metavar="NAME", dest="names")
+            add("--seeds", type=int, default=2)
+            add("--epochs", type=int, default=8)
+            add("--images", type=int, help="how many of the training images (all)")
     return top
 
 

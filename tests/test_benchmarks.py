@@ -8,7 +8,17 @@ import sys
 
 import pytest
 
-from benchmarks import backends, convolution, convolution_cases, dense_vae, harness, machine, memory, profile
+from benchmarks import (
+    backends,
+    clustering,
+    convolution,
+    convolution_cases,
+    dense_vae,
+    harness,
+    machine,
+    memory,
+    profile,
+)
 from benchmarks.__main__ import main
 from benchmarks.convolution_cases import LAYERS, LayerCase, ModelCase
 from benchmarks.residual import ResidualAE
@@ -212,6 +222,15 @@ def test_profile_finds_the_time_in_the_layers(capsys):
     assert "all MaxPool2D" in capsys.readouterr().out
 
 
+def test_clustering_compares_on_the_same_images(capsys):
+    pytest.importorskip("sklearn")
+    result = clustering.measure(["digits"], seeds=1, epochs=1, images=100)
+    assert [run["method"] for run in result["runs"]] == ["mixture_vae", "pca_and_em"]
+    assert all(0.1 <= run["accuracy"] <= 1 for run in result["runs"])
+    clustering.show(result)
+    assert "over 1 seeds" in capsys.readouterr().out
+
+
 def test_command_line_names_the_benchmarks():
     process = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], capture_output=True, text=True, check=True)
-    assert all(name in process.stdout for name in ("step", "process", "backends", "memory"))
+    assert all(name in process.stdout for name in ("step", "process", "backends", "memory", "clustering"))

@@ -1,5 +1,6 @@
 """Clusters against classes: the best matching by brute force and by SciPy, and the accuracy that follows."""
 
+import json
 from itertools import permutations
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinyae
+from tinyae import cli
 from tinyae.errors import DataError
 from tinyae.evaluation.clustering import assignment, clustering_accuracy, contingency
 
@@ -70,3 +73,29 @@ def test_contingency_counts():
 def test_what_are_no_clusters_is_refused(clusters, labels):
     with pytest.raises(DataError, match="clusters"):
         clustering_accuracy(clusters, labels)
+
+
+# the command line
+
+
+def test_evaluate_reports_the_accuracy(tmp_path, monkeypatch, capsys):
+    def tell(*words, code=0):
+        assert cli.main([str(word) for word in words]) == code
+        return capsys.readouterr()[bool(code)]
+
+    monkeypatch.chdir(tmp_path)
+    small = ("--data", "digits", "--epochs", 1, "--no-pictures")
+    tell("train", "mixture-vae", *small, "--set", "channels=4", "--set", "units=16", "--out", "r")
+    found = json.loads(tell("evaluate", "r", "--clusters", "--json"))
+    test = tinyae.data.load("digits").test
+    clusters = tinyae.load("r").cluster(test.x)
+    assert found["clustering_accuracy"] == clustering_accuracy(clusters, test.labels)[0]
+    assert found["clusters_used"] == len(np.unique(clusters))
+    assert "clustering accuracy" in tell("evaluate", "r", "--clusters")
+
+    tell("train", "ae", *small, "--set", "hidden=8", "--out", "ae")
+    said = tell("evaluate", "ae", "--clusters", code=2)
+    assert said == "tinyae: --clusters: ae finds no classes, mixture-vae does\n"
+    np.save("x.npy", test.x)
+    said = tell("evaluate", "r", "--clusters", "--data", "x.npy", code=2)
+    assert said == "tinyae: --clusters needs labels, and x has none\n"
