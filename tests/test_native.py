@@ -126,7 +126,9 @@ def test_add_rows(rows, columns):
     np.testing.assert_allclose(grads["bias"], 2 + x.sum(0), rtol=1e-5)
 
 
-def test_relu_gradient():
+def test_relu():
+    x = np.array([-1, 0.5, np.nan, 3], "f4")
+    np.testing.assert_array_equal(primitives.relu(x), [0, 0.5, np.nan, 3])
     y, dy = np.array([0, 0.5, np.nan, 3], "f4"), np.arange(1, 5, dtype="f4")
     np.testing.assert_array_equal(primitives.relu_gradient(y, dy), [0, 2, 0, 4])
 

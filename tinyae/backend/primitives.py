@@ -78,6 +78,11 @@ def total(gradients):
     return g
 
 
+def relu(x):
+    """max(x, 0)."""
+    return compiled.relu(x) if native.takes(x) else array_module(x).maximum(x, 0)
+
+
 def relu_gradient(y, dy):
     """dy where y > 0, else 0."""
     if native.takes(y, dy):

@@ -3,7 +3,7 @@
 import math
 
 from ..backend import array_module
-from ..backend.primitives import relu_gradient
+from ..backend.primitives import relu, relu_gradient
 from ..errors import ConfigError
 from .base import Layer
 
@@ -30,7 +30,7 @@ class ReLU(_Activation):
     """y = max(x, 0);  f' = 1 where y > 0, else 0 (also at x = 0)."""
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        y = array_module(x).maximum(x, 0)
+        y = relu(x)  # max(x, 0)
         return y, y
 
     def backward(self, params, cache, dy, grads=None):

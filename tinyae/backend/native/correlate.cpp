@@ -83,22 +83,30 @@ struct CorrelationTile {
     }
 };
 
-// The packed weights of one phase. Strides of taps, columns of taps, channels and filters, so that any view will do;
-// bias may be null. The blocks' widths are those of `correlate`; what is beyond the last filter is zero.
+// One block of packed weights: `width` filters, the first `used` of them there, zeros beyond. Strides of taps, columns of
+// taps, channels and filters, so that any view will do; bias may be null.
+static void pack_block(const float *weights, const long *shape, const long *strides, const float *bias, int width,
+                       long used, float *packed) {
+    memset(packed, 0, width * sizeof(float));
+    if (bias) memcpy(packed, bias, used * sizeof(float));
+    packed += width;
+    for (long u = 0; u < shape[0]; u++)
+        for (long v = 0; v < shape[1]; v++)
+            for (long c = 0; c < shape[2]; c++, packed += width) {
+                const float *from = weights + u * strides[0] + v * strides[1] + c * strides[2];
+                for (long i = 0; i < used; i++) packed[i] = from[i * strides[3]];
+                for (long i = used; i < width; i++) packed[i] = 0;
+            }
+}
+
+// The packed weights of one phase, in blocks as `correlate` takes them.
 extern "C" void pack(const float *weights, const long *shape, const long *strides, const float *bias, float *packed) {
-    const long filters = shape[3];
-    for (long f = 0; f < filters;) {
-        const long width = next_width(filters - f), used = filters - f < width ? filters - f : width;
-        memset(packed, 0, width * sizeof(float));
-        if (bias) memcpy(packed, bias + f, used * sizeof(float));
-        packed += width;
-        for (long u = 0; u < shape[0]; u++)
-            for (long v = 0; v < shape[1]; v++)
-                for (long c = 0; c < shape[2]; c++, packed += width) {
-                    const float *from = weights + u * strides[0] + v * strides[1] + c * strides[2] + f * strides[3];
-                    for (long i = 0; i < used; i++) packed[i] = from[i * strides[3]];
-                    for (long i = used; i < width; i++) packed[i] = 0;
-                }
+    const long size = shape[0] * shape[1] * shape[2];
+    for (long f = 0; f < shape[3];) {
+        const int width = next_width(shape[3] - f);
+        const long used = shape[3] - f < width ? shape[3] - f : width;
+        pack_block(weights + f * strides[3], shape, strides, bias ? bias + f : nullptr, width, used, packed);
+        packed += (size + 1) * width;
         f += width;
     }
 }
@@ -161,22 +169,31 @@ extern "C" void product(const float *x, long n, long k, const float *w, long f, 
     });
 }
 
-// dx (n, d) = dy (n, u) w (d, u)^T, as w dy^T tile by tile, since the rows of w are contiguous. packed: dy^T by `pack`.
-extern "C" void product_transposed(const float *w, long d, long u, const float *packed, long n, float *dx,
+// dx (n, d) = dy (n, u) w (d, u)^T, as w dy^T tile by tile, since the rows of w are contiguous. packed: for dy^T, as by
+// `pack`, packed_size(u, n).
+extern "C" void product_transposed(const float *dy, long n, long u, const float *w, long d, float *packed, float *dx,
                                    long threads) {
+    share(threads, (n + WIDEST - 1) / WIDEST, worth(u * WIDEST), [&](long start, long stop) {
+        const long shape[4] = {1, 1, u, WIDEST}, strides[4] = {0, 0, 1, u};
+        for (long first = start * WIDEST; first < n && first < stop * WIDEST;) {
+            const int width = next_width(n - first);
+            const long used = n - first < width ? n - first : width;
+            pack_block(dy + first * u, shape, strides, nullptr, width, used, packed + first * (u + 1));
+            first += width;
+        }
+    });
     share(threads, d, worth(n * u), [&](long start, long stop) {
         float tile[MOST_ROWS * WIDEST];
-        const float *weights = packed;
         for (long first = 0; first < n;) {
             const int width = next_width(n - first);
             const long used = n - first < width ? n - first : width;
+            const float *weights = packed + first * (u + 1);
             const Phase p{1, stop - start, 0, 0, width, 0, 0, u, {1, 0, 1, 0, u}, 0};
             each_tile(stop - start, width, [&](long i, long rows) {
                 run(width, rows, CorrelationTile{p, w + (start + i) * u, weights, weights + width, width, tile, width});
                 for (long j = 0; j < used; j++)
                     for (long r = 0; r < rows; r++) dx[(first + j) * d + start + i + r] = tile[r * width + j];
             });
-            weights += (u + 1) * width;
             first += width;
         }
     });

@@ -5,7 +5,7 @@
 #include "pool.h"
 
 constexpr long BLOCK = 1024;  // floats that a thread keeps at hand between the loops over them
-constexpr long ROWS = 256;    // of a matrix, that are summed into one
+constexpr long ROWS = 32;     // of a matrix, that are summed into one
 
 static inline long end_of_block(long first, long count) {
     return count - first < BLOCK ? count : first + BLOCK;
@@ -95,6 +95,13 @@ extern "C" void adam(float *w, const float *const *gradients, long parts, float 
     });
 }
 
+// y = max(x, 0); NaN stays.
+extern "C" void relu(const float *x, long count, float *y, long threads) {
+    share(threads, count, worth(8), [=](long start, long stop) {
+        for (long i = start; i < stop; i++) y[i] = x[i] < 0 ? 0.0f : x[i];
+    });
+}
+
 // dx = dy where y > 0, else 0.
 extern "C" void relu_gradient(const float *y, const float *dy, long count, float *dx, long threads) {
     share(threads, count, worth(8), [=](long start, long stop) {
@@ -102,8 +109,8 @@ extern "C" void relu_gradient(const float *y, const float *dy, long count, float
     });
 }
 
-// sums (columns) += the rows of x (rows, columns), in blocks of rows, since sums in float32 should be short. blocks: for
-// the sum of each.
+// sums (columns) += the rows of x (rows, columns), in blocks of rows, as sums in float32 should be short. blocks: for the
+// sum of each.
 extern "C" void add_rows(const float *x, long rows, long columns, float *blocks, float *sums, long threads) {
     const long count = (rows + ROWS - 1) / ROWS;
     share(threads, count, worth(ROWS * columns * 4), [&](long start, long stop) {

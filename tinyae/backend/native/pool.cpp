@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-static constexpr long MOST = 256, SPINS = 4000;  // some 50 microseconds
+static constexpr long MOST = 256, SPINS = 20000;  // some 250 microseconds
 
 static struct alignas(64) Slot {  // of a waiting thread; alone in its line of the cache
     std::atomic<int> work;

@@ -12,7 +12,7 @@ static inline void share(long threads, long count, long least, const Body &body)
     run_shared(pieces, [](const void *context, long i) { (*(const decltype(piece) *)context)(i); }, &piece);
 }
 
-constexpr long WORTH = 1 << 20;  // multiply-adds below which another thread does not pay
+constexpr long WORTH = 1 << 18;  // multiply-adds, some 5 microseconds, below which another thread does not pay
 
 // How many of the items that take `each` multiply-adds are worth a thread.
 static inline long worth(long each) {
