@@ -270,3 +270,72 @@ def test_refused(words, says, here, capsys):
     assert out == "" and err.startswith("tinyae: ") and err.count("\n") == 1
     assert says in err
     assert contents(here) == before
+
+
+# models that know the label
+
+
+@pytest.fixture(scope="module")
+def labelled(place):
+    before = os.getcwd()
+    os.chdir(place)
+    try:
+        for name in ("cvae", "class-mean-vae"):
+            call("train", name, *TINY, 2, "--out", name)
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "transfer"])
+@pytest.mark.parametrize("run", ["cvae", "class-mean-vae"])
+def test_each_with_labels(name, run, labelled, here, tmp_path):
+    pytest.importorskip("matplotlib")
+    call(name, run, *REQUIRED.get(name, ()), "--out", tmp_path / "p.png")
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_codes_are_decoded_as_the_class_they_were_encoded_with(labelled, here, tmp_path, test):
+    model = tinyae.load("cvae")
+    own = model.reconstruct(test.x[[4, 9]], test.labels[[4, 9]])
+    call("interpolate", "cvae", "--index", 4, 9, "--path", "linear", "--out", tmp_path / "i.npz")
+    saved = np.load(tmp_path / "i.npz")
+    np.testing.assert_allclose(saved["x"][0, 0], own[0], rtol=1e-4, atol=1e-6)
+    codes = model.encode(test.x[[4, 9]], test.labels[[4, 9]])
+    np.testing.assert_allclose(saved["codes"][0, [0, -1]], codes, rtol=1e-5)
+    np.testing.assert_allclose(saved["x"][0, -1:], model.decode(codes[1:], [test.labels[4]]), rtol=1e-4, atol=1e-6)
+    call("traverse", "cvae", "--index", 4, "--dims", 1, "--steps", 2, "--label", 7, "--out", tmp_path / "t.npz")
+    saved = np.load(tmp_path / "t.npz")
+    np.testing.assert_allclose(saved["x"][0], model.decode(saved["codes"][0], [7, 7]), rtol=1e-4, atol=1e-6)
+    call("arithmetic", "cvae", "--add", 1, "--index", 9, "--strengths", 0, "--out", tmp_path / "a.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "a.npy")[0], own[1:], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("run", ["cvae", "class-mean-vae"])
+def test_a_style_moves_to_other_labels(run, labelled, here, tmp_path, test):
+    call("transfer", run, "--index", 3, 5, "--to", 8, test.labels[3], "--out", tmp_path / "t.npz")
+    model, saved = tinyae.load(run), np.load(tmp_path / "t.npz")
+    assert saved["x"].shape == (2, 2, 8, 8, 1) and saved["labels"].tolist() == [8, test.labels[3]]
+    own = model.reconstruct(test.x[[3]], **model.given(test.labels[[3]]))
+    np.testing.assert_allclose(saved["x"][0, 1:], own, rtol=1e-4, atol=1e-5)  # to its own label: it comes back
+    moved = model.styled(model.style(test.x[[5]], test.labels[[5]]), [8])
+    np.testing.assert_allclose(saved["x"][1, :1], moved, rtol=1e-4, atol=1e-6)
+    assert np.abs(saved["x"][0, 0] - saved["x"][0, 1]).max() > 1e-3
+    call("transfer", run, "--index", 3, "--out", tmp_path / "t.npz")
+    assert np.load(tmp_path / "t.npz")["labels"].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (("transfer", "vae"), "vae knows no labels to move a style to: train cvae or class-mean-vae"),
+        (("transfer", "cvae", "--to", "ten"), "unknown class of digits 'ten'"),
+        (("transfer", "cvae", "--index", 360), "--index 360: the test part of digits has examples 0 to 359"),
+        (("transfer", "cvae", "--data", "plain.npz"), "plain has no labels, which a style is found beside"),
+        (("interpolate", "cvae", "--data", "plain.npz"), "cvae needs labels, and there are none: give labelled data"),
+        (("traverse", "vae", "--label", 3), "--label 3: the decoder of vae is told no label"),
+        (("traverse", "cvae", "--label", "ten"), "unknown class of digits 'ten'"),
+    ],
+)
+def test_refused_with_labels(words, says, labelled, here, tmp_path, capsys):
+    np.savez("plain.npz", x=np.zeros((30, 8, 8, 1), "uint8"))
+    test_refused(words, says, here, capsys)

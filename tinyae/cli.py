@@ -8,7 +8,20 @@ import os
 import sys
 
 from . import __version__
-from .commands import bench, catalogues, codes, compare, evaluate, gradcheck, images, neighbours, plane, train, walks
+from .commands import (
+    bench,
+    catalogues,
+    codes,
+    compare,
+    evaluate,
+    gradcheck,
+    images,
+    neighbours,
+    plane,
+    styles,
+    train,
+    walks,
+)
 from .errors import ConfigError, TinyaeError, suggest
 
 
@@ -88,6 +101,7 @@ COMMANDS = {
     "map": (plane.map_classes, plane.map_options),
     "arithmetic": (walks.arithmetic, walks.arithmetic_options),
     "neighbours": (neighbours.neighbours, neighbours.neighbours_options),
+    "transfer": (styles.transfer, styles.transfer_options),
     "evaluate": (evaluate.evaluate, evaluate.evaluate_options),
     "compare": (compare.compare, compare.compare_options),
     "gradcheck": (gradcheck.gradcheck, gradcheck.gradcheck_options),

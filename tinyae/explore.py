@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from .errors import ConfigError, DataError, ShapeError
+from .errors import ConfigError, DataError
 
 
 def linear(start, end, count):
@@ -57,8 +57,9 @@ class Dimensions:
     """The dimensions of a code, measured over examples.
 
     relevance (D,): how much a dimension says about x, in the unit `measure`: the mean KL from q(z|x) to the prior, in
-    nats, where that is N(0, I) (0: the dimension is not used, "collapsed"), else the variance of the codes.
-    centre, scale (D,): the prior's mean and standard deviation, or the codes'. order: from most to least relevant.
+    nats, where dimensions add up to it (0: the dimension is not used, "collapsed"), else the variance of the codes.
+    centre, scale (D,): mean and standard deviation, of the prior where that is N(0, I), else of the codes. order: from
+    most to least relevant.
     """
 
     def __init__(self, relevance, measure, centre, scale):
@@ -66,18 +67,16 @@ class Dimensions:
         self.order = np.argsort(-relevance, kind="stable")
 
 
-def has_standard_prior(model):
-    """Whether the model's prior is N(0, I) without a label: the KL to it is a term of the loss then, the only KL."""
-    return model.generative and "kl" in model.terms and not model.uses_labels
-
-
-def dimensions(model, x):
-    """The `Dimensions` of a model's code over examples x (N, ...)."""
-    if has_standard_prior(model):
-        kl = model.kl_per_dimension(x)
-        return Dimensions(kl, "KL", np.zeros_like(kl), np.ones_like(kl))
-    codes = model.encode(x).astype(np.float64)
-    return Dimensions(codes.var(axis=0), "variance", codes.mean(axis=0), codes.std(axis=0))
+def dimensions(model, x, labels=None):
+    """The `Dimensions` of a model's code over examples x (N, ...); labels (N,) where the model uses them."""
+    if model.standard_prior:
+        centre, scale = np.zeros(model.latent_dim), np.ones(model.latent_dim)
+    else:
+        codes = model.encode(x, **model.given(labels)).astype(np.float64)
+        centre, scale = codes.mean(axis=0), codes.std(axis=0)
+    if "kl" in model.terms:
+        return Dimensions(model.kl_per_dimension(x, labels), "KL", centre, scale)
+    return Dimensions(scale**2, "variance", centre, scale)
 
 
 def traverse(code, chosen, values):
@@ -145,21 +144,23 @@ def check_dimensions(model, chosen):
             raise ConfigError(f"dimension {i + 1}: {model.name} has dimensions 1 to {model.latent_dim}")
 
 
-def decode(model, codes):
-    """Images (rows, columns, *input_shape) of codes (rows, columns, D)."""
+def decode(model, codes, labels=None):
+    """Images (rows, columns, *input_shape) of codes (rows, columns, D).
+
+    labels: (rows,), or one for all, where the model is told them.
+    """
     rows, columns, dim = codes.shape
-    return model.decode(codes.reshape(-1, dim).astype(model.dtype)).reshape(rows, columns, *model.input_shape)
+    told = {} if labels is None else model.given(np.broadcast_to(labels, rows).repeat(columns))
+    return model.decode(codes.reshape(-1, dim).astype(model.dtype), **told).reshape(rows, columns, *model.input_shape)
 
 
 def transfer(model, x, labels, targets):
-    """(N, T, *input_shape): each example in its own style under each of T labels.
+    """(N, T, *input_shape): each example x (N, ...) of labels (N,) in its own style under each of T labels.
 
-    The code is what a conditional model's encoder finds in x (N, ...) beside the label (N,): the style (Kingma et al.
-    2014, section 4.3). It is decoded with `targets` (T,) in the label's place.
+    The style is what a model that knows the label finds in x beside it (Kingma et al. 2014, section 4.3): the code, or
+    how far the code is from the mean of its class. Raises `ConfigError` for a model without labels.
     """
-    n, count = len(x), len(targets)
-    codes = model.encode(x, labels)
-    if len(labels) != n:
-        raise ShapeError(f"{n} examples but {len(labels)} labels")
-    images = model.decode(codes.repeat(count, axis=0), np.tile(targets, n))
-    return images.reshape(n, count, *model.input_shape)
+    if not model.uses_labels:
+        raise ConfigError(f"{model.name} knows no labels to move a style to: train cvae or class-mean-vae")
+    styles = model.style(x, labels).repeat(len(targets), axis=0)
+    return model.styled(styles, np.tile(targets, len(x))).reshape(len(x), len(targets), *model.input_shape)

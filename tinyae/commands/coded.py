@@ -18,6 +18,11 @@ def coded_options(parser, name, kinds="a .png, or arrays: .npy (images), .npz (w
     return add
 
 
+def label_option(add):
+    own = "for a model that is told the class: decode as this one (default: the image's own, or the first)"
+    add("--label", metavar="CLASS", help=own)
+
+
 class Coded:
     """A trained model, the data it is asked about, and the file to answer in.
 
@@ -33,7 +38,9 @@ class Coded:
         if self.kind == ".png" and (len(shape) != 3 or shape[2] not in (1, 3)):
             hint = ": write arrays, with --out FILE.npz" if ".npz" in kinds else ""
             raise ConfigError(f"pictures show images, and {self.model.name} has examples of shape {shape}{hint}")
-        code = self.model.encode(np.zeros((1, *shape), self.model.dtype))
+        self.told = bool(self.model.given(()))  # whether encoder and decoder are told the label
+        nothing = np.zeros((1, *shape), self.model.dtype)
+        code = self.model.encode(nothing, **self.model.given(np.zeros(1, int)))
         if code.ndim != 2 or code.dtype.kind != "f":
             raise ConfigError(f"{self.model.name} has no codes that are vectors of numbers")
 
@@ -61,9 +68,38 @@ class Coded:
                 raise ConfigError(f"--index {i}: {where} has examples 0 to {len(self.part) - 1}")
         return np.array(indices)
 
+    @property
+    def sample_rows(self):
+        """The indices of examples spread evenly over the part, SAMPLE at most."""
+        return np.linspace(0, len(self.part) - 1, min(len(self.part), SAMPLE)).astype(int)
+
     def sample(self):
-        """Examples spread evenly over the part, SAMPLE at most."""
-        return self.part.x[np.linspace(0, len(self.part) - 1, min(len(self.part), SAMPLE)).astype(int)]
+        """These examples, and their labels or None."""
+        rows = self.sample_rows
+        return self.part.x[rows], None if self.labels is None else self.labels[rows]
+
+    def encode(self, rows=None):
+        """The codes of the part, or of some rows of it."""
+        x, labels = self.part.x, self.labels
+        if rows is not None:
+            x, labels = x[rows], None if labels is None else labels[rows]
+        return self.model.encode(x, **self.model.given(labels))
+
+    def decoded_as(self, rows=None):
+        """The label, or labels of rows of the part, to decode codes under: that of --label, else the examples' own,
+        else the first class; None where the model is told none."""
+        if not self.told:
+            if self.arguments.label is not None:
+                raise ConfigError(f"--label {self.arguments.label}: the decoder of {self.model.name} is told no label")
+            return None
+        if self.arguments.label is not None:
+            return self.data.find_class(self.arguments.label)
+        return 0 if rows is None else self.labels[rows]
+
+    def as_class(self, labels):
+        """ ", as Bag" for a label, or for labels that are all the same; else ""."""
+        same = labels is not None and len(np.unique(labels)) == 1
+        return f", as {self.class_name(np.ravel(labels)[0])}" if same else ""
 
     def need_labels(self, why):
         if self.labels is None:

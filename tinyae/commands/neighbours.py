@@ -20,7 +20,7 @@ def neighbours(arguments):
     queries = coded.check(range(min(8, len(coded.part))) if arguments.index is None else arguments.index)
     if arguments.k >= len(coded.part):
         raise ConfigError(f"-k {arguments.k}: beside an image there are {len(coded.part) - 1} others, ask for no more")
-    codes = coded.model.encode(coded.part.x)
+    codes = coded.encode()
     found, distances = others(queries, *nearest(codes[queries], codes, arguments.k + 1))
 
     everything = np.concatenate((queries[:, None], found), axis=1)

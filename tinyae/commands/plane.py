@@ -4,34 +4,38 @@ import numpy as np
 
 from .. import explore
 from .arguments import POSITIVE
-from .coded import Coded, coded_options
+from .coded import Coded, coded_options, label_option
 
 
 def manifold_options(parser):
     add = coded_options(parser, "manifold")
     add("--side", type=POSITIVE, default=15, metavar="N", help="images per side (default 15)")
     _dims_option(add)
+    label_option(add)
 
 
 def manifold(arguments):
     """Picture what a plane of the code decodes to, at the quantiles of the prior, or of the codes without a prior."""
     coded = Coded(arguments, "manifold")
     model, chosen = coded.model, _chosen(arguments, coded)
-    codes = None if explore.has_standard_prior(model) else model.encode(coded.sample())
+    codes = None if model.standard_prior else coded.encode(coded.sample_rows)
+    label = coded.decoded_as()
     if coded.kind == ".png":
         from .. import plot
 
-        plot.manifold(coded.out, model, arguments.side, chosen=chosen, codes=codes)
+        title = f"Decoded points of the latent plane{coded.as_class(label)}"
+        plot.manifold(coded.out, model, arguments.side, chosen=chosen, codes=codes, label=label, title=title)
         coded.finish({"dimensions": [i + 1 for i in chosen]})
     else:
         points, _ = explore.plane(arguments.side, model.latent_dim, chosen, codes)
-        images = explore.decode(model, points)
+        images = explore.decode(model, points, label)
         coded.answer(images, {"codes": points}, {"dimensions": [i + 1 for i in chosen]})
 
 
 def map_options(parser):
     add = coded_options(parser, "map", kinds="a .png picture")
     _dims_option(add)
+    label_option(add)
 
 
 def map_classes(arguments):
@@ -45,17 +49,18 @@ def map_classes(arguments):
     coded.need_labels("name the regions")
     check_classes(coded.data.class_count)
     chosen = _chosen(arguments, coded)
-    codes = coded.model.encode(coded.part.x)
+    codes = coded.encode()
     points = codes[:, chosen]
     learned, held = hold_out(points, coded.labels, 0.2, seed=0)
     probe = DenseProbe(coded.data.class_count).fit(*learned)
     accuracy = probe.score(*held)
-    centre = np.zeros(codes.shape[1]) if explore.has_standard_prior(coded.model) else codes.mean(axis=0)
+    label = coded.decoded_as()
+    centre = np.zeros(codes.shape[1]) if coded.model.standard_prior else codes.mean(axis=0)
 
     def decode(plane):
         z = np.tile(centre, (len(plane), 1))
         z[:, chosen] = plane
-        return coded.model.decode(z.astype(coded.model.dtype))
+        return explore.decode(coded.model, z[None], label)[0]
 
     plot.regions(
         coded.out, points, coded.labels, probe.probabilities, decode, coded.data.class_names,
@@ -77,6 +82,6 @@ def _chosen(arguments, coded):
     elif coded.model.latent_dim <= 2:
         chosen = [0, 1]
     else:
-        chosen = sorted(explore.dimensions(coded.model, coded.sample()).order[:2].tolist())
+        chosen = sorted(explore.dimensions(coded.model, *coded.sample()).order[:2].tolist())
     explore.check_plane(coded.model, chosen)
     return chosen

@@ -6,7 +6,7 @@ from .. import explore
 from ..data.numpy_files import load_array
 from ..errors import ConfigError, DataError
 from .arguments import NATURAL, POSITIVE, at_least, number
-from .coded import Coded, coded_options
+from .coded import Coded, coded_options, label_option
 
 PATHS = {"linear": explore.linear, "spherical": explore.spherical}
 
@@ -18,6 +18,7 @@ def interpolate_options(parser):
     add("--steps", type=at_least(2), default=10, metavar="N", help="codes on a path, its ends included (default 10)")
     paths = "straight, turning at an even rate, or one below the other (default both)"
     add("--path", choices=(*PATHS, "both"), default="both", help=paths)
+    label_option(add)
 
 
 def interpolate(arguments):
@@ -25,7 +26,7 @@ def interpolate(arguments):
     coded = Coded(arguments, "interpolation")
     if arguments.codes is None:
         indices = coded.check(arguments.index or range(min(6, len(coded.part) // 2 * 2)))
-        codes, names = coded.model.encode(coded.part.x[indices]), [coded.name(i) for i in indices]
+        codes, names = coded.encode(indices), [coded.name(i) for i in indices]
     else:
         codes = read_codes(arguments.codes, coded.model)
         indices = np.array(arguments.index or range(min(6, len(codes) // 2 * 2)))
@@ -45,12 +46,14 @@ def interpolate(arguments):
             facts.append({"from": int(indices[i]), "to": int(indices[i + 1]), "path": path, "norms": norms.tolist()})
             walks.append(walk)
     walks = np.stack(walks)
-    images, columns = explore.decode(coded.model, walks), [f"{t:.2f}" for t in np.linspace(0, 1, arguments.steps)]
+    firsts = None if arguments.codes else indices[::2].repeat(len(chosen))
+    images = explore.decode(coded.model, walks, coded.decoded_as(firsts))
+    columns = [f"{t:.2f}" for t in np.linspace(0, 1, arguments.steps)]
     if arguments.codes is None and coded.kind == ".png":
         ends = coded.images(indices).reshape(-1, 2, *images.shape[2:]).repeat(len(chosen), axis=0)
         images = np.concatenate((ends[:, :1], images, ends[:, 1:]), axis=1)
         columns = ["first image", *columns, "second image"]
-    title = "From one code to another"
+    title = "From one code to another" + (", under the first one's label" if coded.told else "")
     coded.answer(images, {"codes": walks}, {"walks": facts}, title=title, row_labels=rows, column_labels=columns)
 
 
@@ -70,6 +73,7 @@ def traverse_options(parser):
     add("--dims", type=POSITIVE, nargs="+", metavar="D", help="dimensions, from 1 (default: the ten most informative)")
     add("--steps", type=at_least(2), default=11, metavar="N", help="values of each dimension (default 11)")
     add("--range", type=number, default=3.0, metavar="R", help="standard deviations either side (default 3)")
+    label_option(add)
 
 
 def traverse(arguments):
@@ -77,25 +81,26 @@ def traverse(arguments):
     if arguments.range <= 0:
         raise ConfigError(f"--range {arguments.range:g}: expected a number above 0")
     coded = Coded(arguments, "traversal")
-    model, measured = coded.model, explore.dimensions(coded.model, coded.sample())
+    model, measured = coded.model, explore.dimensions(coded.model, *coded.sample())
     chosen = measured.order[:10] if arguments.dims is None else np.array(arguments.dims) - 1
     explore.check_dimensions(model, chosen)
     chosen = chosen[np.argsort(-measured.relevance[chosen], kind="stable")]
     if arguments.index is None:
-        start, where = measured.centre, "the mean code"
+        start, where, labels = measured.centre, "the mean code", coded.decoded_as()
     else:
         (index,) = coded.check([arguments.index])
-        start, where = model.encode(coded.part.x[[index]])[0], coded.name(index)
+        start, where = coded.encode([index])[0], coded.name(index)
+        labels = coded.decoded_as(np.full(len(chosen), index))
     steps = np.linspace(-arguments.range, arguments.range, arguments.steps)
     values = measured.centre[chosen, None] + measured.scale[chosen, None] * steps
     codes = explore.traverse(start, chosen, values).astype(model.dtype)
 
     facts = [{"dimension": int(i) + 1, measured.measure: float(measured.relevance[i])} for i in measured.order]
     rows = [f"z{i + 1}\n{measured.measure} {measured.relevance[i]:.2f}" for i in chosen]
-    unit = "the prior's standard deviations" if measured.measure == "KL" else "standard deviations of the codes"
+    unit = "the prior's standard deviations" if model.standard_prior else "standard deviations of the codes"
     coded.answer(
-        explore.decode(model, codes), {"codes": codes}, {"start": where, "dimensions": facts},
-        title=f"One dimension at a time, from {where}", row_labels=rows,
+        explore.decode(model, codes, labels), {"codes": codes}, {"start": where, "dimensions": facts},
+        title=f"One dimension at a time, from {where}{coded.as_class(labels)}", row_labels=rows,
         column_labels=[signed(s, 1) for s in steps], x_label=unit,
     )  # fmt: skip
 
@@ -105,7 +110,7 @@ def arithmetic_options(parser):
     add("--add", required=True, metavar="CLASS", help="the class whose mean code is added")
     add("--subtract", metavar="CLASS", help="the class whose mean code is taken away (default: all other classes)")
     add("--index", type=NATURAL, nargs="+", metavar="I", help="images to change (default: six without the attribute)")
-    strengths = "how much of the difference to add (default −0.5 to 1.5 in steps of 0.25)"
+    strengths = "how much of the difference to add (default -0.5 to 1.5 in steps of 0.25)"
     add("--strengths", type=number, nargs="+", default=np.linspace(-0.5, 1.5, 9).tolist(), metavar="S", help=strengths)
 
 
@@ -119,12 +124,12 @@ def arithmetic(arguments):
     if wanted == other:
         raise ConfigError(f"--subtract {arguments.subtract} is the class of --add: nothing is left to add")
     without = labels != wanted if other is None else labels == other
-    all_codes = model.encode(coded.part.x)
+    all_codes = coded.encode()
     direction = explore.attribute(all_codes, labels == wanted, without)
     indices = coded.check(np.flatnonzero(without)[:6] if arguments.index is None else arguments.index)
     codes = explore.add(all_codes[indices], direction, arguments.strengths)
 
-    images = explore.decode(model, codes)
+    images = explore.decode(model, codes, labels[indices])
     words = {}
     if coded.kind == ".png":
         images = np.concatenate((coded.images(indices)[:, None], images), axis=1)

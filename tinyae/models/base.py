@@ -36,6 +36,7 @@ class Model:
     terms = ("loss",)  # the names of the loss and its parts, in the order to print
     part = DENSE  # the fewest examples in a part of a step
     generative = False  # whether codes have a prior to sample from
+    standard_prior = False  # whether that is N(0, I), whatever the label
     uses_labels = False  # whether a batch needs "labels"
     standardization = None
 

@@ -20,6 +20,7 @@ class ClassMeanVAE(Labelled, VAE):
     """
 
     name = "class-mean-vae"
+    standard_prior = False
 
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, classes=10, hidden=(256,), activation="relu",

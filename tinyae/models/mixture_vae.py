@@ -31,6 +31,7 @@ class MixtureVAE(VAE):
 
     name = "mixture-vae"
     terms = ("loss", "reconstruction", "kl_z", "kl_y")
+    standard_prior = False
     part = 32  # convolution is as fast on few images
 
     def __init__(

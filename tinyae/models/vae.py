@@ -23,7 +23,7 @@ class VAE(Model):
 
     name = "vae"
     terms = ("loss", "reconstruction", "kl")
-    generative = True
+    generative = standard_prior = True
     samples = 1  # of z for each example
 
     def __init__(

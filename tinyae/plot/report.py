@@ -52,8 +52,11 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
         z = model.encode(x)
         if z.dtype.kind != "f":
             raise ConfigError(f"{model.name} has codes without an order, which a plane cannot show")
-        standard = model.generative and not hasattr(model, "cluster")  # whether the prior is N(0, I)
-        return codes(path, z.reshape(len(z), -1), labels, class_names, standard)
+        return codes(path, z.reshape(len(z), -1), labels, class_names, model.standard_prior)
+
+    def draw_manifold(path):
+        z = None if model.standard_prior else model.encode(x)
+        return manifold(path, model, min(15, max(5, WIDTH // shape[1])), codes=z)
 
     if len(shape) == 3 and shape[2] in (1, 3):
         if hasattr(model, "demonstration"):
@@ -66,7 +69,7 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
             if hasattr(model, "cluster"):
                 add("clusters.png", lambda path: clusters(path, model, x, labels, class_names))
             if getattr(model, "latent_dim", None) == 2:
-                add("manifold.png", lambda path: manifold(path, model, min(15, max(5, WIDTH // shape[1]))))
+                add("manifold.png", draw_manifold)
         if hasattr(model, "features"):
             add("features.png", lambda path: features(path, model, x))
     if len(shape) == 1:

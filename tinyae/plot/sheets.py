@@ -80,12 +80,16 @@ def samples(path, images, title=None):
     return grid(path, images, title=title or f"{len(images)} sample{'s' * (len(images) != 1)} from the prior")
 
 
-def manifold(path, model, side=15, low=0.05, high=0.95, chosen=(0, 1), codes=None):
+def manifold(
+    path, model, side=15, low=0.05, high=0.95, chosen=(0, 1), codes=None, label=None,
+    title="Decoded points of the latent plane",
+):  # fmt: skip
     """What a plane of a model's code decodes to, side x side points at equal steps of probability, the other dimensions
     at their mean (Kingma & Welling 2014, figure 4).
 
     chosen: two dimensions; the first grows from left to right, the second from bottom to top. codes: (N, D), whose
-    quantiles and means stand in for those of a prior. Raises `ConfigError` where the model has no such dimensions.
+    quantiles and means stand in for those of N(0, I). label: the class to decode as, where the model is told it. Raises
+    `ConfigError` where the model has no such dimensions.
     """
     check_plane(model, chosen)
     points, values = plane(side, model.latent_dim, chosen, codes, low, high)
@@ -93,6 +97,6 @@ def manifold(path, model, side=15, low=0.05, high=0.95, chosen=(0, 1), codes=Non
     scale = f"at quantiles {low:g} to {high:g} of the {'prior' if codes is None else 'codes'}"
     x_label, y_label = (f"z{i + 1}, {scale}" for i in chosen)
     return grid(
-        path, decode(model, points).reshape(-1, *model.input_shape), side, title="Decoded points of the latent plane",
+        path, decode(model, points, label).reshape(-1, *model.input_shape), side, title=title,
         row_labels=up[::-1], captions=[""] * (side * side - side) + across, x_label=x_label, y_label=y_label, gap=2,
     )  # fmt: skip

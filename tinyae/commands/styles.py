@@ -1,0 +1,32 @@
+"""`tinyae transfer`: the style of an image under other labels."""
+
+import numpy as np
+
+from .. import explore
+from .arguments import NATURAL
+from .coded import Coded, coded_options
+
+
+def transfer_options(parser):
+    add = coded_options(parser, "transfer")
+    add("--index", type=NATURAL, nargs="+", metavar="I", help="images whose style to keep (default 0 to 7)")
+    add("--to", nargs="+", metavar="CLASS", help="classes to move it to (default: all)")
+
+
+def transfer(arguments):
+    """Keep an image's style and change its label, with a model that knows labels."""
+    coded = Coded(arguments, "transfer")
+    indices = coded.check(range(min(8, len(coded.part))) if arguments.index is None else arguments.index)
+    coded.need_labels("a style is found beside")
+    targets = range(coded.data.class_count) if arguments.to is None else map(coded.data.find_class, arguments.to)
+    targets, labels = np.array(list(targets)), coded.labels[indices]
+    images = explore.transfer(coded.model, coded.part.x[indices], labels, targets)
+    styles = coded.model.style(coded.part.x[indices], labels)
+    if coded.kind == ".png":
+        images = np.concatenate((coded.images(indices)[:, None], images), axis=1)
+    names = [coded.class_name(label) for label in targets]
+    coded.answer(
+        images, {"styles": styles, "labels": targets}, {"images": indices.tolist(), "labels": targets.tolist()},
+        title="The style of an image under other labels", column_labels=["image", *names],
+        row_labels=[coded.name(i) for i in indices],
+    )  # fmt: skip
