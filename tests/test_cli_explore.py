@@ -261,6 +261,13 @@ REFUSED = [
 ]  # fmt: skip
 
 
+def test_codes_that_are_no_vectors_are_refused(here, monkeypatch, capsys):
+    monkeypatch.setattr(tinyae.models.VAE, "encode", lambda self, x: np.zeros((len(x), 4, 4), int))
+    for name in COMMANDS:
+        assert cli.main([name, "vae", *REQUIRED.get(name, ())]) == 2
+        assert capsys.readouterr().err == "tinyae: vae has no codes that are vectors of numbers\n"
+
+
 @pytest.mark.parametrize("words, says", REFUSED, ids=[" ".join(map(str, words)) for words, _ in REFUSED])
 def test_refused(words, says, here, capsys):
     """One line on stderr, nothing on stdout, and no file touched."""
@@ -308,6 +315,15 @@ def test_codes_are_decoded_as_the_class_they_were_encoded_with(labelled, here, t
     np.testing.assert_allclose(saved["x"][0], model.decode(saved["codes"][0], [7, 7]), rtol=1e-4, atol=1e-6)
     call("arithmetic", "cvae", "--add", 1, "--index", 9, "--strengths", 0, "--out", tmp_path / "a.npy")
     np.testing.assert_allclose(np.load(tmp_path / "a.npy")[0], own[1:], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("run", ["cvae", "class-mean-vae"])
+def test_encode_tells_a_model_the_labels_that_it_needs(run, labelled, here, tmp_path, test):
+    call("encode", run, "--out", tmp_path / "c.npz")
+    model = tinyae.load(run)
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "c.npz")["codes"], model.encode(test.x, **model.given(test.labels))
+    )
 
 
 @pytest.mark.parametrize("run", ["cvae", "class-mean-vae"])

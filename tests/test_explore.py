@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tinyae import explore
 from tinyae.errors import ConfigError, DataError
 from tinyae.latent import gaussian
-from tinyae.models import AE, VAE
+from tinyae.models import AE, CVAE, VAE, ClassMeanVAE, MixtureVAE
 
 seeds, sizes = st.integers(0, 2**32), st.integers(2, 30)
 WALKS = explore.linear, explore.spherical
@@ -130,6 +130,28 @@ def test_without_a_prior_dimensions_are_sorted_by_their_variance():
     np.testing.assert_array_equal(measured.order, np.argsort(-codes.var(axis=0)))
 
 
+def test_where_the_prior_is_a_mixture_its_mean_is_not_the_centre():
+    x, labels = np.random.default_rng(0).random((20, 4, 4, 1), dtype="float32"), np.arange(20) % 3
+    model = ClassMeanVAE(input_shape=(4, 4, 1), latent_dim=2, classes=3, hidden=(5,))
+    measured = explore.dimensions(model, x, labels)
+    terms = model.loss({"x": x, "labels": labels})
+    assert measured.measure == "KL" and measured.relevance.sum() == pytest.approx(float(terms["kl"]), rel=1e-5)
+    np.testing.assert_allclose(measured.centre, model.encode(x).mean(axis=0), rtol=1e-5)
+    mixture = MixtureVAE(input_shape=(4, 4, 1), latent_dim=2, classes=3, channels=(2,), units=4)
+    assert explore.dimensions(mixture, x).measure == "variance"
+
+
+def test_measured_with_the_labels_that_a_model_needs():
+    x, labels = np.random.default_rng(0).random((20, 3, 3, 1), dtype="float32"), np.arange(20) % 3
+    model = CVAE(input_shape=(3, 3, 1), latent_dim=2, classes=3, hidden=(5,))
+    measured = explore.dimensions(model, x, labels)
+    terms = model.loss({"x": x, "labels": labels})
+    assert measured.relevance.sum() == pytest.approx(float(terms["kl"]), rel=1e-5)
+    np.testing.assert_array_equal(measured.centre, [0, 0])
+    with pytest.raises(ConfigError, match="cvae needs labels"):
+        explore.dimensions(model, x)
+
+
 @given(seeds, st.integers(1, 6), st.integers(1, 4), st.integers(1, 5), st.booleans())
 def test_a_traversal_changes_one_dimension(seed, size, chosen, count, each):
     code = draw(seed, size)
@@ -210,3 +232,46 @@ def test_what_is_no_plane_is_refused(chosen, says):
 def test_a_line_is_no_plane():
     with pytest.raises(ConfigError, match="two dimensions or more, ae has 1"):
         explore.check_plane(AE(input_shape=(3,), latent_dim=1, hidden=()), (0, 1))
+
+
+# with a model
+
+
+@pytest.mark.parametrize("model_class", [CVAE, ClassMeanVAE])
+def test_transfer_keeps_the_style_and_changes_the_label(model_class):
+    x, labels = np.random.default_rng(0).random((4, 3, 3, 1), dtype="float32"), np.array([0, 2, 1, 2])
+    model = model_class(input_shape=(3, 3, 1), latent_dim=2, classes=3, hidden=(5,))
+    images = explore.transfer(model, x, labels, [2, 0])
+    assert images.shape == (4, 2, 3, 3, 1)
+    back = model.reconstruct(x, **model.given(labels))
+    np.testing.assert_allclose(images[0, 1], back[0], atol=1e-6)
+    np.testing.assert_allclose(images[[1, 3], 0], back[[1, 3]], atol=1e-6)
+    every = explore.transfer(model, x, labels, [0, 1, 2])
+    np.testing.assert_allclose(every, model.across(model.style(x, labels)), atol=1e-6)
+
+
+def test_transfer_needs_a_model_that_knows_labels():
+    model = VAE(input_shape=(3,), hidden=())
+    with pytest.raises(ConfigError, match="vae knows no labels to move a style to"):
+        explore.transfer(model, np.zeros((2, 3), "float32"), [0, 1], [0])
+
+
+def test_each_row_is_decoded_under_its_label():
+    model, codes = CVAE(input_shape=(3, 3, 1), latent_dim=2, classes=3, hidden=(5,)), draw(0, 2, 4, 2)
+    images = explore.decode(model, codes, np.array([2, 0]))
+    for row, label in enumerate((2, 0)):
+        np.testing.assert_allclose(images[row], model.decode(codes[row], [label] * 4), atol=1e-6)
+    np.testing.assert_array_equal(explore.decode(model, codes, 1)[0], explore.decode(model, codes[:1], 1)[0])
+
+
+@pytest.mark.parametrize("model_class", [AE, VAE, CVAE])
+def test_from_a_device_comes_what_is_on_the_host(model_class, device):
+    options = dict(input_shape=(3, 3, 1), latent_dim=3, hidden=(5,)) | ({"classes": 2} if model_class is CVAE else {})
+    model, host = model_class(**options, backend=device.backend), model_class(**options)
+    x, labels = np.random.default_rng(0).random((6, 3, 3, 1), dtype="float32"), np.arange(6) % 2
+    ours, theirs = (explore.dimensions(m, x, labels) for m in (model, host))
+    np.testing.assert_allclose(ours.relevance, theirs.relevance, rtol=1e-5)
+    codes, _ = explore.plane(2, 3, ours.order[:2], model.encode(x, **model.given(labels)))
+    images = explore.decode(model, codes, 1)
+    assert type(images) is np.ndarray and images.shape == (2, 2, 3, 3, 1)
+    np.testing.assert_allclose(images, explore.decode(host, codes, 1), atol=1e-6)

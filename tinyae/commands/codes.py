@@ -13,7 +13,7 @@ def encode(arguments):
     out, kind = output_file(arguments, "codes.npz", (".npz", ".csv"))
     model, origin = load_run(arguments)
     part, _ = load_part(arguments, origin)
-    codes = model.encode(part.x)
+    codes = model.encode(part.x, **model.given(part.labels))
     labels = {} if part.labels is None else {"labels": part.labels}
     if kind == ".npz":
         save_arrays(out, {"codes": codes} | labels)
