@@ -1,4 +1,4 @@
-"""`python -m benchmarks step|process|backends|convolution|memory|profile|clustering`, each with `--json FILE`."""
+"""`python -m benchmarks NAME`, with a name that `--help` lists, such as step; each with `--json FILE`."""
 
 import argparse
 import importlib
@@ -37,6 +37,7 @@ def parser():
         ("memory", 3, CONVOLUTION, "peak memory of training a residual autoencoder, beside PyTorch and JAX"),
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
         ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
+        ("disentanglement", None, None, "how far codes of dSprites tell its factors apart, beside PCA and pixels"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         add = command.add_argument
@@ -60,6 +61,11 @@ def parser():
             add("--seeds", type=int, default=2)
             add("--epochs", type=int, default=8)
             add("--images", type=int, help="how many of the training images (all)")
+        elif name == "disentanglement":
+            add("--steps", type=int, default=6000, help="of 64 images each, none of them seen twice (6000)")
+            add("--out", default="runs/disentanglement", metavar="DIR", help="for the trained models")
+            add("--threads", type=int, help="worker threads (default: the cores)")
+            add("--only", nargs="+", metavar="NAME", dest="names", help='such as "VAE" or "raw pixels"')
     return top
 
 
