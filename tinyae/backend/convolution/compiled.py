@@ -20,7 +20,7 @@ from ..native import address
 from ..threads import available
 from .geometry import Geometry, input_phases, output_phase, split
 
-CHUNK = 1 << 16  # numbers of padded images at a time in the weight gradient: 256 KiB, a part of the second-level cache
+CHUNK = 1 << 16  # numbers of padded images at a time: 256 KiB, a part of the second-level cache
 
 
 def _structure(name, *fields):
@@ -146,9 +146,10 @@ def _correlate(plan, x, kernels, bias):
         begin = address(packed[grid.weights :])
         library.pack(address(part), Longs(*part.shape), Longs(*strides), own_bias, begin)
     out, count = np.empty((len(x), *plan.shape), np.float32), available()
-    workspaces = np.empty((count, plan.image), np.float32)
+    chunk = max(1, min(len(x), CHUNK // plan.image))
+    workspaces = np.empty((count, chunk * plan.image), np.float32)
     library.correlate(
-        plan.grids, len(plan.grids), plan.filters, address(packed), len(x), address(x), ctypes.byref(plan.border),
-        address(workspaces), address(out), math.prod(plan.shape), plan.products, count,
+        plan.grids, len(plan.grids), plan.filters, address(packed), len(x), chunk, address(x),
+        ctypes.byref(plan.border), address(workspaces), address(out), math.prod(plan.shape), plan.products, count,
     )  # fmt: skip
     return out

@@ -22,7 +22,7 @@ KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_long, "f": ctypes.c_float, "-": Non
 FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a pointer, - is none
     "pack": "ppppp -",
     "packed_size": "ll l",
-    "correlate": "pllplpppplll -",
+    "correlate": "pllpllpppplll -",
     "product": "pllplppl -",
     "product_transposed": "pllplppl -",
     "product_first": "pplllpll -",

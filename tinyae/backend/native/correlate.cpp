@@ -2,7 +2,7 @@
 //
 //     out[i, j, f] = bias[f] + sum over the window's numbers k of in[i in_row + j in_column + k] weights[k, f]
 //
-// A tile is R neighbouring outputs of a row by `width` filters. For a convolution, weights lie packed, block of filters
+// A tile is R neighbouring outputs by `width` filters. For a convolution, weights lie packed, block of filters
 // by block: a block's biases, then its `width` weights for each number of the window, in the order in which a tile
 // meets them. A dense layer is a correlation too: examples are the outputs of one row, a window is a whole example.
 #include <atomic>
@@ -18,11 +18,12 @@ struct Phase {  // a grid of outputs that see the image in one way
 };
 
 struct CorrelationTile {
-    const Phase &p;
-    const float *in, *bias, *weights;
+    const Window &window;
+    const float *in[MOST_ROWS];  // where the windows begin
+    float *out[MOST_ROWS];
+    const float *bias, *weights;
     long weights_row;  // from the weights of one number of the window to those of the next
-    float *out;
-    long filters;  // of the tile's width, those that there are
+    long filters;      // of the tile's width, those that there are
 
     template <int R, int V, int L>
     void run() const {
@@ -34,26 +35,25 @@ struct CorrelationTile {
     void product() const {
         typedef vector<L> vec;
         vec sums[R][V];
-        for (int r = 0; r < R; r++)
+        const float *a[R], *w = weights;
+        for (int r = 0; r < R; r++) {
+            a[r] = in[r];
             for (int v = 0; v < V; v++) sums[r][v] = *(const vec *)(bias + v * L);
-        const float *w = weights;
-        const long step = p.in_column, length = p.window.length;
-        for (long tap = 0; tap < p.window.taps; tap++)
-            for (long run = 0; run < p.window.runs; run++) {
-                const float *a = in + tap * p.window.tap + run * p.window.run;
-                for (long k = 0; k < length; k++, w += weights_row) {
+        }
+        for (long tap = 0; tap < window.taps; tap++)
+            for (long run = 0; run < window.runs; run++) {
+                const long first = tap * window.tap + run * window.run;
+                for (long k = first; k < first + window.length; k++, w += weights_row) {
                     vec b[V];
                     for (int v = 0; v < V; v++) b[v] = *(const vec *)(w + v * L);
                     for (int r = 0; r < R; r++)
-                        for (int v = 0; v < V; v++) sums[r][v] += a[r * step + k] * b[v];
+                        for (int v = 0; v < V; v++) sums[r][v] += a[r][k] * b[v];
                 }
             }
-        for (int r = 0; r < R; r++) {
-            float *target = out + r * p.out_column;
-            if (filters < V * L) memcpy(target, sums[r], filters * sizeof(float));
+        for (int r = 0; r < R; r++)
+            if (filters < V * L) memcpy(out[r], sums[r], filters * sizeof(float));
             else
-                for (int v = 0; v < V; v++) *(vec *)(target + v * L) = sums[r][v];
-        }
+                for (int v = 0; v < V; v++) *(vec *)(out[r] + v * L) = sums[r][v];
     }
 
     // One filter: vectors run along the window instead, and each sum is added up at the end.
@@ -64,27 +64,26 @@ struct CorrelationTile {
         float rest[R];
         for (int r = 0; r < R; r++) rest[r] = bias[0];
         const float *w = weights;
-        const long step = p.in_column, length = p.window.length;
-        for (long tap = 0; tap < p.window.taps; tap++)
-            for (long run = 0; run < p.window.runs; run++, w += length) {
-                const float *a = in + tap * p.window.tap + run * p.window.run;
+        for (long tap = 0; tap < window.taps; tap++)
+            for (long run = 0; run < window.runs; run++, w += window.length) {
+                const long first = tap * window.tap + run * window.run;
                 long k = 0;
-                for (; k + 16 <= length; k += 16)
-                    for (int r = 0; r < R; r++) sums[r] += *(const vec *)(a + r * step + k) * *(const vec *)(w + k);
-                for (; k < length; k++)
-                    for (int r = 0; r < R; r++) rest[r] += a[r * step + k] * w[k];
+                for (; k + 16 <= window.length; k += 16)
+                    for (int r = 0; r < R; r++) sums[r] += *(const vec *)(in[r] + first + k) * *(const vec *)(w + k);
+                for (; k < window.length; k++)
+                    for (int r = 0; r < R; r++) rest[r] += in[r][first + k] * w[k];
             }
         for (int r = 0; r < R; r++) {
             vector<4> quarters[4];
             memcpy(quarters, &sums[r], sizeof quarters);
             vector<4> sum = (quarters[0] + quarters[1]) + (quarters[2] + quarters[3]);
-            out[r * p.out_column] = rest[r] + ((sum[0] + sum[1]) + (sum[2] + sum[3]));
+            out[r][0] = rest[r] + ((sum[0] + sum[1]) + (sum[2] + sum[3]));
         }
     }
 };
 
-// One block of packed weights: `width` filters, the first `used` of them there, zeros beyond. Strides of taps, columns of
-// taps, channels and filters, so that any view will do; bias may be null.
+// One block of packed weights: `width` filters, the first `used` of them there, zeros beyond. Strides of taps, columns
+// of taps, channels and filters, so that any view will do; bias may be null.
 static void pack_block(const float *weights, const long *shape, const long *strides, const float *bias, int width,
                        long used, float *packed) {
     memset(packed, 0, width * sizeof(float));
@@ -118,34 +117,44 @@ extern "C" long packed_size(long size, long filters) {
     return total;
 }
 
-static void correlate_phase(const Phase &p, long filters, const float *weights, const float *in, float *out) {
+// All outputs of a phase, over `images` images: tiles run on over the ends of rows and images.
+static void correlate_phase(const Phase &p, long filters, const float *weights, const float *in, long in_size,
+                            long images, float *out, long out_size) {
     const long size = p.window.taps * p.window.runs * p.window.length;
     for (long f = 0; f < filters;) {
         const int width = next_width(filters - f);
         const long used = filters - f < width ? filters - f : width;
-        for (long i = 0; i < p.rows; i++)
-            each_tile(p.columns, width, [&](long first, long rows) {
-                const float *window = in + p.in + i * p.in_row + first * p.in_column;
-                float *target = out + p.out + i * p.out_row + first * p.out_column + f;
-                run(width, rows, CorrelationTile{p, window, weights, weights + width, width, target, used});
-            });
+        long n = 0, i = 0, j = 0;  // the position of the next output
+        each_tile(images * p.rows * p.columns, width, [&](long, long rows) {
+            CorrelationTile tile{p.window, {}, {}, weights, weights + width, width, used};
+            for (long r = 0; r < rows; r++) {
+                tile.in[r] = in + n * in_size + p.in + i * p.in_row + j * p.in_column;
+                tile.out[r] = out + n * out_size + p.out + i * p.out_row + j * p.out_column + f;
+                if (++j == p.columns) j = 0, i++;
+                if (i == p.rows) i = 0, n++;
+            }
+            run(width, rows, tile);
+        });
         weights += (size + 1) * width;
         f += width;
     }
 }
 
-// out (images, out_size) from x, image by image, each by all of its phases. workspaces: for one padded image a thread.
-extern "C" void correlate(const Phase *phases, long count, long filters, const float *packed, long images,
+// out (images, out_size) from x, `chunk` images at a time, by all phases. workspaces: for `chunk` padded images a thread.
+// products: multiply-adds of an image.
+extern "C" void correlate(const Phase *phases, long count, long filters, const float *packed, long images, long chunk,
                           const float *x, const Border *border, float *workspaces, float *out, long out_size,
                           long products, long threads) {
     std::atomic<long> workspace_of_next(0);
     share(threads, images, worth(products), [&](long start, long stop) {
-        float *workspace = workspaces + workspace_of_next++ * border->size();
-        if (border->padded) border->clear(workspace, 1);
-        for (long n = start; n < stop; n++) {
-            const float *in = border->copy(x + n * border->height * border->row, 1, workspace);
+        float *workspace = workspaces + workspace_of_next++ * chunk * border->size();
+        if (border->padded) border->clear(workspace, chunk);
+        for (long n = start; n < stop; n += chunk) {
+            const long some = stop - n < chunk ? stop - n : chunk;
+            const float *in = border->copy(x + n * border->height * border->row, some, workspace);
             for (const Phase *p = phases; p < phases + count; p++)
-                correlate_phase(*p, filters, packed + p->weights, in, out + n * out_size);
+                correlate_phase(*p, filters, packed + p->weights, in, border->size(), some, out + n * out_size,
+                                out_size);
         }
     });
 }
@@ -156,13 +165,16 @@ extern "C" void product(const float *x, long n, long k, const float *w, long f, 
                         long threads) {
     static const float zeros[WIDEST] = {};
     share(threads, n, worth(k * f), [&](long start, long stop) {
-        const Phase p{1, stop - start, 0, 0, f, 0, 0, k, {1, 0, 1, 0, k}, 0};
+        const Window window{1, 0, 1, 0, k};
         for (long first = 0; first < f;) {
             const int width = next_width(f - first);
-            const float *b = bias ? bias + first : zeros;
             each_tile(stop - start, width, [&](long i, long rows) {
-                const float *from = x + (start + i) * k;
-                run(width, rows, CorrelationTile{p, from, b, w + first, f, y + (start + i) * f + first, width});
+                CorrelationTile tile{window, {}, {}, bias ? bias + first : zeros, w + first, f, width};
+                for (long r = 0; r < rows; r++) {
+                    tile.in[r] = x + (start + i + r) * k;
+                    tile.out[r] = y + (start + i + r) * f + first;
+                }
+                run(width, rows, tile);
             });
             first += width;
         }
@@ -183,16 +195,21 @@ extern "C" void product_transposed(const float *dy, long n, long u, const float 
         }
     });
     share(threads, d, worth(n * u), [&](long start, long stop) {
-        float tile[MOST_ROWS * WIDEST];
+        float sums[MOST_ROWS][WIDEST];
+        const Window window{1, 0, 1, 0, u};
         for (long first = 0; first < n;) {
             const int width = next_width(n - first);
             const long used = n - first < width ? n - first : width;
             const float *weights = packed + first * (u + 1);
-            const Phase p{1, stop - start, 0, 0, width, 0, 0, u, {1, 0, 1, 0, u}, 0};
             each_tile(stop - start, width, [&](long i, long rows) {
-                run(width, rows, CorrelationTile{p, w + (start + i) * u, weights, weights + width, width, tile, width});
+                CorrelationTile tile{window, {}, {}, weights, weights + width, width, width};
+                for (long r = 0; r < rows; r++) {
+                    tile.in[r] = w + (start + i + r) * u;
+                    tile.out[r] = sums[r];
+                }
+                run(width, rows, tile);
                 for (long j = 0; j < used; j++)
-                    for (long r = 0; r < rows; r++) dx[(first + j) * d + start + i + r] = tile[r * width + j];
+                    for (long r = 0; r < rows; r++) dx[(first + j) * d + start + i + r] = sums[r][j];
             });
             first += width;
         }

@@ -109,8 +109,8 @@ extern "C" void relu_gradient(const float *y, const float *dy, long count, float
     });
 }
 
-// sums (columns) += the rows of x (rows, columns), in blocks of rows, as sums in float32 should be short. blocks: for the
-// sum of each.
+// sums (columns) += the rows of x (rows, columns), in blocks of rows, as sums in float32 should be short. blocks: for
+// the sum of each.
 extern "C" void add_rows(const float *x, long rows, long columns, float *blocks, float *sums, long threads) {
     const long count = (rows + ROWS - 1) / ROWS;
     share(threads, count, worth(ROWS * columns * 4), [&](long start, long stop) {
