@@ -2,6 +2,7 @@
 
 import os
 
+from ..errors import ConfigError
 from .arguments import add_json, print_json, run_options
 from .trained import load_part, load_run, output_file
 
@@ -19,6 +20,8 @@ def compare(arguments):
     for path in arguments.runs:
         arguments.run_path = path
         model, origin = load_run(arguments)
+        if model.given(None):
+            raise ConfigError(f"{path}: {model.name} decodes beside labels, and random codes have none: leave it out")
         runs.append((f"{model.name} ({os.path.basename(os.path.normpath(path))})", model))
     arguments.run_path = arguments.runs[0]
     out, _ = output_file(arguments, "comparison.png", (".png",))

@@ -1,5 +1,7 @@
 """`tinyae sample` and `tinyae reconstruct`: what a trained model draws."""
 
+import argparse
+
 from ..errors import ConfigError
 from .arguments import POSITIVE, run_options
 from .trained import load_part, load_run, output_file, save_arrays
@@ -18,13 +20,28 @@ def sample_options(parser):
     out_help = "a .png, or .npy or .npz for arrays (default samples.png beside the run; samples.npy for rows)"
     add = run_options(parser, out_help, data=False, seed=True)
     add("-n", type=POSITIVE, default=64, metavar="N", help="how many (default 64)")
+    labels_help = "classes by number, drawn in turn, of a model with labels (default all)"
+    add("--labels", type=_labels, metavar="K[,K...]", help=labels_help)
+
+
+def _labels(text):
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected classes by number, such as 3 or 0,1,7, got {text!r}")
+    return list(map(int, parts))
 
 
 def sample(arguments):
     """Draw new images from the model's prior."""
     model, _ = load_run(arguments)
     out, kind = picture_or_arrays(arguments, model, "samples")
-    images = model.sample(arguments.n, seed=arguments.seed)
+    given, turn = {}, arguments.labels
+    if model.uses_labels:
+        turn = list(range(model.classes)) if turn is None else turn
+        given["labels"] = [turn[i % len(turn)] for i in range(arguments.n)]
+    elif turn is not None:
+        raise ConfigError(f"{model.name} draws without labels: leave --labels out")
+    images = model.sample(arguments.n, seed=arguments.seed, **given)
     if kind == ".png":
         from .. import plot
 
@@ -48,7 +65,8 @@ def reconstruct(arguments):
         from .. import plot
 
         x = part.x[: arguments.n]
-        plot.reconstructions(out, x, model.reconstruct(x))
+        given = model.given(None if part.labels is None else part.labels[: arguments.n])
+        plot.reconstructions(out, x, model.reconstruct(x, **given))
     else:
-        save_arrays(out, {"x": model.reconstruct(part.x)})
+        save_arrays(out, {"x": model.reconstruct(part.x, **model.given(part.labels))})
     print(out)

@@ -67,6 +67,8 @@ def train(arguments):
         opening.append(f"nothing to resume in {out}: a new run begins")
     data = load_data(*name_and_size(arguments, origin or {"data": DEFAULT_DATA, "size": arguments.size}))
     options.setdefault("input_shape", data.shape)
+    if model_class.uses_labels and data.class_count is not None:
+        options.setdefault("classes", data.class_count)
     if isinstance(given.get("without_class"), str):
         given["without_class"] = data.find_class(given["without_class"])
     model = model_class(**options, seed=given.get("seed", 0), backend=arguments.backend)

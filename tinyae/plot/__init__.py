@@ -17,10 +17,11 @@ from .regions import regions
 from .report import training_report
 from .scatter import codes
 from .sheets import manifold, reconstructions, restorations, samples
+from .style_sheet import styles, transfers
 from .table import columns
 from .training_curves import curves
 
 __all__ = [
     "COLOURS", "SERIES", "clusters", "codes", "columns", "curves", "features", "grid", "manifold", "reconstructions",
-    "regions", "restorations", "samples", "training_report",
+    "regions", "restorations", "samples", "styles", "training_report", "transfers",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from .contact_sheet import WIDTH
 from .feature_sheet import features
 from .scatter import codes
 from .sheets import manifold, reconstructions, restorations, rms, samples
+from .style_sheet import styles, transfers
 from .table import columns
 from .training_curves import curves
 
@@ -21,10 +22,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
 
     x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. reconstructions.png shows ten examples spread
     over the classes, or restorations.png in its place where the model mends images; samples.png needs a generative
-    model, manifold.png one with two latent dimensions as well, clusters.png one that finds classes, features.png a code
-    made sparse; these need images of one or three channels. Rows have columns.png, what each column loses. codes.png
-    shows all of x, curves.png needs records. What is refused with a `ConfigError`, as by a model that has no codes or
-    decodes from more than codes, is left out.
+    model, manifold.png one with two latent dimensions as well, clusters.png one that finds classes, styles.png and
+    transfers.png one that is told them, features.png a code made sparse; these need images of one or three channels.
+    Rows have columns.png, what each column loses. codes.png shows all of x, curves.png needs records. What is refused
+    with a `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
     """
     folder, shape, written = Path(folder), tuple(model.input_shape), []
     x = np.asarray(x).reshape(-1, *shape)
@@ -35,24 +36,32 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
         except ConfigError:
             pass
 
+    def given(chosen):
+        return {} if labels is None else model.given(labels[chosen])
+
     def name_of(chosen):
         return None if labels is None else [class_name(labels[i], class_names) for i in chosen]
 
     def draw_reconstructions(path):
         chosen = _spread(labels, len(x))
         inputs = to_float(x[chosen])
-        outputs = model.reconstruct(inputs)
+        outputs = model.reconstruct(inputs, **given(chosen))
         return reconstructions(path, inputs, outputs, name_of(chosen), rms(inputs, outputs), "RMS")
 
     def draw_restorations(path):
         chosen = _spread(labels, len(x))
         return restorations(path, model.demonstration(x[chosen]), name_of(chosen))
 
+    def draw_transfers(path):
+        chosen = _spread(labels, len(x))
+        return transfers(path, model, x[chosen], labels[chosen], class_names)
+
     def draw_codes(path):
-        z = model.encode(x)
+        z = model.encode(x, **given(slice(None)))
         if z.dtype.kind != "f":
             raise ConfigError(f"{model.name} has codes without an order, which a plane cannot show")
-        return codes(path, z.reshape(len(z), -1), labels, class_names, model.standard_prior)
+        means = getattr(model, "class_means", None)
+        return codes(path, z.reshape(len(z), -1), labels, class_names, model.standard_prior, means)
 
     def draw_manifold(path):
         z = None if model.standard_prior else model.encode(x)
@@ -68,6 +77,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
             add("samples.png", lambda path: samples(path, model.sample(side * side)))
             if hasattr(model, "cluster"):
                 add("clusters.png", lambda path: clusters(path, model, x, labels, class_names))
+            if model.uses_labels:
+                add("styles.png", lambda path: styles(path, model, class_names))
+                if labels is not None:
+                    add("transfers.png", draw_transfers)
             if getattr(model, "latent_dim", None) == 2:
                 add("manifold.png", draw_manifold)
         if hasattr(model, "features"):

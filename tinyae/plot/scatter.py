@@ -7,12 +7,13 @@ from .axes import MOST_CLASSES, SERIES, class_legend, palette, save, tidy
 from .contact_sheet import INK, needs_viz
 
 
-def codes(path, z, labels=None, class_names=None, prior=True):
+def codes(path, z, labels=None, class_names=None, prior=True, means=None):
     """Scatter of codes z (N, D), coloured by class. More than two dimensions are projected on the first two principal
     directions of the codes; one dimension is spread at random over the other axis.
 
     labels: (N,) integers. class_names: by label. prior: draw circles at one and two standard deviations of N(0, I),
-    which projections keep. Rows that are not finite are left out, and the axes pass over a few outliers and say so.
+    which projections keep. means: (classes, D), marked by crosses where D is 2. Rows that are not finite are left out,
+    and the axes pass over a few outliers and say so.
     Raises `ShapeError` where nothing is left to show.
     """
     with needs_viz():
@@ -52,6 +53,10 @@ def codes(path, z, labels=None, class_names=None, prior=True):
                 0, radius, f"{radius}σ", color=INK, ha="center", va="center", clip_on=True,
                 path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
+
+    if means is not None and z.shape[1] == 2:
+        fill = palette(len(means)) if len(means) <= MOST_CLASSES else "white"
+        axes.scatter(*np.asarray(means).T, 120, fill, marker="X", edgecolors=INK, linewidths=1.2, zorder=3)
 
     low, high = core(points)
     if prior:

@@ -1,0 +1,35 @@
+"""What a model with labels draws: a style in each row, a class in each column."""
+
+import numpy as np
+
+from ..data import to_float
+from .axes import MOST_CLASSES, class_name
+from .contact_sheet import grid
+
+ROWS = 8
+
+
+def styles(path, model, class_names=None, seed=0):
+    """The mean style, then styles drawn from N(0, I), each under every label (the first MOST_CLASSES of them).
+
+    model: one with `across` (`models.labelled`).
+    """
+    drawn = model.backend.to_host(model.backend.noise(seed).normal("styles", (ROWS, model.latent_dim), model.dtype))
+    drawn[0] = 0
+    title = "A style in each row, under every label"
+    return _sheet(path, model, drawn, class_names, title, ["mean"] + [""] * (ROWS - 1))
+
+
+def transfers(path, model, x, labels, class_names=None):
+    """Images x (N, H, W, C) with labels (N,), and the style of each under every label."""
+    title = "Images, and the style of each under every label"
+    return _sheet(path, model, model.style(x, labels), class_names, title, None, to_float(np.asarray(x)))
+
+
+def _sheet(path, model, z, class_names, title, row_labels, before=None):
+    images = model.across(z)[:, :MOST_CLASSES]
+    names = [class_name(label, class_names) for label in range(images.shape[1])]
+    if before is not None:
+        images, names = np.concatenate((before[:, None], images), axis=1), ["image", *names]
+    shown = images.reshape(-1, *images.shape[2:])
+    return grid(path, shown, len(names), title=title, column_labels=names, row_labels=row_labels)
