@@ -8,7 +8,7 @@ from command_line import refused, run
 
 import tinyae
 from tinyae import compare
-from tinyae.errors import ShapeError
+from tinyae.errors import ConfigError, ShapeError
 
 
 @pytest.fixture
@@ -19,7 +19,11 @@ def x():
 class Copy:
     """A model whose code is its image."""
 
-    generative, input_shape, latent_dim = False, (6, 5, 1), 30
+    generative = standard_prior = uses_labels = False
+    input_shape, latent_dim = (6, 5, 1), 30
+
+    def given(self, labels):
+        return {}
 
     def encode(self, x):
         return x.reshape(len(x), -1)
@@ -62,6 +66,21 @@ def test_random_codes_follow_the_prior_or_the_codes(x):
     codes = compare.random_codes(Copy(), x, 4000, seed=0)
     np.testing.assert_allclose(codes.mean(axis=0), x.reshape(20, -1).mean(axis=0), atol=0.03)
     np.testing.assert_allclose(codes.std(axis=0), x.reshape(20, -1).std(axis=0), atol=0.03)
+
+
+def test_models_that_know_labels_are_told_them(x):
+    options = dict(input_shape=(6, 5, 1), latent_dim=2, classes=3, hidden=(5,))
+    runs = [("told", tinyae.models.CVAE(**options)), ("means", tinyae.models.ClassMeanVAE(**options))]
+    labels = np.arange(20) % 3
+    figures, rows = compare.compare(runs, x, labels=labels)
+    for i, (_, model) in enumerate(runs):
+        back = model.reconstruct(x, **model.given(labels))
+        assert figures[i]["rms"] == pytest.approx(float(np.sqrt(np.mean((back - x) ** 2))), rel=1e-5)
+        walk, drawn = rows[3 * i + 2][1], rows[3 * i + 3][1]
+        np.testing.assert_allclose(walk[0], back[0], atol=1e-6)
+        np.testing.assert_allclose(drawn, model.sample(100)[:10], atol=1e-6)
+    with pytest.raises(ConfigError, match="cvae needs labels"):
+        compare.compare(runs, x)
 
 
 def test_other_shapes_are_refused(x):

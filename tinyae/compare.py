@@ -12,10 +12,11 @@ from .errors import ConfigError, ShapeError
 from .explore import linear
 
 COLUMNS = 10  # images in a row of the picture
+DRAWN = 100  # images decoded from random codes
 
 
-def compare(runs, x, seed=0):
-    """Figures and rows of images for [(label, model), ...] on images x (N, H, W, C).
+def compare(runs, x, seed=0, labels=None):
+    """Figures and rows of images for [(label, model), ...] on images x (N, H, W, C), and their labels (N,) or None.
 
     Returns (figures, rows): figures a list of dicts, one a model:
       "rms"        root mean squared error of a pixel, over all of x
@@ -32,8 +33,8 @@ def compare(runs, x, seed=0):
     shown = x[:COLUMNS]
     rows, figures = [("input", shown)], []
     for label, model in runs:
-        back = np.clip(model.reconstruct(x), 0, 1)
-        drawn = np.clip(model.decode(random_codes(model, x, 100, seed)), 0, 1)
+        back = np.clip(model.reconstruct(x, **model.given(labels)), 0, 1)
+        drawn = np.clip(random_images(model, x, DRAWN, seed), 0, 1)
         figures.append({
             "run": label,
             "rms": float(np.sqrt(np.mean((back - x) ** 2))),
@@ -41,16 +42,25 @@ def compare(runs, x, seed=0):
             "random_rms": nearest_rms(drawn, x),
         })  # fmt: skip
         rows.append((f"{label}: reconstruction", back[:COLUMNS]))
-        rows.append((f"{label}: from first to second", model.decode(linear(*model.encode(shown[:2]), COLUMNS))))
+        ends = model.encode(shown[:2], **model.given(None if labels is None else labels[:2]))
+        under = model.given(None if labels is None else labels[:1].repeat(COLUMNS))
+        rows.append((f"{label}: from first to second", model.decode(linear(*ends, COLUMNS), **under)))
         rows.append((f"{label}: random codes", drawn[:COLUMNS]))
     return figures, rows
 
 
+def random_images(model, x, count, seed):
+    """(count, H, W, C): decoded random codes, drawn under every label in turn where the model knows labels."""
+    if model.generative and (model.uses_labels or not model.standard_prior):
+        return model.sample(count, seed)
+    return model.decode(random_codes(model, x, count, seed))
+
+
 def random_codes(model, x, count, seed):
-    """(count, D): drawn from the prior where the model has one, else from a Gaussian with each dimension's mean and
-    variance over the codes of x, the best guess without a prior."""
+    """(count, D): from N(0, I) where that is the prior, else from a Gaussian with each dimension's mean and variance
+    over the codes of x, the best guess without a prior."""
     noise = Noise(seed).normal("random codes", (count, model.latent_dim))
-    if model.generative:
+    if model.standard_prior:
         return noise
     codes = model.encode(x)
     return (codes.mean(axis=0) + codes.std(axis=0) * noise).astype(codes.dtype)

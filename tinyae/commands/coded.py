@@ -9,7 +9,7 @@ from ..errors import ConfigError
 from .arguments import add_json, print_json, run_options
 from .trained import load_data, load_run, output_file, save_arrays
 
-SAMPLE = 2000  # examples over which the dimensions of a code are measured
+SAMPLE, MANY = 2000, 20_000  # examples over which dimensions are measured, and over which classes are learned
 
 
 def coded_options(parser, name, kinds="a .png, or arrays: .npy (images), .npz (with codes)"):
@@ -68,14 +68,13 @@ class Coded:
                 raise ConfigError(f"--index {i}: {where} has examples 0 to {len(self.part) - 1}")
         return np.array(indices)
 
-    @property
-    def sample_rows(self):
-        """The indices of examples spread evenly over the part, SAMPLE at most."""
-        return np.linspace(0, len(self.part) - 1, min(len(self.part), SAMPLE)).astype(int)
+    def spread(self, most=SAMPLE):
+        """The indices of examples spread evenly over the part, so many at most."""
+        return np.linspace(0, len(self.part) - 1, min(len(self.part), most)).astype(int)
 
     def sample(self):
-        """These examples, and their labels or None."""
-        rows = self.sample_rows
+        """Some examples, and their labels or None."""
+        rows = self.spread()
         return self.part.x[rows], None if self.labels is None else self.labels[rows]
 
     def encode(self, rows=None):

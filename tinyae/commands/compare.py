@@ -26,7 +26,7 @@ def compare(arguments):
     arguments.run_path = arguments.runs[0]
     out, _ = output_file(arguments, "comparison.png", (".png",))
     part, name = load_part(arguments, origin)
-    figures, rows = side_by_side.compare(runs, part.x, arguments.seed)
+    figures, rows = side_by_side.compare(runs, part.x, arguments.seed, part.labels)
     side_by_side.draw(out, rows)
     if arguments.json:
         print_json({"data": name, "split": arguments.split, "picture": out, "runs": figures})

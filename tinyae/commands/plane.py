@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import explore
 from .arguments import POSITIVE
-from .coded import Coded, coded_options, label_option
+from .coded import MANY, Coded, coded_options, label_option
 
 
 def manifold_options(parser):
@@ -18,7 +18,7 @@ def manifold(arguments):
     """Picture what a plane of the code decodes to, at the quantiles of the prior, or of the codes without a prior."""
     coded = Coded(arguments, "manifold")
     model, chosen = coded.model, _chosen(arguments, coded)
-    codes = None if model.standard_prior else coded.encode(coded.sample_rows)
+    codes = None if model.standard_prior else coded.encode(coded.spread())
     label = coded.decoded_as()
     if coded.kind == ".png":
         from .. import plot
@@ -49,9 +49,10 @@ def map_classes(arguments):
     coded.need_labels("name the regions")
     check_classes(coded.data.class_count)
     chosen = _chosen(arguments, coded)
-    codes = coded.encode()
+    rows = coded.spread(MANY)
+    codes, labels = coded.encode(rows), coded.labels[rows]
     points = codes[:, chosen]
-    learned, held = hold_out(points, coded.labels, 0.2, seed=0)
+    learned, held = hold_out(points, labels, 0.2, seed=0)
     probe = DenseProbe(coded.data.class_count).fit(*learned)
     accuracy = probe.score(*held)
     label = coded.decoded_as()
@@ -63,7 +64,7 @@ def map_classes(arguments):
         return explore.decode(coded.model, z[None], label)[0]
 
     plot.regions(
-        coded.out, points, coded.labels, probe.probabilities, decode, coded.data.class_names,
+        coded.out, points, labels, probe.probabilities, decode, coded.data.class_names,
         names=[f"z{i + 1}" for i in chosen],
         title=f"Classes by a probe, right for {accuracy:.1%} of {len(held[0]):,} codes that it had not seen",
     )  # fmt: skip

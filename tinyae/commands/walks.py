@@ -6,7 +6,7 @@ from .. import explore
 from ..data.numpy_files import load_array
 from ..errors import ConfigError, DataError
 from .arguments import NATURAL, POSITIVE, at_least, number
-from .coded import Coded, coded_options, label_option
+from .coded import MANY, Coded, coded_options, label_option
 
 PATHS = {"linear": explore.linear, "spherical": explore.spherical}
 
@@ -124,10 +124,10 @@ def arithmetic(arguments):
     if wanted == other:
         raise ConfigError(f"--subtract {arguments.subtract} is the class of --add: nothing is left to add")
     without = labels != wanted if other is None else labels == other
-    all_codes = coded.encode()
-    direction = explore.attribute(all_codes, labels == wanted, without)
+    rows = coded.spread(MANY)
+    direction = explore.attribute(coded.encode(rows), labels[rows] == wanted, without[rows])
     indices = coded.check(np.flatnonzero(without)[:6] if arguments.index is None else arguments.index)
-    codes = explore.add(all_codes[indices], direction, arguments.strengths)
+    codes = explore.add(coded.encode(indices), direction, arguments.strengths)
 
     images = explore.decode(model, codes, labels[indices])
     words = {}
