@@ -10,7 +10,7 @@ import os
 
 from tinyae.errors import DataError
 
-from . import cifar, idx, images, numpy_files, sources
+from . import cifar, csv_files, idx, images, numpy_files, sources
 from .dataset import Dataset, Split, to_float
 from .download import fetch
 from .files import problem
@@ -27,6 +27,7 @@ def load(name_or_path, size=None):
       - a folder with CIFAR-10's six .bin files, or their .tar.gz;
       - any other folder: its images (needs the extra `viz`), sub-folders as classes, see `images.load_folder`;
       - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
+      - a .csv of rows of numbers, with or without a line of names; a column called label or labels is the labels;
       - a .npz with x or x_train, and optionally x_test, y or labels or y_train, y_test, and factors or factors_train,
         factors_test: `(N, K)` whole numbers, what the examples were made from.
     size: (H, W) or int, for a folder of images: resize them all.
@@ -46,7 +47,9 @@ def load(name_or_path, size=None):
         raise problem(path, "no such file or folder that may be read: check the path")
     train, test, class_names = _load_path(path, size)
     name = os.path.basename(os.path.abspath(path)).removesuffix(".gz").removesuffix(".tar")
-    data = Dataset(name.removesuffix(".npy").removesuffix(".npz"), train, test, class_names, source=path)
+    for ending in (".npy", ".npz", ".csv"):
+        name = name.removesuffix(ending)
+    data = Dataset(name, train, test, class_names, source=path)
     data.origin = {"data": os.path.abspath(path), "size": size}
     return data
 
@@ -66,9 +69,11 @@ def _load_path(path, size):
         return *numpy_files.load_npy(path), None
     if path.lower().endswith(".npz"):
         return *numpy_files.load_npz(path), None
+    if path.lower().endswith(".csv"):
+        return *csv_files.load_csv(path), None
     if path.lower().endswith((".tar.gz", ".tgz")):
         return *cifar.load(path), sources.CIFAR
-    raise problem(path, "is no data file that tinyae reads: give a .npy, .npz or CIFAR-10 .tar.gz file, or a folder")
+    raise problem(path, "is no data file that tinyae reads: give a .npy, .npz, .csv or CIFAR-10 .tar.gz, or a folder")
 
 
 def _refuse_size(size, where):
