@@ -22,7 +22,7 @@ class CVAE(Labelled, VAE):
     name = "cvae"
 
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=8, classes=10, hidden=(512,), activation="relu",
+        self, input_shape=(28, 28, 1), latent_dim=4, classes=10, hidden=(512, 256), activation="relu",
         likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
