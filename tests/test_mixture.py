@@ -197,7 +197,7 @@ def test_the_picture_of_clusters_shows_the_surest_and_the_drawn(tmp_path, monkey
     for k in range(3):
         drawn = np.rint(255 * np.clip(model.sample(8, 0, labels=k), 0, 1))
         np.testing.assert_array_equal(rows[k, 7:], drawn)
-    assert shown["row_labels"] == ["0: 100% of all\neven 50%", "1: 0% of all", "2: 0% of all"]
+    assert shown["row_labels"] == ["0: 100% of all\nmostly even, 50%", "1: 0% of all", "2: 0% of all"]
 
 
 def test_two_blobs_are_told_apart():

@@ -273,7 +273,7 @@ def test_columns_show_the_worst(table, tmp_path, monkeypatch):
     monkeypatch.setattr("tinyae.plot.table.save", keep)
     columns(tmp_path / "columns.png", inputs, outputs)
     labels = [label.get_text() for label in shown["axes"].get_yticklabels()]
-    assert labels == [f"column {i}" for i in range(9, 49)]
+    assert labels == [f"column {i}" for i in range(10, 50)]
     bars = [bar.get_width() for bar in shown["axes"].patches]
     np.testing.assert_allclose(bars, np.linspace(0, 2, 50)[9:49], rtol=0.2)
 

@@ -24,7 +24,7 @@ def clusters(path, model, x, labels=None, class_names=None, seed=0):
         words.append(f"{k}: {len(chosen) / len(x):.0%} of all")
         if labels is not None and len(chosen):
             counts = np.bincount(labels[chosen])
-            words[-1] += f"\n{class_name(counts.argmax(), class_names)} {counts.max() / len(chosen):.0%}"
+            words[-1] += f"\nmostly {class_name(counts.argmax(), class_names)}, {counts.max() / len(chosen):.0%}"
     heads = ["given", *[""] * GIVEN, "drawn", *[""] * (DRAWN - 1)]
     title = "Classes found without labels: images given to each, and drawn from each"
     return grid(

@@ -30,7 +30,7 @@ def columns(path, inputs, outputs):
 
     figure = Figure(figsize=(8, 1.4 + 0.24 * len(worst)), dpi=120)
     axes = figure.add_subplot()
-    axes.barh([f"column {i}" for i in varying[worst]], left[worst], color=SERIES["test"])
+    axes.barh([f"column {i + 1}" for i in varying[worst]], left[worst], color=SERIES["test"])
     axes.axvline(1, color=INK, linestyle=(0, (4, 3)), linewidth=1)
     axes.text(1, -0.9, "the mean", color=INK, ha="center", va="bottom", fontsize=8)
     axes.set(ylim=(len(worst) - 0.4, -0.6), xlim=(0, 1.08 * max(1, left[worst].max())))
