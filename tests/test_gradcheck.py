@@ -147,8 +147,8 @@ class _RedrawnMask(Dropout):
 
 class _ConstantStatistics(BatchNorm):
     def backward(self, params, cache, dy, grads=None):
-        xhat, inverse, _ = cache
-        return super().backward(params, (xhat, inverse, None), dy, grads)
+        *rest, _ = cache
+        return super().backward(params, (*rest, False), dy, grads)
 
 
 class _NoMeanTerm(LayerNorm):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tinyae.backend import convolution, native, pooling, primitives, threads
+from tinyae.backend import columns, convolution, native, pooling, primitives, threads
 from tinyae.backend.convolution import Geometry, compiled, patches
 from tinyae.backend.native import build
 
@@ -124,6 +124,20 @@ def test_add_rows(rows, columns):
     grads = {"bias": np.full(columns, 2, "f4")}
     primitives.add_rows(grads, "bias", x.astype("f4").reshape(rows, 1, columns))
     np.testing.assert_allclose(grads["bias"], 2 + x.sum(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", ((1, 3), (7, 16), (3, 11, 13, 5), (700, 33)))
+def test_columns(shape):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal(shape) * 3 + 100, rng.standard_normal(shape) + 1
+    of_columns = rng.standard_normal((4, shape[-1]))
+    x4, dy4, (a, b, c, d) = x.astype("f4"), dy.astype("f4"), of_columns.astype("f4")
+    for found, exact in zip(columns.moments(x4), columns.moments(x), strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-6)
+    close(columns.standardise(x4, a, b, c), columns.standardise(x, *of_columns[:3]))
+    for found, exact in zip(columns.products(dy4, x4, a), columns.products(dy, x, of_columns[0]), strict=True):
+        close(found, exact)
+    close(columns.combine(dy4, x4, a, b, c, d), columns.combine(dy, x, *of_columns))
 
 
 def test_relu():

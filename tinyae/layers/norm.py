@@ -13,7 +13,7 @@ since sigma and the mean depend on every one of the m values.
 
 import numpy as np
 
-from ..backend import array_module
+from ..backend import array_module, columns
 from .base import Layer
 from .options import whole
 
@@ -138,28 +138,40 @@ class BatchNorm(_Normalisation):
     def forward(self, params, x, train=False, rng=None, state=None):
         self._fits(params, x)
         if train:
-            xhat, inverse, mean, var = normalise(x, tuple(range(x.ndim - 1)), self.epsilon)
-            statistics = (mean.reshape(-1), var.reshape(-1), x.size // x.shape[-1])
+            mean, var = columns.moments(x)
+        elif state is not None:
+            mean, var = state["mean"], state["var"]
         else:
-            mean, var = (0, 1) if state is None else (state["mean"], state["var"])
-            inverse = 1 / (var + self.epsilon) ** 0.5
-            xhat, statistics = (x - mean) * inverse, None
-        return params["scale"] * xhat + params["shift"], (xhat, inverse, statistics)
+            zeros = array_module(x).zeros(x.shape[-1], x.dtype)
+            mean, var = zeros, zeros + 1
+        inverse = 1 / array_module(x).sqrt(var + self.epsilon)
+        y = columns.standardise(x, mean, params["scale"] * inverse, params["shift"])  # scale xhat + shift
+        return y, (x, mean, var, inverse, train)
 
     def backward(self, params, cache, dy, grads=None):
-        xhat, inverse, statistics = cache
+        """With xhat = (x - mean) / sigma, dx = scale / sigma (dy - mean(dy) - xhat mean(dy xhat)).
+
+        Its two means are dshift / m and dscale / m, over the m values of a feature.
+        """
+        x, mean, _, inverse, train = cache
+        factor = params["scale"] * inverse
+        if grads is None and not train:
+            return dy * factor
+        dshift, dscale = columns.products(dy, x, mean)
+        dscale = dscale * inverse  # sums of dy and of dy xhat
         if grads is not None:
-            self._add_grads(grads, xhat, dy)
-        g = dy * params["scale"]
-        if statistics is None:
-            return g * inverse
-        return normalise_backward(g, xhat, inverse, tuple(range(dy.ndim - 1)))
+            grads["scale"] += dscale
+            grads["shift"] += dshift
+        if not train:
+            return dy * factor
+        share = factor * (x.shape[-1] / x.size)
+        return columns.combine(dy, x, mean, factor, -share * inverse * dscale, -share * dshift)
 
     def update_state(self, state, cache):
-        _, _, statistics = cache
-        if statistics is None:
+        x, mean, var, _, train = cache
+        if not train:
             return
-        mean, var, m = statistics
+        m = x.size // x.shape[-1]
         state["mean"] *= self.momentum
         state["mean"] += (1 - self.momentum) * mean
         state["var"] *= self.momentum

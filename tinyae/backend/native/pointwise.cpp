@@ -5,7 +5,6 @@
 #include "pool.h"
 
 constexpr long BLOCK = 1024;  // floats that a thread keeps at hand between the loops over them
-constexpr long ROWS = 32;     // of a matrix, that are summed into one
 
 static inline long end_of_block(long first, long count) {
     return count - first < BLOCK ? count : first + BLOCK;
@@ -102,24 +101,16 @@ extern "C" void relu(const float *x, long count, float *y, long threads) {
     });
 }
 
+static void relu_gradient_part(const float *__restrict y, const float *__restrict dy, long count, float *__restrict dx) {
+    for (long i = 0; i < count; i++) {
+        const float all = dy[i];  // read in any case: or else this is a branch for every number
+        dx[i] = y[i] > 0 ? all : 0.0f;
+    }
+}
+
 // dx = dy where y > 0, else 0.
 extern "C" void relu_gradient(const float *y, const float *dy, long count, float *dx, long threads) {
     share(threads, count, worth(8), [=](long start, long stop) {
-        for (long i = start; i < stop; i++) dx[i] = y[i] > 0 ? dy[i] : 0.0f;
+        relu_gradient_part(y + start, dy + start, stop - start, dx + start);
     });
-}
-
-// sums (columns) += the rows of x (rows, columns), in blocks of rows, as sums in float32 should be short. blocks: for
-// the sum of each.
-extern "C" void add_rows(const float *x, long rows, long columns, float *blocks, float *sums, long threads) {
-    const long count = (rows + ROWS - 1) / ROWS;
-    share(threads, count, worth(ROWS * columns * 4), [&](long start, long stop) {
-        for (long block = start; block < stop; block++) {
-            float *total = blocks + block * columns;
-            memset(total, 0, columns * sizeof(float));
-            for (long i = block * ROWS; i < rows && i < (block + 1) * ROWS; i++)
-                add_block(total, x + i * columns, columns);
-        }
-    });
-    for (long block = 0; block < count; block++) add_block(sums, blocks + block * columns, columns);
 }
