@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,6 +74,8 @@ def _compiled(compiler):
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyae"
     if not (folder / name).exists():
         folder.mkdir(parents=True, exist_ok=True)
+        if sys.stderr and sys.stderr.isatty():
+            print("tinyae: compiling for this processor; this is done once", file=sys.stderr)
         with tempfile.TemporaryDirectory(dir=folder) as work:
             objects = [f"{work}/{source.stem}.o" for source in sources]
             with ThreadPoolExecutor(len(sources)) as pool:
