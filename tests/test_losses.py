@@ -118,6 +118,19 @@ def test_cross_entropy_is_exact_at_large_logits(dtype):
     np.testing.assert_allclose(gradient, expected / 3, rtol=1e-6, atol=1e-7)
 
 
+def test_cross_entropy_takes_logits_in_any_order_of_memory():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(3, 2, 5)), rng.integers(0, 5, (3, 2))
+    expected, results = losses.cross_entropy_with_logits(logits, labels), []
+    for order in (np.asfortranarray(logits), np.moveaxis(np.moveaxis(logits, -1, 0).copy(), 0, -1)):
+        before = order.copy()
+        results.append(losses.cross_entropy_with_logits(order, labels))
+        np.testing.assert_array_equal(order, before)
+    for loss, gradient in results:
+        assert loss == pytest.approx(expected[0], rel=1e-14)
+        np.testing.assert_allclose(gradient, expected[1], rtol=1e-13)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("function, far", ((sigmoid, (0, 1)), (softplus, (0, 1e4))))
 def test_stable_functions_at_large_inputs(function, far, dtype):

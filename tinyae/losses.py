@@ -101,9 +101,11 @@ def cross_entropy_with_logits(logits, labels, batch_size=None):
             f"got {labels.dtype} {labels.shape}"
         )
     scale = 1 / (batch_size or logits.shape[0])
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    exponentials = xp.exp(shifted)
-    totals = exponentials.sum(axis=-1, keepdims=True)
-    onehot = (labels[..., None] == xp.arange(logits.shape[-1])).astype(logits.dtype)
-    loss = scale * (xp.log(totals).sum() - (shifted * onehot).sum())
-    return loss, scale * (exponentials / totals - onehot)
+    shifted = xp.ascontiguousarray(logits - logits.max(axis=-1, keepdims=True))  # so that reshape is a view
+    place = xp.arange(labels.size), labels.reshape(-1)
+    chosen = shifted.reshape(-1, logits.shape[-1])[place]
+    dlogits = xp.exp(shifted, out=shifted)  # in place from here on: 256 numbers for each pixel are many
+    totals = dlogits.sum(axis=-1, keepdims=True)
+    dlogits *= scale / totals
+    dlogits.reshape(-1, logits.shape[-1])[place] -= scale
+    return scale * (xp.log(totals).sum() - chosen.sum()), dlogits
