@@ -24,7 +24,7 @@ def facts():
         "blas": " ".join(str(blas.get(key, "")) for key in ("name", "version")).strip() or "unknown",
         "machine": f"{platform.system()} {platform.machine()}",
         "cores": str(cores()),
-        "compiled primitives": native.status(),
+        "primitives": native.status(),
         "cupy": _cupy(),
         "data folder": os.environ.get("TINYAE_DATA", "TINYAE_DATA is not set"),
         **{f"extra {name}": _extra(name, packages) for name, packages in EXTRAS.items()},
