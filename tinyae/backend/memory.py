@@ -18,4 +18,4 @@ def keep_freed_memory():
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version"):
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(M_TRIM_THRESHOLD, 512 << 20)
+        libc.mallopt(M_TRIM_THRESHOLD, (2 << 30) - 1)
