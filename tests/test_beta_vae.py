@@ -163,6 +163,39 @@ def test_training_reaches_its_capacity(digits):
     assert trained(digits, beta=50.0, capacity=6.0, capacity_steps=100).sum() == pytest.approx(6, abs=0.5)
 
 
+def test_the_best_epoch_is_one_judged_by_the_final_price(digits):
+    """From a network that learned without a price, the first epochs of a warm-up have the lowest training loss."""
+    small, options = dict(input_shape=(8, 8, 1), hidden=(16,), latent_dim=4), dict(progress=False, threads=1)
+    free, model = models.BetaVAE(**small, beta=0), models.BetaVAE(**small, beta=8.0, warmup="linear", warmup_steps=20)
+    fit(free, digits, epochs=10, batch_size=64, lr=0.01, **options)
+    model.store.flat[...] = free.store.flat
+    history = fit(model, digits, epochs=6, batch_size=64, **options)  # of 8 steps each
+    losses = [record["train"]["loss"] for record in history.records]
+    assert losses[0] < min(losses[3:]), "otherwise this shows nothing"
+    assert history.best["epoch"] == 4 + np.argmin(losses[3:]) and history.best["loss"] == min(losses[3:])
+
+
+def test_validation_always_has_the_final_price(digits):
+    model = models.BetaVAE(input_shape=(8, 8, 1), hidden=(16,), latent_dim=4, warmup="linear", warmup_steps=10_000)
+    history = fit(model, digits, epochs=4, batch_size=64, progress=False, threads=1, validation=0.2)
+    best = min(history.records, key=lambda record: record["validation"]["loss"])
+    assert history.best["epoch"] == best["epoch"]
+
+
+@pytest.mark.parametrize(
+    "options, steps",
+    [
+        (dict(beta=4.0), 0),
+        (dict(warmup="cyclical", warmup_steps=70), 70),
+        (dict(capacity=5.0, capacity_steps=90), 90),
+        (dict(capacity=5.0, capacity_steps=90, warmup="linear", warmup_steps=100), 100),
+        (dict(free_bits=0.5), 0),
+    ],
+)
+def test_when_the_loss_means_the_same(options, steps):
+    assert models.BetaVAE(**SMALL, **options).settled_after == steps
+
+
 # networks
 
 

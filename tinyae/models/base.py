@@ -37,6 +37,7 @@ class Model:
     part = DENSE  # the fewest examples in a part of a step
     generative = False  # whether codes have a prior to sample from
     standard_prior = False  # whether that is N(0, I), whatever the label
+    settled_after = 0  # the training step from which on the loss means the same
     uses_labels = False  # whether a batch needs "labels"
     standardization = None
 

@@ -82,6 +82,11 @@ class BetaVAE(VAE):
         """A capacity and free bits look at the batch's mean KL."""
         return super().separable and not self.capacity and not self.floor
 
+    @property
+    def settled_after(self):
+        """Until then w(t) or C(t) rises, and a lower loss may be a lower price."""
+        return max(self.warmup_steps if self.warmup != "none" else 0, self.capacity_steps if self.capacity else 0)
+
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
         x, version = batch["x"], self.store.version
         weight = self.weight(rng.step) if train else self.beta

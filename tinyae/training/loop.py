@@ -174,9 +174,13 @@ class Trainer:
         record |= self.model.report(watched.spread(self.model.chunk))
         self.records.append(record)
         judged = record.get("validation", record["train"])["loss"]
-        if self.best is None or judged < self.best["loss"]:
+        if self.best is None or self._unsettled(self.best["step"]) or judged < self.best["loss"]:
             self.best = {"epoch": epoch, "step": self.step, "loss": judged}
         return record
+
+    def _unsettled(self, step):
+        """Whether the epoch that ended at a step was judged by a training loss that was still changing its meaning."""
+        return "validation" not in self.watched and step - self.feed.steps_per_epoch < self.model.settled_after
 
     def _save(self, run):
         if not np.isfinite(self.model.backend.to_host(abs(self.model.store.flat).max())):
