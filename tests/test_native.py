@@ -63,6 +63,43 @@ def test_convolution(n, size, kernel, stride, dilation, padding, groups, channel
         close(convolution.weight_gradient(x4, dy4, geometry, kernel), patches.weight_gradient(x, dy, geometry, kernel))
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    n=st.integers(1, 3), size=pairs(SIDE), kw=st.integers(1, 4), padding=pairs(pairs(MARGIN)),
+    channels=st.sampled_from([4, 17, 64]), filters=st.sampled_from([4, 19, 70]), chunk=st.sampled_from([1, 1 << 16]),
+)  # fmt: skip
+def test_fast_algorithm(n, size, kw, padding, channels, filters, chunk):
+    if native.library() is None:
+        pytest.skip(native.status())
+    geometry = Geometry(padding=padding)
+    windows = geometry.output_size(size, (3, kw))
+    assume(min(windows) >= 1)
+    rng = np.random.default_rng(0)
+    shapes = (n, *size, channels), (3, kw, channels, filters), (filters,), (channels,), (n, *windows, filters)
+    x, weight, bias, other_bias, dy = (rng.standard_normal(shape) for shape in shapes)
+    x4, weight4, bias4, other4, dy4 = (array.astype("f4") for array in (x, weight, bias, other_bias, dy))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "FAST_CHANNELS", 1)
+        patch.setattr(compiled, "CHUNK", chunk)
+        compiled._fast_plan.cache_clear()  # which holds CHUNK
+        assert compiled._pays(geometry, weight.shape)
+        close(convolution.output(x4, weight4, geometry, bias4), patches.output(x, weight, geometry, bias))
+        dx = patches.input_gradient(dy, weight, geometry, size)
+        close(convolution.input_gradient(dy4, weight4, geometry, size), dx)
+        close(convolution.input_gradient(dy4, weight4, geometry, size, other4), dx + other_bias)
+        dw = patches.weight_gradient(x, dy, geometry, (3, kw))
+        close(convolution.weight_gradient(x4, dy4, geometry, (3, kw)), dw)
+    compiled._fast_plan.cache_clear()
+
+
+def test_which_convolutions_are_fast():
+    shape = (3, 3, 64, 64)
+    assert compiled._pays(Geometry(padding=((1, 1), (0, 2))), shape)
+    assert not compiled._pays(Geometry(), (5, 3, 64, 64)) and not compiled._pays(Geometry(), (3, 3, 64, 32))
+    for geometry in (Geometry(stride=(1, 2)), Geometry(dilation=(2, 1)), Geometry(groups=2)):
+        assert not compiled._pays(geometry, shape)
+
+
 @pytest.mark.parametrize("bias", (False, True))
 def test_bias_of_a_transposed_convolution_reaches_pixels_that_no_window_sees(library, bias):
     geometry, rng = Geometry(stride=(3, 3)), np.random.default_rng(0)
@@ -178,12 +215,14 @@ def test_shared_among_threads_the_bits_are_the_same(library):
     """Sizes that are worth several threads."""
     rng, geometry = np.random.default_rng(0), Geometry(padding=((1, 1), (1, 1)))
     x, dy, weight = (rng.standard_normal(shape).astype("f4") for shape in ((9, 28, 28, 32),) * 2 + ((3, 3, 32, 32),))
+    wide, wide_weight = (rng.standard_normal(shape).astype("f4") for shape in ((5, 9, 9, 64), (3, 3, 64, 64)))
     a, b = rng.standard_normal((300, 784)).astype("f4"), rng.standard_normal((784, 400)).astype("f4")
 
     def results():
         return (
             convolution.output(x, weight, geometry), convolution.input_gradient(dy, weight, geometry, (28, 28)),
             convolution.weight_gradient(x, dy, geometry, (3, 3)), primitives.affine(a, b),
+            convolution.output(wide, wide_weight, geometry), convolution.weight_gradient(wide, wide, geometry, (3, 3)),
             primitives.product_transposed(a, b.T.copy()), pooling.maximum(x, (2, 2), Geometry((2, 2)), (14, 14)),
         )  # fmt: skip
 

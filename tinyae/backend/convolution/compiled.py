@@ -18,8 +18,9 @@ import numpy as np
 from .. import native
 from ..native import address
 from ..threads import available
-from .geometry import Geometry, input_phases, output_phase, split
+from .geometry import Geometry, Phase, input_phases, output_phase, split
 
+FAST_CHANNELS = 64  # the fewest channels, in and out, for which the fast algorithm pays
 CHUNK = 1 << 16  # numbers of padded images at a time: 256 KiB, a part of the second-level cache
 
 
@@ -43,16 +44,23 @@ def takes(*arrays):
 
 
 def output(x, weight, geometry, bias):
+    if _pays(geometry, weight.shape):
+        return _fast_output(x, weight, geometry.start, geometry.output_size(x.shape[1:3], weight.shape[:2]), bias)
     plan = _output_plan(x.shape[1:], weight.shape, geometry.key)
     return _correlate(plan, x, split(weight, geometry.groups), bias)
 
 
 def input_gradient(dy, weight, geometry, size, bias):
+    if _pays(geometry, weight.shape):
+        start = tuple(-s - k + 1 for s, k in zip(geometry.start, weight.shape[:2], strict=True))
+        return _fast_output(dy, weight[::-1, ::-1].transpose(0, 1, 3, 2), start, tuple(size), bias)
     plan = _input_plan(dy.shape[1:], weight.shape, geometry.key, tuple(size))
     return _correlate(plan, dy, [w.transpose(0, 1, 3, 2) for w in split(weight, geometry.groups)], bias)
 
 
 def weight_gradient(x, dy, geometry, kernel_size):
+    if _pays(geometry, (*kernel_size, x.shape[3], dy.shape[3])):
+        return _fast_weight_gradient(x, dy, geometry.start, kernel_size[1])
     groups, channels, filters = geometry.groups, x.shape[3] // geometry.groups, dy.shape[3] // geometry.groups
     plan = _output_plan(x.shape[1:], (*kernel_size, channels, dy.shape[3]), geometry.key)
     x, border = np.ascontiguousarray(x), plan.border
@@ -153,3 +161,64 @@ def _correlate(plan, x, kernels, bias):
         ctypes.byref(plan.border), address(workspaces), address(out), math.prod(plan.shape), plan.products, count,
     )  # fmt: skip
     return out
+
+
+Fast = _structure("Fast", "rows", "columns", "channels", "filters", "taps", "first", "pairs")
+
+
+def _pays(geometry, kernel_shape):
+    """Whether the fast algorithm of `native/winograd.cpp` fits, and saves more than its sums cost."""
+    plain = kernel_shape[0] == 3 and geometry.groups == 1 and geometry.stride == geometry.dilation == (1, 1)
+    return plain and min(kernel_shape[2:]) >= FAST_CHANNELS
+
+
+@functools.lru_cache(512)
+def _fast_plan(image_shape, start, size, kw, filters):
+    """(Fast, Border, floats of a workspace): the padded image has whole pairs of rows."""
+    (rows, columns), channels = size, image_shape[2]
+    phase = Phase(0, 1, rows + rows % 2, start[0], 1, 1, 3, None), Phase(0, 1, columns, start[1], 1, 1, kw, None)
+    border = _border(image_shape, [phase])
+    border.padded = border.padded or border.height
+    width = columns + kw - 1
+    pairs = max(1, min(CHUNK // (4 * width * channels), CHUNK // (4 * columns * filters), (rows + 1) // 2))
+    first = (start[0] + border.top) * border.padded_row + start[1] * channels + border.left
+    room = border.padded * border.padded_row + 4 * pairs * (width * channels + columns * filters)
+    return Fast(rows, columns, channels, filters, kw, first, pairs), border, room
+
+
+def _fast_output(x, weight, start, size, bias):
+    x, (_, kw, channels, filters) = np.ascontiguousarray(x), weight.shape
+    fast, border, room = _fast_plan(x.shape[1:], start, size, kw, filters)
+    w0, w1, w2 = weight
+    kernels = np.ascontiguousarray(np.stack((w0, (w0 + w1 + w2) / 2, (w0 - w1 + w2) / 2, w2)))  # (4, kw, C, O)
+    library, shape, strides = native.library(), Longs(1, kw, channels, filters), (0, channels * filters, filters, 1)
+    packed = np.empty((4, library.packed_size(kw * channels, filters)), np.float32)
+    for q in range(4):
+        own_bias = address(bias) if bias is not None and q == 1 else None  # m1 is in both rows
+        library.pack(address(kernels[q]), shape, Longs(*strides), own_bias, address(packed[q]))
+    y, count = np.empty((len(x), *size, filters), np.float32), available()
+    workspaces = np.empty((count, room), np.float32)
+    library.correlate_fast(
+        ctypes.byref(fast), address(packed), packed.shape[1], len(x), address(x), ctypes.byref(border),
+        address(workspaces), address(y), count,
+    )  # fmt: skip
+    return y
+
+
+def _fast_weight_gradient(x, dy, start, kw):
+    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+    channels, filters, count = x.shape[3], dy.shape[3], available()
+    fast, border, room = _fast_plan(x.shape[1:], start, dy.shape[1:3], kw, filters)
+    g, workspaces = np.zeros((4, kw, channels, filters), np.float32), np.empty((count, room), np.float32)
+    native.library().accumulate_fast(
+        ctypes.byref(fast),
+        address(g),
+        len(x),
+        address(x),
+        ctypes.byref(border),
+        address(workspaces),
+        address(dy),
+        count,
+    )
+    g0, g1, g2, g3 = g
+    return np.stack((g0 + (g1 + g2) / 2, (g1 - g2) / 2, (g1 + g2) / 2 - g3))

@@ -6,20 +6,8 @@
 // filters are few; it walks over all positions of some images with its sums in registers.
 #include <atomic>
 
+#include "correlation.h"
 #include "pool.h"
-#include "tiles.h"
-
-struct Operand {  // one factor of the product, from its first number at the first position
-    const float *first;
-    long image, row, column;  // the steps to the next image, row and column of positions
-};
-
-// Where a sum goes: out (a's numbers, b's numbers) with these steps; added to what is there, unless `fresh`.
-struct Target {
-    float *out;
-    long a, b;
-    bool fresh;
-};
 
 struct OuterTile {
     Operand a, b;  // numbers, vectors
@@ -62,7 +50,7 @@ static int widest_within(long left) {
     return width;
 }
 
-static void outer(Operand a, long a_count, Operand b, long b_count, long images, long rows, long columns, Target to) {
+void outer(Operand a, long a_count, Operand b, long b_count, long images, long rows, long columns, Target to) {
     for (long f = 0; f < b_count;) {
         const int width = widest_within(b_count - f);
         const long used = b_count - f < width ? b_count - f : width;

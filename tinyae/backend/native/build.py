@@ -28,6 +28,8 @@ FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a poi
     "product_transposed": "pllplppl -",
     "product_first": "pplllpll -",
     "accumulate": "pplllppplllpllll -",
+    "correlate_fast": "ppllppppl -",
+    "accumulate_fast": "pplppppl -",
     "bce_with_logits": "pplfppl -",
     "adam": "pplpplfffffl -",
     "relu": "plpl -",

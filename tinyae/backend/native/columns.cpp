@@ -1,4 +1,4 @@
-// Sums over the rows of a matrix (rows, columns), and passes over it with a number for each column: what BatchNorm takes.
+// Sums over the rows of a matrix (rows, columns), and passes over it with a number for each column: BatchNorm's.
 #include <cstring>
 
 #include "pool.h"

@@ -7,15 +7,8 @@
 // meets them. A dense layer is a correlation too: examples are the outputs of one row, a window is a whole example.
 #include <atomic>
 
+#include "correlation.h"
 #include "pool.h"
-#include "tiles.h"
-
-struct Phase {  // a grid of outputs that see the image in one way
-    long rows, columns, out, out_row, out_column;  // the grid, its first output, and the steps between outputs
-    long in, in_row, in_column;                    // its first window in the image, and the steps between windows
-    Window window;
-    long weights;  // where its packed weights begin
-};
 
 struct CorrelationTile {
     const Window &window;
@@ -118,8 +111,8 @@ extern "C" long packed_size(long size, long filters) {
 }
 
 // All outputs of a phase, over `images` images: tiles run on over the ends of rows and images.
-static void correlate_phase(const Phase &p, long filters, const float *weights, const float *in, long in_size,
-                            long images, float *out, long out_size) {
+void correlate_phase(const Phase &p, long filters, const float *weights, const float *in, long in_size, long images,
+                     float *out, long out_size) {
     const long size = p.window.taps * p.window.runs * p.window.length;
     for (long f = 0; f < filters;) {
         const int width = next_width(filters - f);
@@ -140,8 +133,8 @@ static void correlate_phase(const Phase &p, long filters, const float *weights, 
     }
 }
 
-// out (images, out_size) from x, `chunk` images at a time, by all phases. workspaces: for `chunk` padded images a thread.
-// products: multiply-adds of an image.
+// out (images, out_size) from x, `chunk` images at a time, by all phases. workspaces: for `chunk` padded images and
+// each thread. products: multiply-adds of an image.
 extern "C" void correlate(const Phase *phases, long count, long filters, const float *packed, long images, long chunk,
                           const float *x, const Border *border, float *workspaces, float *out, long out_size,
                           long products, long threads) {

@@ -101,7 +101,8 @@ extern "C" void relu(const float *x, long count, float *y, long threads) {
     });
 }
 
-static void relu_gradient_part(const float *__restrict y, const float *__restrict dy, long count, float *__restrict dx) {
+static void relu_gradient_part(const float *__restrict y, const float *__restrict dy, long count,
+                               float *__restrict dx) {
     for (long i = 0; i < count; i++) {
         const float all = dy[i];  // read in any case: or else this is a branch for every number
         dx[i] = y[i] > 0 ? all : 0.0f;
