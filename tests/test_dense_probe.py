@@ -42,6 +42,14 @@ def test_probabilities_are_those_of_the_prediction(rings, probe):
     assert inside[0, 0] > 0.9 and inside[1, 1] > 0.9
 
 
+def test_few_codes_are_not_learned_by_heart(rings, monkeypatch):
+    """Labels that say nothing of the codes: the probe stays unsure of codes that it had not seen."""
+    monkeypatch.setattr(dense_probe, "STEPS", 300)
+    codes, labels = rings
+    noise = np.random.default_rng(1).permutation(labels[:100])
+    assert DenseProbe(2).fit(codes[:100], noise).probabilities(codes[100:]).max(axis=1).mean() < 0.57  # 0.63 without the prior
+
+
 def test_the_seed_decides(rings, monkeypatch):
     monkeypatch.setattr(dense_probe, "STEPS", 20)
     first, again, other = (DenseProbe(2, seed).fit(*rings).logits(rings[0]) for seed in (1, 1, 2))
