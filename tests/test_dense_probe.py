@@ -47,7 +47,8 @@ def test_few_codes_are_not_learned_by_heart(rings, monkeypatch):
     monkeypatch.setattr(dense_probe, "STEPS", 300)
     codes, labels = rings
     noise = np.random.default_rng(1).permutation(labels[:100])
-    assert DenseProbe(2).fit(codes[:100], noise).probabilities(codes[100:]).max(axis=1).mean() < 0.57  # 0.63 without the prior
+    p = DenseProbe(2).fit(codes[:100], noise).probabilities(codes[100:])
+    assert p.max(axis=1).mean() < 0.57  # 0.63 without the prior on the weights
 
 
 def test_the_seed_decides(rings, monkeypatch):
