@@ -128,6 +128,18 @@ def test_a_form_that_couples_the_batch_is_not_cut_into_parts():
     assert not models.BetaVAE(**SMALL, free_bits=0.1).separable
 
 
+@pytest.mark.parametrize("options", (dict(beta=7.0, capacity=0.4), dict(beta=3.0, free_bits=0.1), dict(beta=4.0)))
+def test_evaluation_is_that_of_the_whole_data_however_it_is_cut(options):
+    """The mean KL of a part lies above the capacity and that of another below: their distances do not add up."""
+    x = np.concatenate((np.zeros((20, 4, 3, 1)), np.ones((20, 4, 3, 1)))) * np.linspace(0.2, 1, 40)[:, None, None, None]
+    model = models.BetaVAE(**SMALL, **options)
+    whole = model.loss({"x": x}, {"z": np.zeros((40, 3))})
+    noise = lambda index: model.backend.noise(0, 0, {"z": np.zeros((8, 3))})  # noqa: E731
+    parts = model.evaluate([{"x": x[i : i + 8]} for i in range(0, 40, 8)], 40, noise)
+    assert list(parts) == list(model.terms)
+    assert parts == pytest.approx({name: float(value) for name, value in whole.items()}, rel=1e-12)
+
+
 @pytest.mark.parametrize("options", (dict(capacity=3.0, beta=10.0), dict(free_bits=0.5), dict(beta=4.0)))
 def test_training_gives_the_same_bits_on_any_number_of_threads(options):
     x, results = data.load("digits").train.x[:256], []

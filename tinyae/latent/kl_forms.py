@@ -1,7 +1,7 @@
 """Forms of the KL to N(0, I) other than its plain sum, for `beta-vae`; arrays as in `gaussian`, (N, D).
 
 They are not sums over examples: they look at the mean over the rows that they are given, so a batch may not be cut.
-Where the rows are a part of a larger batch all the same, as in evaluation, they are weighted by their share of it.
+Rows that are a part of a larger batch all the same are weighted by their share of it.
 """
 
 from ..backend import array_module

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from ..backend import array_module
 from ..errors import ConfigError, suggest
 from ..latent import gaussian, kl_forms
@@ -78,9 +80,13 @@ class BetaVAE(VAE):
         ]
 
     @property
+    def couples(self):
+        """Whether the form looks at the mean KL of a batch."""
+        return bool(self.capacity or self.floor)
+
+    @property
     def separable(self):
-        """A capacity and free bits look at the batch's mean KL."""
-        return super().separable and not self.capacity and not self.floor
+        return super().separable and not self.couples
 
     @property
     def settled_after(self):
@@ -109,6 +115,24 @@ class BetaVAE(VAE):
         paid = weight * price
         terms = {"loss": rec + paid, "reconstruction": rec, "kl": kl, "penalty": paid - kl}
         return terms, {"encoder": c_enc, "decoder": c_dec}
+
+    def evaluate(self, batches, count, noise):
+        """As for every model; a form that looks at the mean KL is that of all examples' mean, not of each batch's."""
+        if not self.couples:
+            return super().evaluate(batches, count, noise)
+        each = np.zeros(self.latent_dim)  # KL by dimension
+
+        def seen():
+            for batch in batches:
+                nonlocal each
+                parts = gaussian.kl_elements(*self.infer(self.prepare(batch))).sum(axis=0)
+                each = each + self.backend.to_host(parts) / count
+                yield batch
+
+        terms = super().evaluate(seen(), count, noise)
+        price = abs(each.sum() - self.capacity) if self.capacity else np.maximum(each, self.floor).sum()
+        paid = self.beta * float(price)
+        return terms | {"loss": terms["reconstruction"] + paid, "penalty": paid - terms["kl"]}
 
     def weight(self, step):
         """w(t)."""
