@@ -291,6 +291,7 @@ def test_not_a_number_comes_through(library):
 def fresh(monkeypatch, tmp_path):
     """As in a process that has asked for nothing yet, with a cache folder of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TINYAE_NATIVE", raising=False)
     native.forget()
     yield tmp_path
     native.forget()
