@@ -8,6 +8,7 @@ import tempfile
 
 OPTIONS = {
     "tinyae": ("tinyae", {}),
+    "tinyae-numpy": ("tinyae", {"native": False}),
     "torch": ("torch", {}),
     "torch-fused": ("torch", {"fused": True}),
     "torch-compile": ("torch", {"fused": True, "compiled": True}),
@@ -15,6 +16,7 @@ OPTIONS = {
 }
 CONVOLUTION = {  # of the convolutional benchmarks; Adam is always fused
     "tinyae": ("tinyae", {}),
+    "tinyae-numpy": ("tinyae", {"native": False}),
     "torch": ("torch", {}),
     "torch-channels-last": ("torch", {"channels_last": True}),
     "torch-compile": ("torch", {"compiled": True}),

@@ -1,6 +1,7 @@
 """Convolutions and convolutional models in tinyae, on worker threads as `tinyae.fit` runs them."""
 
 import functools
+import os
 import time
 
 import numpy as np
@@ -20,7 +21,10 @@ SIZE = 2048  # of the matrices by which sgemm is measured
 class Contender:
     packages = ("numpy",)
 
-    def __init__(self):
+    def __init__(self, native=True):
+        """native: with the compiled library, or on NumPy alone."""
+        if not native:
+            os.environ["TINYAE_NATIVE"] = "0"
         keep_freed_memory()
         self.context = workers()  # kept, since it ends the threads when it goes
         self.team = self.context.__enter__()

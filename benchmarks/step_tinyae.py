@@ -1,4 +1,6 @@
-"""The training step in tinyae, as `tinyae.fit` runs it: in parts on worker threads."""
+"""The training step in tinyae, as `tinyae.fit` runs it."""
+
+import os
 
 from tinyae.backend import Noise
 from tinyae.backend.memory import keep_freed_memory
@@ -11,7 +13,10 @@ from .dense_vae import HIDDEN, LATENT, LR, PIXELS
 
 
 class Step:
-    def __init__(self, data, weights):
+    def __init__(self, data, weights, native=True):
+        """native: with the compiled library, or on NumPy alone."""
+        if not native:
+            os.environ["TINYAE_NATIVE"] = "0"
         keep_freed_memory()
         self.data, self.count = data, 0
         model = VAE(input_shape=(PIXELS,), latent_dim=LATENT, hidden=(HIDDEN,))
