@@ -70,7 +70,7 @@ def _votes(codes, factors, votes, pairs, noise):
 
 
 def mig(codes, factors, bins=BINS):
-    """The mutual information gap (Chen et al. 2018, equation 6): the mean of `information_gaps`, in [0, 1]."""
+    """The mutual information gap (Chen et al. 2018, section 4): the mean of `information_gaps`, in [0, 1]."""
     return float(information_gaps(codes, factors, bins).mean())
 
 
