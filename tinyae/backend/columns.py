@@ -9,7 +9,7 @@ from .native import primitives as compiled
 
 def moments(x):
     """The mean and the variance of each column."""
-    if native.takes(x):
+    if native.takes_columns(x):
         return compiled.moments(x)
     rows = tuple(range(x.ndim - 1))
     mean = x.mean(axis=rows)
@@ -19,14 +19,14 @@ def moments(x):
 
 def standardise(x, mean, factor, shift):
     """(x - mean) factor + shift."""
-    if native.takes(x, mean, factor, shift):
+    if native.takes_columns(x, mean, factor, shift):
         return compiled.standardise(x, mean, factor, shift)
     return (x - mean) * factor + shift
 
 
 def products(dy, x, mean):
     """Sums over the rows: of dy, and of dy (x - mean)."""
-    if native.takes(dy, x, mean):
+    if native.takes_alike(dy, x) and native.takes_columns(x, mean):
         return compiled.column_products(dy, x, mean)
     rows = tuple(range(x.ndim - 1))
     return dy.sum(axis=rows), (dy * (x - mean)).sum(axis=rows)
@@ -34,6 +34,6 @@ def products(dy, x, mean):
 
 def combine(dy, x, mean, a, b, c):
     """a dy + b (x - mean) + c."""
-    if native.takes(dy, x, mean, a, b, c):
+    if native.takes_alike(dy, x) and native.takes_columns(x, mean, a, b, c):
         return compiled.combine(dy, x, mean, a, b, c)
     return a * dy + b * (x - mean) + c

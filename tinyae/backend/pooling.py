@@ -20,7 +20,7 @@ def maximum(x, size, geometry, result_size):
 
 def maximum_gradient(x, y, dy, size, geometry):
     """dx (N, H, W, C): dy at the first pixel of its window, in raster order, that has the maximum, 0 elsewhere."""
-    if native.takes(x, y, dy):
+    if native.takes(x) and native.takes_alike(y, dy) and (len(y), y.shape[3:]) == (len(x), x.shape[3:]):
         return compiled.max_pool_gradient(x, y, dy, size, geometry.stride, geometry.start)
     dx = array_module(dy).zeros_like(x)
     left = dy.copy()  # what has not found its pixel yet

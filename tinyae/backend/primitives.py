@@ -21,7 +21,7 @@ def bce_with_logits(logits, x, scale):
         from . import cuda
 
         return cuda.bce_with_logits(logits, x, scale)
-    if native.takes(logits, x):
+    if native.takes_alike(logits, x):
         return compiled.bce_with_logits(logits, x, scale)
     magnitude = np.abs(logits)
     negative_part = np.subtract(logits, magnitude)
@@ -53,7 +53,7 @@ def adam(w, gradients, m, v, beta1, beta2, rate, epsilon, shrink=1.0):
         from . import cuda
 
         return cuda.adam(w, total(gradients), m, v, beta1, beta2, rate, epsilon, shrink)
-    if native.takes(w, m, v, *gradients):
+    if native.takes_alike(w, m, v, *gradients) and all(a.flags.writeable for a in (w, m, v)):
         return compiled.adam(w, gradients, m, v, beta1, beta2, rate, epsilon, shrink)
     g = total(gradients)
     m *= beta1
@@ -85,14 +85,14 @@ def relu(x):
 
 def relu_gradient(y, dy):
     """dy where y > 0, else 0."""
-    if native.takes(y, dy):
+    if native.takes_alike(y, dy):
         return compiled.relu_gradient(y, dy)
     return dy * (y > 0)
 
 
 def affine(x, weight, bias=None):
     """x @ weight + bias.   (N, K), (K, F), (F,) -> (N, F)."""
-    if native.takes(x, weight) and weight.shape[1] % 4 == 0:
+    if _takes_product(x, weight, 1, 0) and weight.shape[1] % 4 == 0 and native.takes_columns(weight, bias):
         return compiled.affine(x, weight, bias)
     y = x @ weight
     if bias is not None:
@@ -103,7 +103,7 @@ def affine(x, weight, bias=None):
 def add_rows(grads, name, x):
     """grads[name] (C,) += the sum of the rows of x (..., C)."""
     sums = grads[name]
-    if native.takes(x, sums):
+    if native.takes_columns(x, sums) and sums.flags.writeable:
         compiled.add_rows(sums, x)
     else:
         sums += x.sum(axis=tuple(range(x.ndim - 1)))
@@ -116,7 +116,8 @@ def add_product(grads, name, x, dy):
     """
     fresh = grads.take_unset(name) if hasattr(grads, "take_unset") else None
     out = grads[name] if fresh is None else fresh
-    if native.takes(x, dy, out) and dy.shape[1] % 4 == 0:
+    fits = native.takes(out) and out.flags.writeable and out.shape == (*x.shape[1:], *dy.shape[1:])
+    if fits and _takes_product(x, dy, 0, 0) and dy.shape[1] % 4 == 0:
         compiled.product_first(x, dy, out, fresh is not None)
     elif fresh is None:
         out += x.T @ dy
@@ -129,8 +130,13 @@ def product_transposed(a, b):
 
     On the CPU computed as (b @ a.T).T: for this form OpenBLAS has a kernel that is a fifth faster.
     """
-    if native.takes(a, b):
+    if _takes_product(a, b, 1, 1):
         return compiled.product_transposed(a, b)
     if array_module(a) is not np or a.dtype != np.float32:
         return a @ b.T
     return np.ascontiguousarray((b @ a.T).T)
+
+
+def _takes_product(a, b, axis, other):
+    """Whether the compiled products take matrices a and b, over `axis` of a and axis `other` of b."""
+    return native.takes(a, b) and a.ndim == b.ndim == 2 and a.shape[axis] == b.shape[other]

@@ -22,7 +22,7 @@ __all__ = ["Geometry", "input_gradient", "output", "weight_gradient"]
 
 def output(x, weight, geometry, bias=None):
     """y (N, OH, OW, O) from x (N, H, W, C) and w (kh, kw, C / groups, O), plus bias (O,)."""
-    if compiled.takes(x, weight):
+    if compiled.takes(x, weight) and compiled.fits(x, weight.shape[2] * geometry.groups, weight.shape[3], bias):
         return compiled.output(x, weight, geometry, bias)
     size = geometry.output_size(x.shape[1:3], weight.shape[:2])
     if winograd.pays(x, weight.shape, geometry, size):
@@ -35,7 +35,7 @@ def input_gradient(dy, weight, geometry, size, bias=None):
 
     bias (C,) is added to every pixel: where this is the output of a transposed convolution.
     """
-    if compiled.takes(dy, weight):
+    if compiled.takes(dy, weight) and compiled.fits(dy, weight.shape[3], weight.shape[2] * geometry.groups, bias):
         return compiled.input_gradient(dy, weight, geometry, size, bias)
     if winograd.pays(dy, weight.shape, geometry, size):
         start = tuple(-s - k + 1 for s, k in zip(geometry.start, weight.shape[:2], strict=True))
@@ -48,7 +48,8 @@ def input_gradient(dy, weight, geometry, size, bias=None):
 
 def weight_gradient(x, dy, geometry, kernel_size):
     """dw (kh, kw, C / groups, O) from x (N, H, W, C) and dy (N, OH, OW, O)."""
-    if compiled.takes(x, dy):
+    windows = geometry.output_size(x.shape[1:3], kernel_size)
+    if compiled.takes(x, dy) and x.size and dy.shape[:3] == (len(x), *windows):
         return compiled.weight_gradient(x, dy, geometry, kernel_size)
     shape = *kernel_size, x.shape[3] // geometry.groups, dy.shape[3] // geometry.groups
     if winograd.pays(x, shape, geometry, dy.shape[1:3]):

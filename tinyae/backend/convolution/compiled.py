@@ -39,8 +39,14 @@ Longs = ctypes.c_long * 4
 
 
 def takes(*arrays):
-    """Whether the compiled products take these arrays."""
-    return all(type(a) is np.ndarray and a.dtype == np.float32 for a in arrays) and native.library() is not None
+    """Whether the compiled products take these arrays, of any strides. The caller compares shapes, as `fits`."""
+    plain = all(type(a) is np.ndarray and a.dtype == np.float32 and a.flags.aligned for a in arrays)
+    return plain and native.library() is not None
+
+
+def fits(x, channels, filters, bias):
+    """Whether there are images x (N, H, W, C) of so many channels, and the bias is None or has one for each filter."""
+    return x.size > 0 and x.shape[3] == channels and (bias is None or native.takes(bias) and bias.shape == (filters,))
 
 
 def output(x, weight, geometry, bias):
@@ -211,14 +217,8 @@ def _fast_weight_gradient(x, dy, start, kw):
     fast, border, room = _fast_plan(x.shape[1:], start, dy.shape[1:3], kw, filters)
     g, workspaces = np.zeros((4, kw, channels, filters), np.float32), np.empty((count, room), np.float32)
     native.library().accumulate_fast(
-        ctypes.byref(fast),
-        address(g),
-        len(x),
-        address(x),
-        ctypes.byref(border),
-        address(workspaces),
-        address(dy),
+        ctypes.byref(fast), address(g), len(x), address(x), ctypes.byref(border), address(workspaces), address(dy),
         count,
-    )
+    )  # fmt: skip
     g0, g1, g2, g3 = g
     return np.stack((g0 + (g1 + g2) / 2, (g1 - g2) / 2, (g1 + g2) / 2 - g3))

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 
 FLOAT32 = np.dtype(np.float32)
+PLAIN = 0x1 | 0x100  # of an array's flags: C-contiguous and aligned
 _lock, _answer = threading.Lock(), None
 
 
@@ -29,11 +30,26 @@ def forget():
 
 
 def takes(*arrays):
-    """Whether the compiled primitives take these arrays: float32, C-contiguous, on the CPU, and there is a library."""
+    """Whether the compiled primitives take these arrays: float32, C-contiguous, on the CPU, and there is a library.
+
+    They believe the shapes that they are told, so callers compare shapes too. What does not fit goes to NumPy, which
+    broadcasts or raises.
+    """
     for a in arrays:
-        if type(a) is not np.ndarray or a.dtype != FLOAT32 or not a.flags.c_contiguous:
+        if type(a) is not np.ndarray or a.dtype != FLOAT32 or a.flags.num & PLAIN != PLAIN:
             return False
     return library() is not None
+
+
+def takes_alike(first, *others):
+    """Whether they take these arrays, all of one shape."""
+    return takes(first, *others) and all(a.shape == first.shape for a in others)
+
+
+def takes_columns(x, *vectors):
+    """Whether they take x (..., C), of any numbers at all, and `vectors`, (C,) each or None."""
+    vectors = [v for v in vectors if v is not None]
+    return takes(x, *vectors) and x.size > 0 and all(v.shape == x.shape[-1:] for v in vectors)
 
 
 def address(array):
