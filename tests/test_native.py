@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -263,11 +264,148 @@ def test_operations_of_several_threads_at_once(library):
     assert not wrong
 
 
+def singles(*shapes):
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape).astype("f4") for shape in shapes]
+
+
+def read_only(array):
+    array.setflags(write=False)
+    return array
+
+
+def added(shape, add, *arguments):
+    grads = {"w": np.zeros(shape, "f4") if isinstance(shape, tuple) else shape}
+    add(grads, "w", *arguments)
+    return grads["w"]
+
+
+def moved(w, gradients, m, v):
+    primitives.adam(w, gradients, m, v, 0.9, 0.99, 0.1, 1e-8)
+    return w
+
+
+X, W, BIAS, DY, FLAT = singles((6, 5), (5, 8), (8,), (6, 8), (300,))  # matrices
+IMAGES, KERNEL, OUT = singles((2, 6, 7, 4), (3, 3, 4, 8), (2, 4, 5, 8))
+SAME, SAME_OUT = Geometry(padding=((1, 1), (1, 1))), singles((2, 6, 7, 8))[0]
+TOP, PAIRS = IMAGES[:, :6:2, :6:2].copy(), Geometry((2, 2))
+ODD = np.frombuffer(b"." + X.tobytes(), np.uint8)[1:].view("f4").reshape(X.shape)  # not aligned
+MISFITS = {
+    "affine: bias of one number": lambda: primitives.affine(X, W, BIAS[:1]),
+    "affine: short bias": lambda: primitives.affine(X, W, BIAS[:7]),
+    "affine: float64 bias": lambda: primitives.affine(X, W, BIAS.astype(float)),
+    "affine: strided bias": lambda: primitives.affine(X, W, np.repeat(BIAS, 2)[::2]),
+    "affine: wide x": lambda: primitives.affine(X.repeat(2, axis=1), W),
+    "affine: x of three axes": lambda: primitives.affine(X[None], W),
+    "affine: x at an odd address": lambda: primitives.affine(ODD, W),
+    "transposed: wide weight": lambda: primitives.product_transposed(DY, X),
+    "add_product: other numbers of rows": lambda: added((5, 8), primitives.add_product, X, DY[:4].copy()),
+    "add_product: small sum": lambda: added((4, 8), primitives.add_product, X, DY),
+    "add_product: sum that is read-only": lambda: added(read_only(W.copy()), primitives.add_product, X, DY),
+    "add_rows: short sum": lambda: added((7,), primitives.add_rows, DY),
+    "add_rows: sum that is read-only": lambda: added(read_only(BIAS.copy()), primitives.add_rows, DY),
+    "relu_gradient: short dy": lambda: primitives.relu_gradient(DY, DY[:5].copy()),
+    "relu_gradient: dy of a row": lambda: primitives.relu_gradient(DY, BIAS),
+    "bce: short x": lambda: primitives.bce_with_logits(DY, DY[:5].copy(), 1.0),
+    "bce: x of a row": lambda: primitives.bce_with_logits(DY, BIAS, 1.0)[1],
+    "adam: short gradient": lambda: moved(FLAT.copy(), [FLAT, FLAT[1:].copy()], FLAT * 0, FLAT * 0),
+    "adam: short moment": lambda: moved(FLAT.copy(), [FLAT], FLAT * 0, FLAT[1:] * 0),
+    "adam: read-only": lambda: moved(read_only(FLAT.copy()), [FLAT], FLAT * 0, FLAT * 0),
+    "standardise: short mean": lambda: columns.standardise(DY, BIAS[:7].copy(), BIAS, BIAS),
+    "standardise: factor of one number": lambda: columns.standardise(DY, BIAS, BIAS[:1].copy(), BIAS),
+    "products: short dy": lambda: columns.products(DY[:5].copy(), DY, BIAS),
+    "combine: short dy": lambda: columns.combine(DY[:5].copy(), DY, *[BIAS] * 4),
+    "combine: long vector": lambda: columns.combine(DY, DY, *[BIAS] * 3, FLAT),
+    "max_pool: small dy": lambda: pooling.maximum_gradient(IMAGES, TOP, TOP[:, :2].copy(), (2, 2), PAIRS),
+    "max_pool: fewer results": lambda: pooling.maximum_gradient(IMAGES, TOP[:1], TOP[:1], (2, 2), PAIRS),
+    "max_pool: fewer images": lambda: pooling.maximum_gradient(IMAGES[:1], TOP, TOP, (2, 2), PAIRS),
+    "convolution: channels": lambda: convolution.output(IMAGES[..., :3].copy(), KERNEL, Geometry()),
+    "convolution: more channels": lambda: convolution.output(IMAGES.repeat(2, axis=3), KERNEL, Geometry()),
+    "convolution: short bias": lambda: convolution.output(IMAGES, KERNEL, Geometry(), BIAS[:7]),
+    "convolution: bias of one number": lambda: convolution.output(IMAGES, KERNEL, Geometry(), BIAS[:1]),
+    "convolution: float64 bias": lambda: convolution.output(IMAGES, KERNEL, Geometry(), BIAS.astype(float)),
+    "input gradient: filters": lambda: convolution.input_gradient(OUT[..., :7], KERNEL, Geometry(), (6, 7)),
+    "input gradient: short bias": lambda: convolution.input_gradient(OUT, KERNEL, Geometry(), (6, 7), BIAS[:3]),
+    "weight gradient: small dy": lambda: convolution.weight_gradient(IMAGES, OUT, SAME, (3, 3)),
+    "weight gradient: large dy": lambda: convolution.weight_gradient(IMAGES, SAME_OUT, Geometry(), (3, 3)),
+    "weight gradient: fewer results": lambda: convolution.weight_gradient(IMAGES, OUT[:1], Geometry(), (3, 3)),
+}
+
+
+def outcome(call):
+    try:
+        return call()
+    except Exception as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_what_does_not_fit_is_numpys_to_broadcast_or_refuse(library, name, monkeypatch):
+    """The compiled primitives would read or write beyond an array."""
+    found = outcome(MISFITS[name])
+    monkeypatch.setattr(compiled, "FAST_CHANNELS", 1)
+    fast = outcome(MISFITS[name])
+    monkeypatch.setattr(native, "takes", lambda *arrays: False)
+    monkeypatch.setattr(compiled, "takes", lambda *arrays: False)
+    expected = outcome(MISFITS[name])
+    if isinstance(expected, type):
+        assert found is fast is expected
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(fast, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_no_examples(library):
+    none = np.zeros((0, 6, 7, 4), "f4")
+    y = convolution.output(none, KERNEL, SAME)
+    assert y.shape == (0, 6, 7, 8) and convolution.input_gradient(y, KERNEL, SAME, (6, 7)).shape == none.shape
+    assert not convolution.weight_gradient(none, y, SAME, (3, 3)).any()
+    assert pooling.maximum(none, (2, 2), PAIRS, (3, 3)).shape == (0, 3, 3, 4)
+    assert primitives.affine(X[:0], W, BIAS).shape == (0, 8) and primitives.relu(none).shape == none.shape
+    assert primitives.product_transposed(DY[:0], W).shape == (0, 5)
+    assert not added((5, 8), primitives.add_product, X[:0], DY[:0]).any()
+    assert not added((8,), primitives.add_rows, DY[:0]).any()
+    assert columns.standardise(DY[:0], BIAS, BIAS, BIAS).shape == (0, 8)
+
+
+def run(script):
+    """Run a script in a process of its own."""
+    head = "import os, numpy as np\nfrom tinyae.backend import native, primitives, threads\n"
+    done = subprocess.run([sys.executable, "-c", head + script], timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts and limits as Linux has them")
+def test_where_no_thread_can_be_started_the_caller_does_the_work(library):
+    run("""
+import resource
+a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
+with threads.using(1):
+    exact = primitives.affine(a, a)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20),) * 2)  # less than a thread's stack
+with threads.using(4):
+    assert np.array_equal(primitives.affine(a, a), exact)
+assert len(os.listdir("/proc/self/task")) == 1
+""")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts and limits as Linux has them")
+def test_more_processors_than_the_library_has_threads(library):
+    run("""
+a = np.random.default_rng(0).standard_normal((600, 512)).astype("f4")
+w = a[:512].copy()
+with threads.using(1):
+    exact = primitives.affine(a, w)
+with threads.using(300):
+    assert np.array_equal(primitives.affine(a, w), exact)
+assert len(os.listdir("/proc/self/task")) == 256
+""")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_starts_threads_of_its_own(library):
-    script = """
-import os, numpy as np
-from tinyae.backend import primitives, threads
+    run("""
 a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
 with threads.using(2):
     before = primitives.affine(a, a)
@@ -276,8 +414,7 @@ with threads.using(2):
         os._exit(0 if np.array_equal(primitives.affine(a, a), before) else 1)
     _, status = os.waitpid(child, 0)
 raise SystemExit(os.waitstatus_to_exitcode(status))
-"""
-    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
+""")
 
 
 def test_not_a_number_comes_through(library):
@@ -310,28 +447,102 @@ def test_without_a_compiler(fresh, monkeypatch):
 
 def test_a_compiler_that_fails_is_named_with_its_reason(fresh, monkeypatch, tmp_path):
     broken = tmp_path / "broken-c++"
-    broken.write_text("#!/bin/sh\necho it hurts >&2\nexit 1\n")
+    broken.write_text("#!/bin/sh\necho in some file: >&2\necho error: it hurts >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
-    assert native.library() is None and "broken-c++ failed (it hurts)" in native.status()
-    assert not list(tmp_path.glob("tinyae/*"))  # nothing half-made is left
+    assert native.library() is None and "broken-c++ failed (error: it hurts)" in native.status()
+    assert not list(tmp_path.glob("tinyae/native/*"))  # nothing half-made is left
 
 
 ONE = 'extern "C" long one() { return 1; } extern "C" void forget_threads() {}'
 
 
-def test_compiled_once_and_kept(library, fresh, monkeypatch):
-    """With a source of one line, as compiling all takes seconds."""
-    sources = fresh / "sources"
-    sources.mkdir()
-    (sources / "one.cpp").write_text(ONE)
-    monkeypatch.setattr(build, "SOURCES", sources)
+@pytest.fixture
+def one(library, fresh, monkeypatch):
+    """A library of one line, as compiling all takes seconds; gives its source."""
+    source = fresh / "sources of one line" / "one.cpp"
+    source.parent.mkdir()
+    source.write_text(ONE)
+    monkeypatch.setattr(build, "SOURCES", source.parent)
     monkeypatch.setattr(build, "FUNCTIONS", {"one": " l", "forget_threads": " -"})
+    return source
+
+
+def kept(folder):
+    return sorted((folder / "tinyae" / "native").iterdir())
+
+
+def test_compiled_once_and_kept(one, fresh):
     assert native.library().one() == 1
-    (made,) = (fresh / "tinyae").iterdir()
+    (made,) = kept(fresh)
     before = made.stat().st_mtime_ns
     native.forget()
     assert native.library().one() == 1 and made.stat().st_mtime_ns == before
-    (sources / "one.cpp").write_text(ONE.replace("1", "2"))
+    one.write_text(ONE.replace("1", "2"))
     native.forget()
-    assert native.library().one() == 2 and len(list((fresh / "tinyae").iterdir())) == 2
+    assert native.library().one() == 2 and len(kept(fresh)) == 2
+
+
+@pytest.mark.parametrize("damage", (lambda code: b"", lambda code: code[: len(code) // 2], lambda code: b"!" + code))
+def test_a_damaged_library_is_compiled_again(one, fresh, damage):
+    """By another process: here the first one is still loaded."""
+    assert native.library().one() == 1
+    (made,) = kept(fresh)
+    code = made.read_bytes()
+    made.unlink()
+    made.write_bytes(damage(code))
+    native.forget()
+    assert native.library().one() == 1 and made.read_bytes() == code
+
+
+def test_compiled_by_several_at_once(one, fresh):
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: build.find(), range(4)))
+    assert all(library.one() == 1 for library, _ in answers) and len(kept(fresh)) == 1
+
+
+def test_a_compiler_with_options(one, fresh, monkeypatch):
+    compiler, without = build._compiler()[0], native.status()
+    monkeypatch.setenv("CXX", f"env {compiler} -DSOME")
+    native.forget()
+    assert native.library().one() == 1 and f"env {compiler} -DSOME" in native.status() != without
+    assert len(kept(fresh)) == 2  # options make another library
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners here")
+def test_code_is_not_loaded_from_a_folder_that_others_can_write_to(one, fresh):
+    folder = fresh / "tinyae" / "native"
+    assert native.library().one() == 1 and folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    native.forget()
+    assert native.library() is None and "XDG_CACHE_HOME" in native.status() and str(folder) in native.status()
+    folder.chmod(0o700)
+    native.forget()
+    assert native.library().one() == 1
+    if os.geteuid() == 0:
+        os.chown(folder, 12345, -1)
+        native.forget()
+        assert native.library() is None and "XDG_CACHE_HOME" in native.status()
+
+
+def test_without_a_folder_to_write_to(one, fresh, monkeypatch):
+    (fresh / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "file"))
+    assert native.library() is None and "XDG_CACHE_HOME" in native.status()
+
+
+def test_without_a_home(one, monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(build.Path, "home", nowhere)
+    assert native.library() is None and "home directory" in native.status()
+
+
+def test_a_compiler_that_takes_too_long(one, monkeypatch):
+    def slow(*command):
+        raise subprocess.TimeoutExpired(command, 300, stderr=b"")
+
+    monkeypatch.setattr(build, "_run", slow)
+    assert native.library() is None and "timed out" in native.status()

@@ -3,15 +3,16 @@
 #include "pool.h"
 
 #include <atomic>
+#include <system_error>
 #include <thread>
 
-static constexpr long MOST = 256, SPINS = 20000;  // some 250 microseconds
+static constexpr long SPINS = 20000;  // some 250 microseconds
 
 static struct alignas(64) Slot {  // of a waiting thread; alone in its line of the cache
     std::atomic<int> work;
     void (*function)(const void *, long);
     const void *context;
-} slots[MOST];
+} slots[MOST_THREADS];
 
 static std::atomic<bool> taken;
 static long started;
@@ -31,7 +32,7 @@ static void wait_while(std::atomic<int> &work, int value) {
 }
 
 static void hand_over(std::atomic<int> &work, int value) {
-    work.store(value, std::memory_order_release);
+    work.store(value);  // in sequence: else `notify_one` may look for sleepers before the other side sees the value
     work.notify_one();
 }
 
@@ -44,19 +45,29 @@ static void serve(long piece) {
     }
 }
 
+// Starts threads until there are `count`, or as many as the system grants.
+static void start(long count) {
+    try {
+        for (; started < count; started++) std::thread(serve, started + 1).detach();
+    } catch (const std::system_error &) {
+    }
+}
+
 void run_shared(long pieces, void (*function)(const void *, long), const void *context) {
-    if (pieces > MOST || taken.exchange(true, std::memory_order_acquire)) {
+    if (taken.exchange(true, std::memory_order_acquire)) {
         for (long i = 0; i < pieces; i++) function(context, i);
         return;
     }
-    for (; started < pieces - 1; started++) std::thread(serve, started + 1).detach();
-    for (long i = 1; i < pieces; i++) {
+    start(pieces - 1);
+    const long helped = started + 1 < pieces ? started + 1 : pieces;
+    for (long i = 1; i < helped; i++) {
         slots[i].function = function;
         slots[i].context = context;
         hand_over(slots[i].work, 1);
     }
     function(context, 0);
-    for (long i = 1; i < pieces; i++) wait_while(slots[i].work, 1);
+    for (long i = helped; i < pieces; i++) function(context, i);
+    for (long i = 1; i < helped; i++) wait_while(slots[i].work, 1);
     taken.store(false, std::memory_order_release);
 }
 
