@@ -218,17 +218,20 @@ def test_shared_among_threads_the_bits_are_the_same(library):
     x, dy, weight = (rng.standard_normal(shape).astype("f4") for shape in ((9, 28, 28, 32),) * 2 + ((3, 3, 32, 32),))
     wide, wide_weight = (rng.standard_normal(shape).astype("f4") for shape in ((5, 9, 9, 64), (3, 3, 64, 64)))
     a, b = rng.standard_normal((300, 784)).astype("f4"), rng.standard_normal((784, 400)).astype("f4")
+    one, five = rng.standard_normal((9, 28, 28, 1)).astype("f4"), Geometry(padding=((2, 2), (2, 2)))
+    long, rows = rng.standard_normal((1, 70001)).astype("f4"), rng.standard_normal((8, 70001)).astype("f4")
 
     def results():
         return (
             convolution.output(x, weight, geometry), convolution.input_gradient(dy, weight, geometry, (28, 28)),
             convolution.weight_gradient(x, dy, geometry, (3, 3)), primitives.affine(a, b),
             convolution.output(wide, wide_weight, geometry), convolution.weight_gradient(wide, wide, geometry, (3, 3)),
+            convolution.weight_gradient(x, one, five, (5, 5)), primitives.product_transposed(long, rows),
             primitives.product_transposed(a, b.T.copy()), pooling.maximum(x, (2, 2), Geometry((2, 2)), (14, 14)),
         )  # fmt: skip
 
     found = []
-    for count in (1, 2, 3):
+    for count in (1, 2, 3, 4, 8):
         with threads.using(count):
             found.append(results())
     for other in found[1:]:

@@ -1,7 +1,8 @@
 """Convolution by the compiled products: the lists of windows that they walk over.
 
-An image with its border of zeros is copied into a workspace of one image, where every window is some rows of
-contiguous numbers; nothing else is laid out anew. `native/correlate.cpp` and `native/accumulate.cpp` do the rest.
+A few images at a time are copied into a workspace, each within its border of zeros, where every window is some rows of
+contiguous numbers; `native/correlate.cpp` and `native/accumulate.cpp` walk over them. Where kernels have three rows and
+channels are many, the fast algorithm of `native/winograd.cpp` takes their place.
 
     workspace: (H + border) rows       a window of 2 x 2 taps, C channels a pixel
     . . . . . .                        row 0: 2 C numbers from its corner on

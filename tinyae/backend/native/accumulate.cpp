@@ -10,6 +10,7 @@
 #include "pool.h"
 
 struct OuterTile {
+    static constexpr int NARROWEST = 4;
     Operand a, b;  // numbers, vectors
     long images, rows, columns;
     Target to;

@@ -10,7 +10,17 @@
 #include "correlation.h"
 #include "pool.h"
 
+// sum + a b, rounded once where the processor can, as in the vectors: else it were at the choice of the compiler.
+static inline float multiply_add(float a, float b, float sum) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    return __builtin_fmaf(a, b, sum);
+#else
+    return sum + a * b;
+#endif
+}
+
 struct CorrelationTile {
+    static constexpr int NARROWEST = 1;
     const Window &window;
     const float *in[MOST_ROWS];  // where the windows begin
     float *out[MOST_ROWS];
@@ -64,7 +74,7 @@ struct CorrelationTile {
                 for (; k + 16 <= window.length; k += 16)
                     for (int r = 0; r < R; r++) sums[r] += *(const vec *)(in[r] + first + k) * *(const vec *)(w + k);
                 for (; k < window.length; k++)
-                    for (int r = 0; r < R; r++) rest[r] += in[r][first + k] * w[k];
+                    for (int r = 0; r < R; r++) rest[r] = multiply_add(in[r][first + k], w[k], rest[r]);
             }
         for (int r = 0; r < R; r++) {
             vector<4> quarters[4];

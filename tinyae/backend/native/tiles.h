@@ -31,7 +31,8 @@ static inline int next_width(long left) {
     return left > 12 ? 16 : left > 4 ? 8 : left > 1 ? 4 : 1;
 }
 
-// tile.run<R, V, L>() for as many rows and a width of V L floats, both known at run time alone.
+// tile.run<R, V, L>() for as many rows and a width of V L floats, both known at run time alone. A tile says whether its
+// NARROWEST width is 1 or 4: what cannot occur is not compiled.
 template <int WIDTH, int R, class Tile>
 static inline void run_rows(long rows, const Tile &tile) {
     if (rows == R) return tile.template run<R, (WIDTH > 16 ? WIDTH / 16 : 1), (WIDTH > 16 ? 16 : WIDTH)>();
@@ -47,7 +48,7 @@ static inline void run(int width, long rows, const Tile &tile) {
     if (width == 16) return run_rows<16, most_rows(16)>(rows, tile);
     if (width == 8) return run_rows<8, most_rows(8)>(rows, tile);
     if (width == 4) return run_rows<4, most_rows(4)>(rows, tile);
-    return run_rows<1, most_rows(1)>(rows, tile);
+    if constexpr (Tile::NARROWEST == 1) run_rows<1, most_rows(1)>(rows, tile);
 }
 
 // tile(first, rows) over `count` rows in as few tiles of `width` as can be, as equal as can be.
