@@ -17,6 +17,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
+from . import address
+
 FLAGS = (
     "-O3", "-march=native", "-std=c++20", "-pthread", "-fPIC",
     "-fno-math-errno", "-fno-trapping-math",  # else a square root is not taken 16 at a time
@@ -53,6 +57,9 @@ def find():
     """(the library or None, what was found in words)."""
     if os.environ.get("TINYAE_NATIVE") == "0":
         return None, "off (TINYAE_NATIVE=0)"
+    probe = np.empty(1)
+    if address(probe) != probe.ctypes.data:
+        return None, "none: this interpreter does not keep arrays as CPython does"
     try:
         compiler = _compiler()
         if compiler is None:
