@@ -15,7 +15,7 @@ LR = 1e-3
 class LayerCase:
     """A convolution, or its transpose, of a batch of square images; the padding halves or doubles them exactly."""
 
-    phases, runs, tolerance = ("forward", "backward"), 3, 1e-4
+    phases, runs, tolerance = ("forward", "backward"), 5, 1e-4
 
     def __init__(self, batch, side, channels, filters, kernel=3, stride=1, transposed=False):
         self.batch, self.side, self.channels, self.filters = batch, side, channels, filters

@@ -16,6 +16,8 @@ from .contenders import CONVOLUTION
 from .convolution_cases import CASES, LAYERS
 from .worker import peak_memory
 
+WARM_UP = 0.05  # seconds, and one run at least
+
 
 def main(name, commands, answers):
     framework, options = CONVOLUTION[name]
@@ -46,15 +48,20 @@ def check(subject, name, count):
 
 
 def run(subject, name, phase, count):
-    """Seconds of one of `count` runs, after one to warm up. A layer's backward follows an untimed forward."""
-    seconds, data = 0, [CASES[name].batch(i) if phase == "step" else () for i in range(count + 1)]
-    for i in range(count + 1):
+    """Seconds of one of `count` runs, after a warm-up: at first the threads of a process may share a core.
+
+    A layer's backward follows an untimed forward.
+    """
+    data = [CASES[name].batch(i) if phase == "step" else () for i in range(count)]
+    began, seconds = time.perf_counter(), []
+    while len(seconds) < count:
         if phase == "backward":
             subject.forward()
         started = time.perf_counter()
-        getattr(subject, phase)(*data[i])
-        seconds += time.perf_counter() - started if i else 0
-    return seconds / count
+        getattr(subject, phase)(*data[len(seconds)])
+        if started - began > WARM_UP:  # never the first
+            seconds.append(time.perf_counter() - started)
+    return sum(seconds) / count
 
 
 if __name__ == "__main__":
