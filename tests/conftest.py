@@ -57,3 +57,24 @@ def device(request):
 def gpu(request):
     """What stands for a GPU, then a GPU."""
     return request.getfixturevalue(f"{request.param}_device")
+
+
+@pytest.fixture
+def library():
+    """The compiled library; a machine without a compiler runs NumPy, which is tested elsewhere."""
+    from tinyae.backend import native
+
+    if native.library() is None:
+        pytest.skip(native.status())
+    return native.library()
+
+
+@pytest.fixture(scope="module")
+def torch_on_one_thread():
+    """For a module's tests: small models are slower on several."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

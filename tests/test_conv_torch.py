@@ -14,13 +14,7 @@ import tinyae  # noqa: E402
 from tinyae import models, optim  # noqa: E402
 from tinyae.params import nest  # noqa: E402
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("torch_on_one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,12 @@
 """The compiled primitives against NumPy in float64, whose results other tests hold to naive loops and to PyTorch."""
 
-import os
-import shutil
-import subprocess
-import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tinyae.backend import columns, convolution, native, pooling, primitives, threads
+from tinyae.backend import columns, convolution, native, pooling, primitives
 from tinyae.backend.convolution import Geometry, compiled, patches
-from tinyae.backend.native import build
-
-
-@pytest.fixture
-def library():
-    """The compiled library; a machine without a compiler runs NumPy, which is tested elsewhere."""
-    if native.library() is None:
-        pytest.skip(native.status())
-    return native.library()
-
 
 SIDE, TAPS, STEP, MARGIN = st.integers(1, 19), st.integers(1, 5), st.integers(1, 3), st.integers(0, 3)
 
@@ -212,59 +195,11 @@ def test_bce_is_as_exact_as_numpy_for_every_size_of_logit(library):
         np.testing.assert_allclose(each, exact, rtol=4e-7, atol=1e-30)
 
 
-def test_shared_among_threads_the_bits_are_the_same(library):
-    """Sizes that are worth several threads."""
-    rng, geometry = np.random.default_rng(0), Geometry(padding=((1, 1), (1, 1)))
-    x, dy, weight = (rng.standard_normal(shape).astype("f4") for shape in ((9, 28, 28, 32),) * 2 + ((3, 3, 32, 32),))
-    wide, wide_weight = (rng.standard_normal(shape).astype("f4") for shape in ((5, 9, 9, 64), (3, 3, 64, 64)))
-    a, b = rng.standard_normal((300, 784)).astype("f4"), rng.standard_normal((784, 400)).astype("f4")
-    one, five = rng.standard_normal((9, 28, 28, 1)).astype("f4"), Geometry(padding=((2, 2), (2, 2)))
-    long, rows = rng.standard_normal((1, 70001)).astype("f4"), rng.standard_normal((8, 70001)).astype("f4")
-
-    def results():
-        return (
-            convolution.output(x, weight, geometry), convolution.input_gradient(dy, weight, geometry, (28, 28)),
-            convolution.weight_gradient(x, dy, geometry, (3, 3)), primitives.affine(a, b),
-            convolution.output(wide, wide_weight, geometry), convolution.weight_gradient(wide, wide, geometry, (3, 3)),
-            convolution.weight_gradient(x, one, five, (5, 5)), primitives.product_transposed(long, rows),
-            primitives.product_transposed(a, b.T.copy()), pooling.maximum(x, (2, 2), Geometry((2, 2)), (14, 14)),
-        )  # fmt: skip
-
-    found = []
-    for count in (1, 2, 3, 4, 8):
-        with threads.using(count):
-            found.append(results())
-    for other in found[1:]:
-        for one, same in zip(found[0], other, strict=True):
-            np.testing.assert_array_equal(one, same)
-
-
-def test_operations_inside_a_part_stay_on_its_thread():
-    team = threads.Workers(2)
-    with threads.using(5):
-        assert threads.available() == 5
-        assert team.map(lambda i: threads.available(), range(3)) == [1, 1, 1]
-        assert team.map(lambda i: threads.available(), range(1)) == [5]
-    team.close()
-
-
-def test_operations_of_several_threads_at_once(library):
-    """All ask for the library's threads; one gets them."""
-    a, b = (np.random.default_rng(0).standard_normal((400, 400)).astype("f4") for _ in range(2))
-    exact, wrong = primitives.affine(a, b), []
-
-    def work():
-        for _ in range(20):
-            if not np.array_equal(primitives.affine(a, b), exact):
-                wrong.append(1)
-
-    with threads.using(3):
-        each = [threading.Thread(target=work) for _ in range(4)]
-        for thread in each:
-            thread.start()
-        for thread in each:
-            thread.join()
-    assert not wrong
+def test_not_a_number_comes_through(library):
+    x = np.ones((1, 4, 4, 2), "f4")
+    x[0, 1, 1, 0] = np.nan
+    y = convolution.output(x, np.ones((1, 1, 2, 3), "f4"), Geometry())
+    assert np.isnan(y[0, 1, 1]).all() and np.isfinite(y).sum() == y.size - 3
 
 
 def singles(*shapes):
@@ -371,193 +306,7 @@ def test_no_examples(library):
     assert columns.standardise(DY[:0], BIAS, BIAS, BIAS).shape == (0, 8)
 
 
-def run(script):
-    """Run a script in a process of its own."""
-    head = "import os, numpy as np\nfrom tinyae.backend import native, primitives, threads\n"
-    done = subprocess.run([sys.executable, "-c", head + script], timeout=120, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="counts and limits as Linux has them")
-def test_where_no_thread_can_be_started_the_caller_does_the_work(library):
-    run("""
-import resource
-a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
-with threads.using(1):
-    exact = primitives.affine(a, a)
-used, tasks = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize(), os.listdir("/proc/self/task")
-resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20),) * 2)  # less than a thread's stack
-with threads.using(4):
-    assert np.array_equal(primitives.affine(a, a), exact)
-assert os.listdir("/proc/self/task") == tasks  # BLAS may have threads of its own
-""")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="counts and limits as Linux has them")
-def test_more_processors_than_the_library_has_threads(library):
-    run("""
-a = np.random.default_rng(0).standard_normal((600, 512)).astype("f4")
-w = a[:512].copy()
-with threads.using(1):
-    exact = primitives.affine(a, w)
-before = len(os.listdir("/proc/self/task"))  # BLAS may have threads of its own
-with threads.using(300):
-    assert np.array_equal(primitives.affine(a, w), exact)
-assert len(os.listdir("/proc/self/task")) == before + 255
-""")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_starts_threads_of_its_own(library):
-    run("""
-a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
-with threads.using(2):
-    before = primitives.affine(a, a)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if np.array_equal(primitives.affine(a, a), before) else 1)
-    _, status = os.waitpid(child, 0)
-raise SystemExit(os.waitstatus_to_exitcode(status))
-""")
-
-
-def test_not_a_number_comes_through(library):
-    x = np.ones((1, 4, 4, 2), "f4")
-    x[0, 1, 1, 0] = np.nan
-    y = convolution.output(x, np.ones((1, 1, 2, 3), "f4"), Geometry())
-    assert np.isnan(y[0, 1, 1]).all() and np.isfinite(y).sum() == y.size - 3
-
-
-@pytest.fixture
-def fresh(monkeypatch, tmp_path):
-    """As in a process that has asked for nothing yet, with a cache folder of its own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("TINYAE_NATIVE", raising=False)
-    native.forget()
-    yield tmp_path
-    native.forget()
-
-
 def test_addresses():
     a = np.arange(24.0).reshape(2, 3, 4)
     for array in (a, a[1], a[:, 1:, ::-1], np.asfortranarray(a), np.empty((0, 3)), np.array(3.0), a.astype("f4")):
         assert native.address(array) == array.ctypes.data
-
-
-def test_another_interpreter_runs_on_numpy(fresh, monkeypatch):
-    monkeypatch.setattr(build, "address", lambda array: 0)
-    assert native.library() is None and "interpreter" in native.status()
-
-
-def test_switched_off(fresh, monkeypatch):
-    monkeypatch.setenv("TINYAE_NATIVE", "0")
-    assert native.library() is None and "TINYAE_NATIVE=0" in native.status()
-    assert not compiled.takes(np.zeros(1, "f4"))
-
-
-def test_without_a_compiler(fresh, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert native.library() is None and "no C++ compiler" in native.status()
-
-
-def test_a_compiler_that_fails_is_named_with_its_reason(fresh, monkeypatch, tmp_path):
-    broken = tmp_path / "broken-c++"
-    broken.write_text("#!/bin/sh\necho in some file: >&2\necho error: it hurts >&2\nexit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setenv("CXX", str(broken))
-    assert native.library() is None and "broken-c++ failed (error: it hurts)" in native.status()
-    assert not list(tmp_path.glob("tinyae/native/*"))  # nothing half-made is left
-
-
-ONE = 'extern "C" long one() { return 1; } extern "C" void forget_threads() {}'
-
-
-@pytest.fixture
-def one(library, fresh, monkeypatch):
-    """A library of one line, as compiling all takes seconds; gives its source."""
-    source = fresh / "sources of one line" / "one.cpp"
-    source.parent.mkdir()
-    source.write_text(ONE)
-    monkeypatch.setattr(build, "SOURCES", source.parent)
-    monkeypatch.setattr(build, "FUNCTIONS", {"one": " l", "forget_threads": " -"})
-    return source
-
-
-def kept(folder):
-    return sorted((folder / "tinyae" / "native").iterdir())
-
-
-def test_compiled_once_and_kept(one, fresh):
-    assert native.library().one() == 1
-    (made,) = kept(fresh)
-    before = made.stat().st_mtime_ns
-    native.forget()
-    assert native.library().one() == 1 and made.stat().st_mtime_ns == before
-    one.write_text(ONE.replace("1", "2"))
-    native.forget()
-    assert native.library().one() == 2 and len(kept(fresh)) == 2
-
-
-@pytest.mark.parametrize("damage", (lambda code: b"", lambda code: code[: len(code) // 2], lambda code: b"!" + code))
-def test_a_damaged_library_is_compiled_again(one, fresh, damage):
-    """By another process: here the first one is still loaded."""
-    assert native.library().one() == 1
-    (made,) = kept(fresh)
-    code = made.read_bytes()
-    made.unlink()
-    made.write_bytes(damage(code))
-    native.forget()
-    assert native.library().one() == 1 and made.read_bytes() == code
-
-
-def test_compiled_by_several_at_once(one, fresh):
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: build.find(), range(4)))
-    assert all(library.one() == 1 for library, _ in answers) and len(kept(fresh)) == 1
-
-
-def test_a_compiler_with_options(one, fresh, monkeypatch):
-    compiler, without = build._compiler()[0], native.status()
-    monkeypatch.setenv("CXX", f"env {compiler} -DSOME")
-    native.forget()
-    assert native.library().one() == 1 and f"env {compiler} -DSOME" in native.status() != without
-    assert len(kept(fresh)) == 2  # options make another library
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners here")
-def test_code_is_not_loaded_from_a_folder_that_others_can_write_to(one, fresh):
-    folder = fresh / "tinyae" / "native"
-    assert native.library().one() == 1 and folder.stat().st_mode & 0o777 == 0o700
-    folder.chmod(0o777)
-    native.forget()
-    assert native.library() is None and "XDG_CACHE_HOME" in native.status() and str(folder) in native.status()
-    folder.chmod(0o700)
-    native.forget()
-    assert native.library().one() == 1
-    if os.geteuid() == 0:
-        os.chown(folder, 12345, -1)
-        native.forget()
-        assert native.library() is None and "XDG_CACHE_HOME" in native.status()
-
-
-def test_without_a_folder_to_write_to(one, fresh, monkeypatch):
-    (fresh / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "file"))
-    assert native.library() is None and "XDG_CACHE_HOME" in native.status()
-
-
-def test_without_a_home(one, monkeypatch):
-    def nowhere():
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(build.Path, "home", nowhere)
-    assert native.library() is None and "home directory" in native.status()
-
-
-def test_a_compiler_that_takes_too_long(one, monkeypatch):
-    def slow(*command):
-        raise subprocess.TimeoutExpired(command, 300, stderr=b"")
-
-    monkeypatch.setattr(build, "_run", slow)
-    assert native.library() is None and "timed out" in native.status()

@@ -22,12 +22,7 @@ each_dtype = pytest.mark.parametrize("dtype", RTOL)
 each_seed = pytest.mark.parametrize("seed", range(3))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("torch_on_one_thread")
 
 
 def tensors(tree, grad=True):
