@@ -71,7 +71,7 @@ def weight_gradient(x, dy, geometry, kernel_size):
     groups, channels, filters = geometry.groups, x.shape[3] // geometry.groups, dy.shape[3] // geometry.groups
     plan = _output_plan(x.shape[1:], (*kernel_size, channels, dy.shape[3]), geometry.key)
     x, border = np.ascontiguousarray(x), plan.border
-    chunk = max(1, min(len(x), CHUNK // plan.image))
+    chunk = plan.chunk(len(x))
     dw = np.zeros((groups, *kernel_size, channels, filters), np.float32)
     swapped, count = filters < 8 and plan.grids[0].window.length > filters, available()
     workspaces = np.empty((count, chunk * plan.image), np.float32)
@@ -117,6 +117,10 @@ class Plan:
                 self.packed += native.library().packed_size(rows.taps * columns.taps * channels, filters)
         self.grids = (Grid * len(grids))(*grids)
 
+    def chunk(self, count):
+        """How many of `count` padded images to work on at a time."""
+        return max(1, min(count, CHUNK // self.image))
+
 
 def _border(image_shape, phases):
     height, width, channels = image_shape
@@ -155,19 +159,23 @@ def _correlate(plan, x, kernels, bias):
     library, x = native.library(), np.ascontiguousarray(x)
     packed = np.empty(plan.packed, np.float32)
     for grid, (rows, columns, g) in zip(plan.grids, plan.kernels, strict=True):
-        part = kernels[g][rows, columns]
-        strides = (stride // part.itemsize for stride in part.strides)
-        own_bias = None if bias is None else address(bias[g * plan.filters : (g + 1) * plan.filters])
-        begin = address(packed[grid.weights :])
-        library.pack(address(part), Longs(*part.shape), Longs(*strides), own_bias, begin)
+        own_bias = None if bias is None else bias[g * plan.filters : (g + 1) * plan.filters]
+        _pack(kernels[g][rows, columns], own_bias, packed[grid.weights :])
     out, count = np.empty((len(x), *plan.shape), np.float32), available()
-    chunk = max(1, min(len(x), CHUNK // plan.image))
+    chunk = plan.chunk(len(x))
     workspaces = np.empty((count, chunk * plan.image), np.float32)
     library.correlate(
         plan.grids, len(plan.grids), plan.filters, address(packed), len(x), chunk, address(x),
         ctypes.byref(plan.border), address(workspaces), address(out), math.prod(plan.shape), plan.products, count,
     )  # fmt: skip
     return out
+
+
+def _pack(kernel, bias, packed):
+    """A kernel (kh, kw, in, out), any view, and its bias or None, into `packed` as `native/correlate.cpp` takes them."""
+    strides = (stride // kernel.itemsize for stride in kernel.strides)
+    bias = None if bias is None else address(bias)
+    native.library().pack(address(kernel), Longs(*kernel.shape), Longs(*strides), bias, address(packed))
 
 
 Fast = _structure("Fast", "rows", "columns", "channels", "filters", "taps", "first", "pairs")
@@ -197,12 +205,10 @@ def _fast_output(x, weight, start, size, bias):
     x, (_, kw, channels, filters) = np.ascontiguousarray(x), weight.shape
     fast, border, room = _fast_plan(x.shape[1:], start, size, kw, filters)
     w0, w1, w2 = weight
-    kernels = np.ascontiguousarray(np.stack((w0, (w0 + w1 + w2) / 2, (w0 - w1 + w2) / 2, w2)))  # (4, kw, C, O)
-    library, shape, strides = native.library(), Longs(1, kw, channels, filters), (0, channels * filters, filters, 1)
+    kernels, library = (w0, (w0 + w1 + w2) / 2, (w0 - w1 + w2) / 2, w2), native.library()  # (kw, C, O) each
     packed = np.empty((4, library.packed_size(kw * channels, filters)), np.float32)
-    for q in range(4):
-        own_bias = address(bias) if bias is not None and q == 1 else None  # m1 is in both rows
-        library.pack(address(kernels[q]), shape, Longs(*strides), own_bias, address(packed[q]))
+    for q, kernel in enumerate(kernels):
+        _pack(kernel[None], bias if q == 1 else None, packed[q])  # m1 is in both rows
     y, count = np.empty((len(x), *size, filters), np.float32), available()
     workspaces = np.empty((count, room), np.float32)
     library.correlate_fast(
