@@ -172,7 +172,7 @@ def _correlate(plan, x, kernels, bias):
 
 
 def _pack(kernel, bias, packed):
-    """A kernel (kh, kw, in, out), any view, and its bias or None, into `packed` as `native/correlate.cpp` takes them."""
+    """A kernel (kh, kw, in, out), any view, and its bias or None, into `packed` as `correlate.cpp` takes them."""
     strides = (stride // kernel.itemsize for stride in kernel.strides)
     bias = None if bias is None else address(bias)
     native.library().pack(address(kernel), Longs(*kernel.shape), Longs(*strides), bias, address(packed))
