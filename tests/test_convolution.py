@@ -330,14 +330,16 @@ class _GradientOfMaskedTaps(MaskedConv2D):
 class _FlippedKernel(Conv2D):
     """Convolution as mathematicians define it."""
 
-    def kernel(self, params):
-        return params["weight"][::-1, ::-1]
+    def forward(self, params, *arguments):
+        return super().forward(_flipped(params), *arguments)
 
-    def add_grads(self, params, cache, dy, grads):
-        flipped = {name: np.zeros_like(g) for name, g in grads.items()}
-        super().add_grads(params, cache, dy, flipped)
-        for name, g in flipped.items():
-            grads[name] += g[::-1, ::-1] if g.ndim == 4 else g
+    def backward(self, params, cache, dy, grads=None):
+        return super().backward(_flipped(params), cache, dy, grads and _flipped(grads))
+
+
+def _flipped(params):
+    """Views: what is added to them is added to params."""
+    return {name: w[::-1, ::-1] if w.ndim == 4 else w for name, w in params.items()}
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ The contract, for every layer:
 
 from .activations import ACTIVATIONS, ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .base import REGISTRY, Layer, Residual, Sequential
-from .convolution import Conv2D, ConvTranspose2D, MaskedConv2D
+from .convolution import Conv2D, ConvTranspose2D
 from .dense import Dense, Embedding
 from .initialisers import INITIALISERS
+from .masked import MaskedConv2D
 from .norm import BatchNorm, GroupNorm, LayerNorm
 from .pooling import AveragePool2D, MaxPool2D
 from .resize import Resize2D, UpSample2D

@@ -1,4 +1,4 @@
-"""Convolution, transposed convolution and masked convolution on images (N, H, W, C).
+"""Convolution and transposed convolution on images (N, H, W, C).
 
 Convolution is linear in x, and transposed convolution is its transpose: <conv(x), y> = <x, convT(y)>. So the forward
 of one is the input gradient of the other, and three primitives (`backend.convolution`) serve both:
@@ -9,7 +9,7 @@ of one is the input gradient of the other, and three primitives (`backend.convol
     dw            weight_gradient(x, dy)              weight_gradient(dy, x)
 """
 
-from ..backend import array_module, convolution
+from ..backend import convolution
 from ..backend.convolution import Geometry
 from ..backend.primitives import add_rows
 from ..errors import ConfigError
@@ -121,63 +121,25 @@ class Conv2D(_Convolution):
         self.output_shape(input_shape)
         return self._with_bias((*self.kernel_size, input_shape[2] // self.groups, self.filters))
 
-    def kernel(self, params):
-        """The weight as it is applied."""
-        return params["weight"]
-
-    def forward(self, params, x, train=False, rng=None, state=None):
+    def _check(self, params, x):
         channels = params["weight"].shape[2] * self.groups
         self.expect(x.ndim == 4 and x.shape[3] == channels, f"(N, H, W, {channels})", x.shape)
         self.output_shape(x.shape[1:])
-        y = convolution.output(x, self.kernel(params), self.geometry(x.shape[1:3]), params.get("bias"))
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self._check(params, x)
+        y = convolution.output(x, params["weight"], self.geometry(x.shape[1:3]), params.get("bias"))
         return y, x
 
     def backward(self, params, cache, dy, grads=None):
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
         size = cache.shape[1:3]
-        return convolution.input_gradient(dy, self.kernel(params), self.geometry(size), size)
+        return convolution.input_gradient(dy, params["weight"], self.geometry(size), size)
 
     def add_grads(self, params, cache, dy, grads):
         x = cache
         self._add(grads, convolution.weight_gradient(x, dy, self.geometry(x.shape[1:3]), self.kernel_size), dy)
-
-
-class MaskedConv2D(Conv2D):
-    """A convolution that sees only pixels before its own, in raster order (van den Oord et al. 2016, section 3.4).
-
-    The kernel is multiplied by a mask: 1 above the centre row, and in the centre row left of the centre; the centre
-    itself is 0 for mask "A" (the first layer, which must not see the pixel it predicts) and 1 for "B". So is dw.
-    """
-
-    def __init__(self, filters, kernel_size, mask, **options):
-        if mask not in ("A", "B"):
-            raise ConfigError(f'MaskedConv2D: mask must be "A" or "B", got {mask!r}')
-        super().__init__(filters, kernel_size, **options)
-        if any(k % 2 == 0 for k in self.kernel_size):
-            raise ConfigError(f"MaskedConv2D: the kernel needs a centre, so odd sizes, got {self.kernel_size}")
-        self.mask = mask
-
-    @classmethod
-    def examples(cls):
-        return [(cls(3, 3, "A"), (4, 5, 2)), (cls(2, (3, 5), mask="B", bias=False), (5, 4, 1))]
-
-    def __repr__(self):
-        return super().__repr__()[:-1] + f", mask={self.mask!r})"
-
-    def _mask(self, weight):
-        """(kh, kw, 1, 1) of zeros and ones."""
-        height, width = self.kernel_size
-        seen = height // 2 * width + width // 2 + (self.mask == "B")  # taps in raster order up to the centre
-        xp = array_module(weight)
-        return (xp.arange(height * width) < seen).astype(weight.dtype).reshape(height, width, 1, 1)
-
-    def kernel(self, params):
-        return params["weight"] * self._mask(params["weight"])
-
-    def add_grads(self, params, cache, dy, grads):
-        dw = convolution.weight_gradient(cache, dy, self.geometry(cache.shape[1:3]), self.kernel_size)
-        self._add(grads, dw * self._mask(dw), dy)
 
 
 class ConvTranspose2D(_Convolution):

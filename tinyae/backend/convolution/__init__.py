@@ -17,17 +17,34 @@ every backend, lays windows out as the rows of a matrix (`patches`).
 from . import compiled, patches, winograd
 from .geometry import Geometry
 
-__all__ = ["Geometry", "input_gradient", "output", "weight_gradient"]
+__all__ = ["Geometry", "input_gradient", "output", "region", "weight_gradient"]
 
 
-def output(x, weight, geometry, bias=None):
-    """y (N, OH, OW, O) from x (N, H, W, C) and w (kh, kw, C / groups, O), plus bias (O,)."""
+def output(x, weight, geometry, bias=None, fast=True):
+    """y (N, OH, OW, O) from x (N, H, W, C) and w (kh, kw, C / groups, O), plus bias (O,).
+
+    fast=False keeps off the fast algorithms, whose rounding depends on where in the image a window lies.
+    """
     if compiled.takes(x, weight) and compiled.fits(x, weight.shape[2] * geometry.groups, weight.shape[3], bias):
-        return compiled.output(x, weight, geometry, bias)
+        return compiled.output(x, weight, geometry, bias, fast)
     size = geometry.output_size(x.shape[1:3], weight.shape[:2])
-    if winograd.pays(x, weight.shape, geometry, size):
+    if fast and winograd.pays(x, weight.shape, geometry, size):
         return winograd.output(x, weight, geometry.start, size, bias)
     return patches.output(x, weight, geometry, bias)
+
+
+def region(rows, columns, x, weight, geometry, bias=None, fast=True):
+    """`output` of rows (first, stop) and columns (first, stop) alone, from the part of x that they see; stride 1."""
+    parts, padding = [], []
+    for (first, stop), length, k, d, p in zip(
+        (rows, columns), x.shape[1:3], weight.shape[:2], geometry.dilation, geometry.start, strict=True
+    ):
+        first, stop = first + p, stop + p + (k - 1) * d  # of x with its padding
+        inside = min(max(first, 0), length), min(max(stop, 0), length)
+        parts.append(slice(*inside))
+        padding.append((inside[0] - first, stop - inside[1]))
+    geometry = Geometry((1, 1), tuple(padding), geometry.dilation, geometry.groups)
+    return output(x[:, *parts], weight, geometry, bias, fast)
 
 
 def input_gradient(dy, weight, geometry, size, bias=None):

@@ -50,8 +50,8 @@ def fits(x, channels, filters, bias):
     return x.size > 0 and x.shape[3] == channels and (bias is None or native.takes(bias) and bias.shape == (filters,))
 
 
-def output(x, weight, geometry, bias):
-    if _pays(geometry, weight.shape):
+def output(x, weight, geometry, bias, fast):
+    if fast and _pays(geometry, weight.shape):
         return _fast_output(x, weight, geometry.start, geometry.output_size(x.shape[1:3], weight.shape[:2]), bias)
     plan = _output_plan(x.shape[1:], weight.shape, geometry.key)
     return _correlate(plan, x, split(weight, geometry.groups), bias)

@@ -26,6 +26,17 @@ class Geometry:
         """Row and column of the image at which the first window begins."""
         return -self.padding[0][0], -self.padding[1][0]
 
+    def of_part(self, kernel_size, part):
+        """The geometry under which a part of the kernel, slices (rows, columns), sees what it sees in the whole.
+
+        Padding shrinks by the taps left out on its side; below zero, the windows keep off the image's edge.
+        """
+        padding = tuple(
+            (before - d * taps.start, after - d * (k - taps.stop))
+            for (before, after), d, k, taps in zip(self.padding, self.dilation, kernel_size, part, strict=True)
+        )
+        return Geometry(self.stride, padding, self.dilation, self.groups)
+
 
 class Phase:
     """Along one axis, the results first, first + step, ... (`count` of them) and the windows that they see:

@@ -45,7 +45,8 @@ def input_gradient(dy, weight, geometry, size):
     xp = array_module(dy)
     groups = geometry.groups
     dx = xp.empty((len(dy), *size, weight.shape[2] * groups), dy.dtype)
-    if xp is np and dx.shape[3] <= SCATTERED_CHANNELS and weight.shape[3] >= 8 * dx.shape[3] and groups == 1:
+    narrow = dx.shape[3] <= SCATTERED_CHANNELS and weight.shape[3] >= 8 * dx.shape[3] and groups == 1
+    if xp is np and narrow and max(geometry.start) <= 0:
         return _scattered(dy, weight, geometry, size, dx)
     phases = [
         (rows, columns)

@@ -1,0 +1,100 @@
+"""Masked convolution: a pixel sees those before it, in raster order."""
+
+import functools
+
+from ..backend import array_module, convolution
+from ..backend.primitives import add_rows
+from ..errors import ConfigError
+from .convolution import Conv2D
+
+
+class MaskedConv2D(Conv2D):
+    """A convolution that sees only pixels before its own, in raster order (van den Oord et al. 2016, section 3.4).
+
+    The kernel's taps above the centre row count, and in the centre row those left of the centre; the centre itself
+    does not for mask "A" (the first layer, which must not see the pixel it predicts) and does for "B". The taps that
+    count are two blocks, each an ordinary convolution, and nothing is computed for the others:
+
+        . . . . .                y  = output(x, w[above]) + output(x, w[left]) + b
+        . . . . .  above         dx = input_gradient(dy, w[above]) + input_gradient(dy, w[left])
+        . . x - -  left          dw[above], dw[left] = their weight gradients, and 0 elsewhere
+        - - - - -                (x: the centre, in `left` for "B")
+        - - - - -
+    """
+
+    def __init__(self, filters, kernel_size, mask, **options):
+        if mask not in ("A", "B"):
+            raise ConfigError(f'MaskedConv2D: mask must be "A" or "B", got {mask!r}')
+        super().__init__(filters, kernel_size, **options)
+        if any(k % 2 == 0 for k in self.kernel_size):
+            raise ConfigError(f"MaskedConv2D: the kernel needs a centre, so odd sizes, got {self.kernel_size}")
+        self.mask = mask
+
+    @classmethod
+    def examples(cls):
+        return [
+            (cls(3, 3, "A"), (4, 5, 2)),
+            (cls(2, (3, 5), mask="B", bias=False), (5, 4, 1)),
+            (cls(2, 1, mask="A"), (2, 3, 1)),
+        ]
+
+    def __repr__(self):
+        return super().__repr__()[:-1] + f", mask={self.mask!r})"
+
+    def _blocks(self, size):
+        """(block of the kernel, its Geometry) of the blocks that are not empty: above, then left."""
+        (height, width), geometry = self.kernel_size, self.geometry(size)
+        centre, seen = height // 2, width // 2 + (self.mask == "B")
+        blocks = (slice(0, centre), slice(0, width)), (slice(centre, centre + 1), slice(0, seen))
+        return [
+            (block, geometry.of_part(self.kernel_size, block))
+            for block in blocks
+            if all(taps.start < taps.stop for taps in block)
+        ]
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self._check(params, x)
+        shape = self.output_shape(x.shape[1:])
+        return self._output(params, x, shape, convolution.output), x
+
+    def at(self, params, x, i, j):
+        """y[:, i, j] (N, O) of the map x (N, H, W, C), from the pixels of x that it sees; for stride 1.
+
+        What x holds elsewhere does not matter, so a sampler may call this before the pixels that follow are drawn. On
+        the CPU in float32 the compiled products give the bits that `forward` gives.
+        """
+        self._check(params, x)
+        pixel = functools.partial(convolution.region, (i, i + 1), (j, j + 1))
+        return self._output(params, x, (1, 1, self.filters), pixel)[:, 0, 0]
+
+    def _output(self, params, x, shape, output):
+        """The sum of output(x, block of the weight, geometry, bias)."""
+        bias, shares = params.get("bias"), []
+        for block, geometry in self._blocks(x.shape[1:3]):
+            shares.append(output(x, params["weight"][block], geometry, None if shares else bias, fast=False))
+        return _total(shares, (len(x), *shape), x, bias)
+
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            self.add_grads(params, cache, dy, grads)
+        size, weight = cache.shape[1:3], params["weight"]
+        shares = [convolution.input_gradient(dy, weight[b], geometry, size) for b, geometry in self._blocks(size)]
+        return _total(shares, cache.shape, dy)
+
+    def add_grads(self, params, cache, dy, grads):
+        x, dw = cache, grads["weight"]
+        for block, geometry in self._blocks(x.shape[1:3]):
+            dw[block] += convolution.weight_gradient(x, dy, geometry, dw[block].shape[:2])
+        if self.bias:
+            add_rows(grads, "bias", dy)
+
+
+def _total(shares, shape, like, bias=None):
+    """The sum of the shares, in the memory of the first; where there are none (a 1 x 1 kernel "A"), 0 plus bias."""
+    if not shares:
+        nothing = array_module(like).zeros(shape, like.dtype)
+        return nothing if bias is None else nothing + bias
+    total, *others = shares
+    for share in others:
+        total += share
+    return total
