@@ -330,8 +330,8 @@ class _GradientOfMaskedTaps(MaskedConv2D):
 class _FlippedKernel(Conv2D):
     """Convolution as mathematicians define it."""
 
-    def forward(self, params, *arguments):
-        return super().forward(_flipped(params), *arguments)
+    def forward(self, params, x, *options, **named):
+        return super().forward(_flipped(params), x, *options, **named)
 
     def backward(self, params, cache, dy, grads=None):
         return super().backward(_flipped(params), cache, dy, grads and _flipped(grads))
