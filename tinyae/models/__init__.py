@@ -10,13 +10,14 @@ from .cvae import CVAE
 from .denoising_ae import DenoisingAE
 from .masked_ae import MaskedAE
 from .mixture_vae import MixtureVAE
+from .pixelcnn import PixelCNN
 from .sparse_ae import SparseAE
 from .vae import VAE
 
-NAMES = {
-    model.name: model
-    for model in (AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE)
-}
+SYSTEMS = (
+    AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE, PixelCNN,
+)  # fmt: skip
+NAMES = {model.name: model for model in SYSTEMS}
 
 __all__ = [
     "AE",
@@ -31,5 +32,6 @@ __all__ = [
     "MaskedAE",
     "MixtureVAE",
     "Model",
+    "PixelCNN",
     "SparseAE",
 ]

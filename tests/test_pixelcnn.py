@@ -1,0 +1,191 @@
+"""pixelcnn: its probabilities over every map, what a pixel sees, and what it refuses."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from devices import assert_same
+
+from tinyae import models
+from tinyae.backend import Noise
+from tinyae.errors import ConfigError, DataError, ShapeError
+from tinyae.models.pixelcnn import NETWORKS
+
+TINY = dict(input_shape=(2, 2), levels=3, width=4, blocks=1)
+each_network = pytest.mark.parametrize("network", NETWORKS)
+
+
+def drawn(model, seed=0):
+    """The model with parameters drawn anew, large enough for probabilities far from uniform."""
+    flat = model.store.flat
+    flat[...] = np.random.default_rng(seed).normal(size=flat.size)
+    return model
+
+
+def every_map(shape, levels):
+    """(levels^(H W), H, W)."""
+    return np.array(list(itertools.product(range(levels), repeat=math.prod(shape)))).reshape(-1, *shape)
+
+
+@pytest.mark.parametrize(
+    "options, count",
+    [
+        ({}, 1_049_728),
+        (dict(classes=10), 1_049_728 + 10 * 128),
+        (dict(blocks=3), 1_049_728 + 98_624),
+        (dict(levels=256, width=64, blocks=1), 49 * 256 * 64 + 64 + 24_736 + 2 * 4_160 + 16_640),
+    ],
+)
+def test_param_count_of_the_residual_network(options, count):
+    assert models.PixelCNN(**options).param_count == count
+
+
+@each_network
+@pytest.mark.parametrize("options", [{}, dict(input_shape=(1, 2, 2)), dict(input_shape=(1, 1, 3), levels=5)])
+def test_probabilities_of_all_maps_add_up_to_1(network, options):
+    """Of all images too, and under every label."""
+    model = drawn(models.PixelCNN(**TINY | options, network=network, classes=2, dtype="float64"))
+    x = every_map(model.map_shape, model.levels)
+    if len(model.input_shape) == 3:
+        x = (x / (model.levels - 1)).reshape(-1, *model.input_shape)
+    sums = [math.fsum(np.exp(model.log_prob(x, np.full(len(x), y)))) for y in range(2)]
+    assert sums == pytest.approx([1, 1], abs=1e-12)
+
+
+@each_network
+def test_labels_change_probabilities(network):
+    model = drawn(models.PixelCNN(**TINY, network=network, classes=2))
+    x = every_map((2, 2), 3)
+    assert abs(model.log_prob(x, np.zeros(81, int)) - model.log_prob(x, np.ones(81, int))).max() > 0.1
+
+
+@each_network
+def test_the_loss_is_minus_the_mean_of_log_prob(network):
+    model = drawn(models.PixelCNN(**TINY, network=network, dtype="float64"))
+    x = every_map((2, 2), 3)[::7]
+    expected = pytest.approx(-model.log_prob(x).mean(), rel=1e-12)
+    assert float(model.loss({"x": x})["loss"]) == expected
+    assert model.evaluate([{"x": x[:5]}, {"x": x[5:]}], len(x), Noise)["loss"] == expected
+
+
+def test_report():
+    """Of logits known by hand: p(x_i) of 1/2, 1/4, 1/4 whatever comes before."""
+    model = models.PixelCNN(**TINY, dtype="float64")
+    model.store.flat[...] = 0
+    model.store.tree["output"]["bias"][...] = np.log([0.5, 0.25, 0.25])
+    report = model.report({"x": np.array([[[0, 0], [1, 2]]], np.uint8)})
+    bits = (1 + 1 + 2 + 2) / 4
+    assert report == {
+        "nats_per_code": pytest.approx(bits * math.log(2)), "bits_per_dim": pytest.approx(bits), "accuracy": 0.5,
+    }  # fmt: skip
+
+
+# What a pixel sees
+
+
+def seen_by(model, i, j):
+    """The pixels by which the logits at (i, j) have a gradient, through one-hot codes or their embedding: (H, W)."""
+    height, width = model.map_shape
+    rng, shape = np.random.default_rng(0), (16, height, width)
+    codes = rng.integers(0, model.levels, shape)
+    h, _ = model.forward("input", codes)
+    h, c_stack = model.forward("stack", (h, None))
+    logits, c_out = model.forward("output", h)
+    dlogits = np.zeros_like(logits)
+    dlogits[:, i, j] = rng.normal(size=(16, model.levels))
+    dx, _ = model.networks["stack"].backward(model.store.tree["stack"], c_stack, model.networks["output"].backward(
+        model.store.tree["output"], c_out, dlogits
+    ))  # fmt: skip
+    if model.config["network"] == "residual":  # whose input network looks around
+        one_hot = np.zeros((*shape, model.levels))
+        dx = model.networks["input"].conv.backward(model.store.tree["input"], one_hot, dx)
+    return (dx != 0).any(axis=(0, 3))
+
+
+def before(shape, i, j):
+    """The pixels before (i, j) in raster order: (H, W)."""
+    return (np.arange(math.prod(shape)) < i * shape[1] + j).reshape(shape)
+
+
+def test_the_residual_network_has_a_blind_spot():
+    """Every pixel sees pixels before it alone; those above and to the right, beyond a slope, it never sees."""
+    shape = 7, 9
+    model = drawn(models.PixelCNN(shape, levels=3, width=8, blocks=1, dtype="float64"))
+    for i, j in np.ndindex(shape):
+        # A 7x7 window after a 3x3 one: from each pixel that the latter sees, three up and three to each side.
+        expected = np.zeros(shape, bool)
+        for row, columns in ((i, (j - 1, j)), (i - 1, (j - 1, j, j + 1))):
+            for column in columns:
+                for a, b in np.ndindex(shape):
+                    near = row - 3 <= a <= row and abs(b - column) <= 3 and 0 <= column < shape[1] and row >= 0
+                    expected[a, b] |= near and (a < row or b < column)
+        assert (seen_by(model, i, j) == expected).all(), (i, j)
+    deep = drawn(models.PixelCNN(shape, levels=3, width=8, blocks=6, dtype="float64"))
+    seen = seen_by(deep, 3, 0)
+    assert seen[:3].sum(axis=1).tolist() == [6, 5, 4]  # of 9 pixels each
+    assert not seen[3:].any()
+
+
+# Images
+
+
+def test_images_are_rounded_to_levels_and_channels_follow_one_another():
+    model = models.PixelCNN(input_shape=(2, 1, 3), levels=4)
+    x = np.array([[[[0.0, 0.1, 0.2]], [[0.49, 0.7, 1.0]]]])
+    assert model.prepare({"x": x})["x"].tolist() == [[[0, 0, 1], [1, 2, 3]]]
+    byte = np.array([[[[0, 85, 170]], [[255, 42, 43]]]], np.uint8)
+    assert model.prepare({"x": byte})["x"].tolist() == [[[0, 1, 2], [3, 0, 1]]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64])
+def test_codes_of_any_integer_type(dtype):
+    model = drawn(models.PixelCNN(**TINY))
+    x = every_map((2, 2), 3)
+    assert_same(model.log_prob(x.astype(dtype)), model.log_prob(x))
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "x, error, words",
+    [
+        (np.full((1, 2, 2), 3), DataError, "values from 3 to 3 in 3 levels, 0 to 2"),
+        (np.array([[[0, 1], [-1, 0]]]), DataError, "values from -1 to 1"),
+        (np.zeros((1, 2, 2)), DataError, "maps of codes are whole numbers, got float64"),
+        (np.zeros((1, 3, 2), int), ShapeError, r"expected x of shape \(N, 2, 2\), got \(1, 3, 2\)"),
+    ],
+)
+def test_codes_that_cannot_be(x, error, words):
+    with pytest.raises(error, match=words):
+        models.PixelCNN(**TINY).log_prob(x)
+
+
+def test_images_outside_0_to_1_are_refused():
+    with pytest.raises(DataError, match="values from 0 to 4 in 3 levels"):
+        models.PixelCNN(**TINY | dict(input_shape=(1, 2, 1))).log_prob(np.array([[[[0.1], [2.0]]]]))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(network="gatted"), "unknown network 'gatted'"),
+        (dict(input_shape=(7,)), r"maps \(H, W\) or images"),
+        (dict(levels=0), "levels: expected"),
+        (dict(width=-1), "width: expected"),
+        (dict(classes=2.5), "classes: expected"),
+    ],
+)
+def test_options_that_cannot_be(options, words):
+    with pytest.raises(ConfigError, match=words):
+        models.PixelCNN(**options)
+
+
+def test_labels_are_needed_with_classes_alone():
+    x = every_map((2, 2), 3)
+    with pytest.raises(ConfigError, match="needs labels"):
+        models.PixelCNN(**TINY, classes=2).loss({"x": x})
+    with pytest.raises(DataError, match="2 classes, so labels are 0 to 1, got 0 to 2"):
+        models.PixelCNN(**TINY, classes=2).loss({"x": x, "labels": x[:, 0, 0]})
+    models.PixelCNN(**TINY).loss({"x": x, "labels": x[:, 0, 0]})

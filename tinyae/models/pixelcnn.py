@@ -1,0 +1,160 @@
+"""PixelCNN (van den Oord, Kalchbrenner & Kavukcuoglu 2016): maps of whole numbers, pixel by pixel in raster order."""
+
+import math
+
+import numpy as np
+
+from ..backend import array_module
+from ..data import to_float
+from ..errors import ConfigError, DataError, ShapeError, suggest
+from ..latent.mixture import softmax
+from ..losses import cross_entropy_with_logits
+from . import raster
+from .base import Model
+from .labelled import Labelled
+from .networks import size, sizes
+from .pixelcnn_networks import residual_networks
+
+NETWORKS = {"residual": (residual_networks, 128, 2)}  # name: (networks, default width, default blocks)
+
+
+class PixelCNN(Labelled, Model):
+    """p(x) = prod_i p(x_i | x_1 ... x_i-1), i in raster order, by masked convolutions over the whole map at once; the
+    loss is -log p(x), exactly, in nats.
+
+    input_shape: (H, W) of a map of codes in [0, levels), as a vector quantiser gives them; or (H, W, C) of images in
+    [0, 1], whose values are rounded to `levels` of them. The channels of a pixel then follow one another, as pixels of
+    a map (H, W C). network: "residual", with a blind spot, or "gated", without (`pixelcnn_networks`, `gated`). width,
+    blocks: of the network, 0 for its own. classes: of labels that p(x | y) depends on, 0 for none. The default, for
+    7 x 7 codes of 128, has 1,049,728 parameters.
+    """
+
+    name = "pixelcnn"
+    terms = ("loss",)
+    part = 32  # convolution is as fast on few images
+    generative = True
+
+    def __init__(
+        self, input_shape=(7, 7), levels=128, network="residual", width=0, blocks=0, classes=0, seed=0,
+        backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        self.input_shape = sizes("input_shape", input_shape)
+        if len(self.input_shape) not in (2, 3):
+            raise ConfigError(f"input_shape: pixelcnn takes maps (H, W) or images (H, W, C), got {input_shape!r}")
+        if network not in NETWORKS:
+            raise suggest("network", network, NETWORKS)
+        self.levels = size("levels", levels)
+        for option, value in (("width", width), ("blocks", blocks), ("classes", classes)):
+            if value != 0:
+                size(option, value)
+        config = dict(
+            input_shape=self.input_shape, levels=levels, network=network, width=width, blocks=blocks, classes=classes,
+        )  # fmt: skip
+        networks, usual_width, usual_blocks = NETWORKS[network]
+        self.classes, self.uses_labels = classes, classes > 0
+        parts = networks(self.map_shape, levels, width or usual_width, blocks or usual_blocks, classes)
+        self.build(parts, config, seed, backend, dtype)
+
+    @property
+    def map_shape(self):
+        """(H, W) of the map of codes, or (H, W C) of images."""
+        height, *rest = self.input_shape
+        return height, math.prod(rest)
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(3, 3), levels=3, width=4, blocks=1)
+        return [cls(**small), cls(**small | dict(input_shape=(2, 3, 2), classes=2))]
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        codes, version = batch["x"], self.store.version
+
+        h, c_in = self.forward("input", codes, train, rng)
+        bias, c_classes = self.forward("classes", batch["labels"]) if self.classes else (None, None)
+        h, c_stack = self.forward("stack", (h, bias), train, rng)
+        logits, c_out = self.forward("output", h, train, rng)
+        loss, dlogits = cross_entropy_with_logits(logits, codes, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dh = self.backward("output", c_out, dlogits, grads)
+            dh, dbias = self.backward("stack", c_stack, dh, grads)
+            if self.classes:
+                self.add_grads("classes", c_classes, dbias, grads)
+            self.add_grads("input", c_in, dh, grads)
+        caches = {"input": c_in, "stack": c_stack, "output": c_out} | ({"classes": c_classes} if self.classes else {})
+        return {"loss": loss}, caches
+
+    def prepare(self, batch):
+        return super().prepare(batch) if self.classes else Model.prepare(self, batch)
+
+    def _inputs(self, x):
+        """Codes (N, H, W), integers on this model's device, of maps or images."""
+        x = self.backend.asarray(x)
+        if x.ndim < 2 or math.prod(x.shape[1:]) != math.prod(self.input_shape):
+            expected = ", ".join(map(str, self.input_shape))
+            raise ShapeError(f"{self.name}: expected x of shape (N, {expected}), got {x.shape}")
+        if len(self.input_shape) == 3:
+            x = array_module(x).rint(to_float(x, self.dtype) * (self.levels - 1)).astype("int64")
+        elif x.dtype.kind not in "iu":
+            raise DataError(f"{self.name}: maps of codes are whole numbers, got {x.dtype}: give integers, or images")
+        if isinstance(x, np.ndarray) and x.size and not 0 <= x.min() <= x.max() < self.levels:
+            raise DataError(
+                f"{self.name}: x has values from {x.min()} to {x.max()} in {self.levels} levels, 0 to "
+                f"{self.levels - 1}: give such codes, images in [0, 1], or another number of levels"
+            )
+        return x.reshape(-1, *self.map_shape)
+
+    def logits(self, codes, labels=None):
+        """(N, H, W, levels): of each pixel given those before it. codes (N, H, W), labels (N,), on the device."""
+        h, _ = self.forward("input", codes)
+        bias = self.forward("classes", labels)[0] if self.classes else None
+        return self.forward("output", self.forward("stack", (h, bias))[0])[0]
+
+    def log_prob(self, x, labels=None):
+        """log p(x), or log p(x | labels), in nats: (N,), as a NumPy array."""
+        return self._log_probs(x, labels)[0].sum(axis=(1, 2))
+
+    def report(self, batch):
+        """Nats and bits per code, and the share of codes that are the most probable ones."""
+        log_probs, right = self._log_probs(batch["x"], batch.get("labels"))
+        nats = -float(log_probs.mean(dtype="float64"))
+        return {"nats_per_code": nats, "bits_per_dim": nats / math.log(2), "accuracy": float(right.mean())}
+
+    def _log_probs(self, x, labels):
+        """log p(x_i | those before) of each pixel, and whether x_i is the most probable: (N, H, W) both, NumPy."""
+
+        def look(x, *labels):
+            codes, xp = self._inputs(x), self.backend.xp
+            logits = self.logits(codes, *map(self.backend.asarray, labels))
+            log_p = xp.take_along_axis(softmax(logits)[1], codes[..., None], axis=-1)[..., 0]
+            return xp.stack((log_p, (logits.argmax(axis=-1) == codes).astype(self.dtype)), axis=-1)
+
+        both = self.in_chunks(look, x, *([self.known(labels, len(x))] if self.classes else []))
+        return both[..., 0], both[..., 1]
+
+    def sample(self, n, seed=0, labels=None, temperature=1.0, top_k=0):
+        """n drawn maps of codes (n, H, W), int64, or images (n, H, W, C) in [0, 1], as a NumPy array.
+
+        labels: (n,), one for all, or None for the classes in turn. temperature: what logits are divided by. top_k:
+        draw among so many of the most probable codes, 0 for all. A map depends on its number and the seed, not on n.
+        """
+        if labels is None:
+            labels = np.arange(n) % max(1, self.classes)
+        labels = np.full(n, labels) if np.ndim(labels) == 0 else np.asarray(labels)
+        if self.classes:
+            self.check_labels(labels, n)
+        draw = raster.Draw(self, temperature, top_k)
+        uniforms = self.backend.noise(seed).uniform("sample", (n, math.prod(self.map_shape)), self.dtype)
+        codes = self.in_chunks(
+            lambda u, labels: raster.naive(self, draw, u, self.backend.asarray(labels)), uniforms, labels
+        )
+        if len(self.input_shape) == 2:
+            return codes
+        return (codes / max(1, self.levels - 1)).astype(self.dtype).reshape(n, *self.input_shape)
+
+    def example_batch(self, noise, n):
+        uniform = noise.uniform("x", (n, *self.input_shape), self.dtype)
+        batch = {"x": uniform if len(self.input_shape) == 3 else (uniform * self.levels).astype("int64")}
+        labels = {"labels": (noise.uniform("labels", (n,)) * self.classes).astype("int64")}
+        return batch | (labels if self.classes else {})

@@ -1,0 +1,116 @@
+"""The residual network of `pixelcnn`: that of Keras's example on vector-quantized autoencoders (Paul 2021)."""
+
+from ..backend import array_module
+from ..layers import Conv2D, Embedding, Layer, MaskedConv2D, ReLU, Residual, Sequential
+
+
+class _OneHotConv2D(Layer):
+    """MaskedConv2D with mask "A" over one-hot codes: (N, H, W) whole numbers in [0, levels) -> (N, H, W, filters).
+
+    Of a one-hot pixel only one number is not 0, so products become a look-up: with the taps (u, v) before the centre,
+
+        y[n, i, j]  = b + sum_uv w[u, v, x[n, i + u - kh//2, j + v - kw//2]]       (pixels outside the map: nothing)
+        dw[u, v, k] = sum of dy[n, i, j] where x[n, i + u - kh//2, j + v - kw//2] = k
+
+    weight (kh, kw, levels, filters), bias (filters,). There is no gradient by x: backward returns None.
+    """
+
+    def __init__(self, levels, filters, kernel_size):
+        self.levels, self.conv = levels, MaskedConv2D(filters, kernel_size, "A")
+        height, width = self.conv.kernel_size
+        self.taps = [divmod(tap, width) for tap in range(height // 2 * width + width // 2)]  # those before the centre
+
+    def __repr__(self):
+        return f"OneHotConv2D({self.levels}, {self.conv.filters}, {self.conv.kernel_size})"
+
+    @property
+    def integer_input(self):
+        return self.levels
+
+    def output_shape(self, input_shape):
+        self.expect(len(input_shape) == 2, "maps of codes (H, W)", input_shape)
+        return (*input_shape, self.conv.filters)
+
+    def param_shapes(self, input_shape):
+        self.output_shape(input_shape)
+        return self.conv.param_shapes((*input_shape, self.levels))
+
+    def initialisers(self):
+        return self.conv.initialisers()
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self.expect(x.ndim == 3 and x.dtype.kind in "iu", "maps of codes (N, H, W), integers", (*x.shape, x.dtype.name))
+        weight, (height, width) = params["weight"], x.shape[1:]
+        y = array_module(weight).empty((*x.shape, self.conv.filters), weight.dtype)
+        y[...] = params["bias"]
+        for u, v in self.taps:
+            rows, seen_rows = _shifted(height, u - self.conv.kernel_size[0] // 2)
+            columns, seen_columns = _shifted(width, v - self.conv.kernel_size[1] // 2)
+            y[:, rows, columns] += weight[u, v][x[:, seen_rows, seen_columns]]
+        return y, x
+
+    def at(self, params, x, i, j):
+        """y[:, i, j], (N, filters), by the same sums; what x has at (i, j) and after is not looked at."""
+        weight, (height, width) = params["weight"], self.conv.kernel_size
+        y = array_module(weight).empty((len(x), self.conv.filters), weight.dtype)
+        y[...] = params["bias"]
+        for u, v in self.taps:
+            row, column = i + u - height // 2, j + v - width // 2
+            if row >= 0 and 0 <= column < x.shape[2]:
+                y += weight[u, v][x[:, row, column]]
+        return y
+
+    def backward(self, params, cache, dy, grads=None):
+        x = cache
+        if grads is not None:
+            one_hot = (x[..., None] == array_module(x).arange(self.levels)).astype(dy.dtype)
+            self.conv.add_grads(params, one_hot, dy, grads)
+        return None
+
+
+def _shifted(length, shift):
+    """The positions i of an axis for which i + shift is one too, and those i + shift: two slices of one length."""
+    return slice(max(0, -shift), max(0, length - max(0, shift))), slice(max(0, shift), max(0, length + min(0, shift)))
+
+
+class _ResidualStack(Sequential):
+    """(h, bias) -> h, (N, H, W, width): bias (N, width), what the class says, is added to every pixel, then the layers.
+
+    dh is that of the layers, dbias = sum_ij dh. bias may be None.
+    """
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        h, bias = x
+        if bias is not None:
+            h = h + bias[:, None, None]
+        return super().forward(params, h, train, rng, state)
+
+    def backward(self, params, cache, dy, grads=None):
+        dh = super().backward(params, cache, dy, grads)
+        return dh, dh.sum(axis=(1, 2))
+
+
+def residual_networks(shape, levels, width, blocks, classes):
+    """{name: (network, input shape)}: a 7x7 convolution, mask "A", relu; residual blocks; two 1x1 convolutions with
+    relu; the logits, a 1x1 convolution. A block is
+
+        h + relu(conv 1x1 (relu(masked conv 3x3 (relu(conv 1x1 (h))))))        (half as wide in its middle)
+
+    Its windows see all of the row above, but of their own row the left part alone; so pixels above to the right, beyond
+    a slope, are never seen: the blind spot (van den Oord et al. 2016, "Conditional image generation with PixelCNN
+    decoders", figure 1). A class adds a vector to the first convolution's output.
+    """
+    half = max(1, width // 2)
+    layers = [ReLU()]
+    for _ in range(blocks):
+        first, last = (Conv2D(width, 1), ReLU()), (Conv2D(width, 1), ReLU())
+        layers.append(Residual(*first, MaskedConv2D(half, 3, "B"), ReLU(), *last))
+    for _ in range(2):
+        layers += [MaskedConv2D(width, 1, "B"), ReLU()]
+    maps = (*shape, width)
+    return {
+        "input": (_OneHotConv2D(levels, width, 7), shape),
+        **({"classes": (Embedding(classes, width), ())} if classes else {}),
+        "stack": (_ResidualStack(*layers), maps),
+        "output": (Conv2D(levels, 1, init="glorot"), maps),
+    }
