@@ -178,12 +178,15 @@ def _model_problem(model, batch):
         data = twin.example_batch(noise, batch)
         shapes = twin.store.named
         point = {n: v + 0.1 * noise.normal(f"params.{n}", v.shape, "float64") for n, v in shapes.items()}
+        held = None
 
         def evaluate(p, gradients):
+            nonlocal held
             for name, view in twin.store.named.items():
                 view[...] = p[name]
             if not gradients:
-                return twin.loss(data, seed=noise.seed, step=noise.step, train=True)["loss"], None
+                return held(), None
+            held = twin.hold(data, noise.seed, noise.step)
             terms, grads = twin.loss_and_grads(data, seed=noise.seed, step=noise.step)
             return terms["loss"], grads
 

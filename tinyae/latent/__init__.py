@@ -1,5 +1,5 @@
 """What sits between encoder and decoder."""
 
-from . import gaussian, mixture, sparsity
+from . import gaussian, mixture, quantize, sparsity
 
-__all__ = ["gaussian", "mixture", "sparsity"]
+__all__ = ["gaussian", "mixture", "quantize", "sparsity"]

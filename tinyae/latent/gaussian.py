@@ -7,8 +7,7 @@ gradients. `batch_size` is what to divide by where the rows are a part of a larg
 import math
 
 from ..backend import array_module
-
-LOG_2PI = math.log(2 * math.pi)
+from ..losses import LOG_2PI
 
 
 def sample(mu, logvar, noise):

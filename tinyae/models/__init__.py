@@ -13,9 +13,10 @@ from .mixture_vae import MixtureVAE
 from .pixelcnn import PixelCNN
 from .sparse_ae import SparseAE
 from .vae import VAE
+from .vq_vae import VQVAE
 
 SYSTEMS = (
-    AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE, PixelCNN,
+    AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE, VQVAE, PixelCNN,
 )  # fmt: skip
 NAMES = {model.name: model for model in SYSTEMS}
 
@@ -34,4 +35,5 @@ __all__ = [
     "Model",
     "PixelCNN",
     "SparseAE",
+    "VQVAE",
 ]

@@ -37,6 +37,7 @@ class Model:
     part = DENSE  # the fewest examples in a part of a step
     generative = False  # whether codes have a prior to sample from
     standard_prior = False  # whether that is N(0, I), whatever the label
+    discrete_codes = False  # whether a code is a map of integers instead of a vector of numbers
     settled_after = 0  # the training step from which on the loss means the same
     uses_labels = False  # whether a batch needs "labels"
     standardization = None
@@ -128,6 +129,19 @@ class Model:
     def example_batch(self, noise, n):
         """A drawn batch of n examples in [0, 1] that `step` takes, for gradient checks."""
         return {"x": noise.uniform("x", (n, *self.input_shape), self.dtype)}
+
+    def hold(self, batch, seed, step):
+        """A function without arguments: the loss in training near the present parameters, for finite differences.
+
+        A model whose gradients do not pass everything, as with a straight-through estimator, holds the rest as it is.
+        """
+        return lambda: self.loss(batch, seed=seed, step=step, train=True)["loss"]
+
+    def begin(self, batch, noise):
+        """Called once before training, with a batch of the training data: for what starts from data."""
+
+    def end_epoch(self):
+        """Called when an epoch's record is made: what is counted over an epoch begins anew."""
 
     def report(self, batch):
         """What an epoch's record says besides the terms, JSON-ready, measured on a batch of what is watched."""

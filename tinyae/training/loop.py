@@ -115,6 +115,9 @@ class Trainer:
         display = progress_display.make(progress, self.epochs * per_epoch)
         if resume:
             self._resume(run, display)
+        if self.step == 0:
+            first = self.model.backend.noise(self.settings["seed"]).child("begin")
+            self.model.begin(self.feed.spread(self.model.chunk), first)
         display.skip(self.step)
         self.stepper = Step(self.model, self.optimizer, self.settings["clip_norm"], team)
         saved = time.monotonic()
@@ -172,6 +175,7 @@ class Trainer:
             record[part] = evaluate(self.model, feed, self.settings["seed"])
         watched = self.watched.get("validation", self.watched.get("test", self.feed))
         record |= self.model.report(watched.spread(self.model.chunk))
+        self.model.end_epoch()
         self.records.append(record)
         judged = record.get("validation", record["train"])["loss"]
         if self.best is None or self._unsettled(self.best["step"]) or judged < self.best["loss"]:

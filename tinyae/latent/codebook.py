@@ -1,0 +1,253 @@
+"""The codebook between encoder and decoder of a VQ-VAE: one, or several that share a vector's work."""
+
+import math
+
+import numpy as np
+
+from ..backend import array_module, as_noise
+from ..backend.codes import code_sums
+from ..errors import ConfigError, ShapeError
+from . import quantize
+from .kmeans import kmeans
+
+DEAD = 0.01  # of a code's fair share: below, it is restarted
+
+
+class Codebook:
+    """z (N, ..., D) -> q of the same shape, by `quantize`; to a model it is a layer that keeps a state.
+
+    codes: K. units: D. books: how many codebooks; each vector then has a code in every one. Grouped (default), a book
+    quantises its own D / books of a vector's numbers (product quantisation, Jegou et al. 2011); residual, all D
+    numbers of what the books before have left, and the codes add up (Zeghidour et al. 2021). cosine: vectors and codes
+    count by their direction alone. ema: codes are moving averages of their vectors, moved by `update_state`, instead
+    of parameters. restart: a code that hardly a vector chooses is set to a vector of the batch (Dhariwal et al. 2020,
+    section 4).
+
+    The weight is (K, D) of one book and (books, K, D / groups) of several: in the parameters, or in the state with ema.
+    The state also has "counts" (books, K), moving averages of how many vectors chose a code, and "usage", how many did
+    since it was last cleared.
+    """
+
+    def __init__(self, codes, units, books=1, residual=False, ema=False, decay=0.99, cosine=False, restart=True):
+        if not residual and units % books:
+            raise ConfigError(f"codebooks={books}: vectors of {units} numbers do not divide into {books} groups")
+        if residual and cosine:
+            raise ConfigError("cosine codes have no length, so they leave no residual: use one of the two")
+        if not 0 < decay < 1:
+            raise ConfigError(f"decay must be between 0 and 1, got {decay}")
+        self.codes, self.units, self.books, self.residual = codes, units, books, residual
+        self.ema, self.decay, self.cosine, self.restart = ema, decay, cosine, restart
+        self.width = units if residual else units // books
+
+    def __repr__(self):
+        return f"Codebook({', '.join(f'{k}={v!r}' for k, v in vars(self).items() if k != 'width')})"
+
+    @property
+    def weight_shape(self):
+        return (self.codes, self.width) if self.books == 1 else (self.books, self.codes, self.width)
+
+    def output_shape(self, input_shape):
+        if input_shape[-1] != self.units:
+            raise ShapeError(f"{self!r}: expected vectors of {self.units} numbers, got {tuple(input_shape)}")
+        return tuple(input_shape)
+
+    def param_shapes(self, input_shape):
+        self.output_shape(input_shape)
+        return {} if self.ema else {"weight": self.weight_shape}
+
+    def state_shapes(self, input_shape):
+        counts = {"counts": (self.books, self.codes), "usage": (self.books, self.codes)}
+        return counts | ({"weight": self.weight_shape, "sums": self.weight_shape} if self.ema else {})
+
+    def init(self, input_shape, rng, dtype="float32"):
+        return {} if self.ema else {"weight": self.draw(rng, dtype)}
+
+    def init_state(self, input_shape, xp=np, dtype="float32"):
+        """Counts of 1; with ema, `set_weight` has to follow."""
+        state = {name: xp.zeros(shape, dtype=dtype) for name, shape in self.state_shapes(input_shape).items()}
+        state["counts"] += 1
+        return state
+
+    def draw(self, rng, dtype="float32"):
+        """A weight to begin with: uniform within 1 / K of 0, as the paper's code has it."""
+        return (2 * as_noise(rng).uniform("weight", self.weight_shape, dtype) - 1) / self.codes
+
+    def set_weight(self, params, state, weight):
+        """Begin with this weight, and counts anew."""
+        (state if self.ema else params)["weight"][...] = weight.reshape(self.weight_shape)
+        state["counts"].fill(1)
+        if self.ema:
+            state["sums"][...] = state["weight"]
+
+    def weight(self, params, state):
+        """The weight as (books, K, D / groups), a view."""
+        return (state if self.ema else params)["weight"].reshape(self.books, self.codes, self.width)
+
+    def _parts(self, rows):
+        """Each book's own numbers of vectors (M, D), where they are grouped."""
+        return [rows[:, b * self.width : (b + 1) * self.width] for b in range(self.books)]
+
+    def _joined(self, parts):
+        """Vectors (M, D) from each book's part."""
+        if self.books == 1:
+            return parts[0]
+        return sum(parts) if self.residual else array_module(parts[0]).concatenate(parts, axis=1)
+
+    def forward(self, params, z, train=False, rng=None, state=None):
+        """-> (q, cache): straight through, so q stands in for z."""
+        self.output_shape(z.shape[1:])
+        left = z.reshape(-1, self.units)
+        parts, cache = None if self.residual else self._parts(left), Quantized(z.shape, train)
+        for b, book in enumerate(self.weight(params, state)):
+            u = left if self.residual else parts[b]
+            if self.cosine:
+                (u, turned), (book, _) = quantize.unit(u), quantize.unit(book)
+                cache.turned.append(turned)
+            codes = quantize.nearest(u, book)
+            q = quantize.lookup(book, codes)
+            left = u - q
+            cache.add(codes, q, left)
+            cache.counted.append(code_sums(u, codes, self.codes))
+            if train and self.restart:
+                # A vector for each code, should it be dead: drawn here, where the noise is known.
+                drawn = as_noise(rng).uniform(f"restart.{b}", (self.codes,), "float64")
+                cache.spare.append(u[(drawn * len(u)).astype("int64")])
+        return quantize.straight_through(z, self._joined(cache.quantized).reshape(z.shape))[0], cache
+
+    def backward(self, params, cache, dy, grads=None):
+        """dz = dy, straight through; cosine codes stand for z / |z|, and what is before that has its own gradient."""
+        dz = quantize.straight_through_backward(None, dy)
+        return self._turn_back(cache, self._parts(dz.reshape(-1, self.units))) if self.cosine else dz
+
+    def losses(self, params, cache, batch_size=None, grads=None):
+        """(codebook loss, commitment loss, dz of the latter); adds the codebook's gradient into `grads`.
+
+        With ema there is no codebook loss: 0.0. Residual books look at what they are given as it is: d z is the sum of
+        their 2 (u - q) / N. Cosine codes e / |e| pass their gradient through `quantize.unit`.
+        """
+        count = batch_size or cache.shape[0]
+        loss = sum((left * left).sum() for left in cache.left) / count
+        parts = [(2 / count) * left for left in cache.left]
+        dz = self._turn_back(cache, parts) if self.cosine else self._joined(parts).reshape(cache.shape)
+        if self.ema:
+            return 0.0, loss, dz
+        if grads is not None:
+            into = grads["weight"].reshape(self.books, self.codes, self.width)
+            for b, (counts, sums) in enumerate(cache.counted):
+                into[b] += self._book_gradient(self.weight(params, None)[b], counts, sums, count)
+        return loss, loss, dz
+
+    def _book_gradient(self, book, counts, sums, batch_size):
+        if not self.cosine:
+            return quantize.codebook_gradient(book, counts, sums, batch_size)
+        direction, turned = quantize.unit(book)
+        return quantize.unit_backward(turned, quantize.codebook_gradient(direction, counts, sums, batch_size))
+
+    def _turn_back(self, cache, parts):
+        """dz (N, ..., D) from the gradients of each group's z / |z|."""
+        back = [quantize.unit_backward(turned, dy) for turned, dy in zip(cache.turned, parts, strict=True)]
+        return self._joined(back).reshape(cache.shape)
+
+    def update_state(self, state, cache, params=None):
+        """After backward and the optimiser's step: counts, the moving averages, and the restart of dead codes.
+
+        params: where the weight is, without ema; a dead code is replaced there (its moments in the optimiser stay).
+        """
+        if not cache.train:
+            return
+        weight = self.weight(params, state)
+        sums = state["sums"].reshape(weight.shape) if self.ema else None
+        for b, (batch_counts, batch_sums) in enumerate(cache.counted):
+            counts = state["counts"][b]
+            state["usage"][b] += batch_counts
+            if self.ema:
+                weight[b] = quantize.moving_average(counts, sums[b], batch_counts, batch_sums, self.decay)
+            else:
+                counts *= self.decay
+                counts += (1 - self.decay) * batch_counts
+            if self.restart:
+                fair = counts.mean()
+                dead = counts < DEAD * fair
+                xp = array_module(counts)
+                weight[b] = xp.where(dead[:, None], cache.spare[b], weight[b])
+                counts[...] = xp.where(dead, fair, counts)
+                if self.ema:
+                    sums[b] = xp.where(dead[:, None], fair * cache.spare[b], sums[b])
+
+    def start(self, params, state, z, noise):
+        """Begin with the centres of k-means of vectors z (N, ..., D)."""
+        left, centres = z.reshape(-1, self.units), []
+        for b in range(self.books):
+            u = left if self.residual else self._parts(left)[b]
+            u = quantize.unit(u)[0] if self.cosine else u
+            centres.append(kmeans(u, self.codes, noise.child(str(b))))
+            if self.residual:
+                left = left - quantize.lookup(centres[b], quantize.nearest(left, centres[b]))
+        self.set_weight(params, state, array_module(z).stack(centres))
+
+    def encode(self, params, z, state=None):
+        """Codes (N, ...) of vectors z (N, ..., D); with several books (N, ..., books)."""
+        cache = self.forward(params, z, state=state)[1]
+        codes = array_module(z).stack(cache.codes, axis=-1)
+        return codes.reshape(z.shape[:-1] if self.books == 1 else (*z.shape[:-1], self.books))
+
+    def decode(self, params, codes, state=None):
+        """The vectors (N, ..., D) that codes stand for: (N, ...), or (N, ..., books)."""
+        shape = codes.shape if self.books == 1 else codes.shape[:-1]
+        rows, weight = codes.reshape(-1, self.books), self.weight(params, state)
+        books = [quantize.unit(book)[0] if self.cosine else book for book in weight]
+        found = [quantize.lookup(book, rows[:, b]) for b, book in enumerate(books)]
+        return self._joined(found).reshape(*shape, self.units)
+
+    def bits(self):
+        """Bits of one vector's codes."""
+        return self.books * math.log2(self.codes)
+
+
+class Quantized:
+    """What a forward keeps, each a list by book: codes (M,), quantized and left = u - quantized (M, D / groups),
+    `counted`, (counts (K,), sums (K, D / groups)) of the vectors by code, `turned`, the caches of `quantize.unit`, and
+    from training `spare`, a vector for each code. shape: of z.
+    """
+
+    def __init__(self, shape, train=False):
+        self.shape, self.train, self.codes, self.quantized, self.left = shape, train, [], [], []
+        self.counted, self.spare, self.turned = [], [], []
+
+    def add(self, codes, quantized, left):
+        self.codes.append(codes)
+        self.quantized.append(quantized)
+        self.left.append(left)
+
+
+class HeldCodebook(Codebook):
+    """A codebook at a point: what gradients do not pass is held still as it is there.
+
+    So the loss is differentiable near that point, and its gradients are those of `Codebook`: what a check compares with
+    finite differences.
+    """
+
+    def __init__(self, codebook, z, cache):
+        vars(self).update(vars(codebook))
+        self.held = cache
+        self.offset = self._joined(cache.quantized) - self._seen(z.reshape(-1, self.units))
+
+    def _seen(self, rows):
+        """The vectors that are quantised."""
+        return self._joined([quantize.unit(part)[0] for part in self._parts(rows)]) if self.cosine else rows
+
+    def forward(self, params, z, train=False, rng=None, state=None):
+        rows, cache = z.reshape(-1, self.units), Quantized(z.shape)
+        left, parts = rows, None if self.residual else self._parts(self._seen(rows))
+        for b, q in enumerate(self.held.quantized):
+            left = (left if self.residual else parts[b]) - q
+            cache.add(self.held.codes[b], q, left)
+        return (self._seen(rows) + self.offset).reshape(z.shape), cache
+
+    def losses(self, params, cache, batch_size=None, grads=None):
+        count, loss = batch_size or cache.shape[0], 0.0
+        for b, book in enumerate(() if self.ema else self.weight(params, None)):
+            book = quantize.unit(book)[0] if self.cosine else book
+            u = self.held.quantized[b] + self.held.left[b]
+            loss = loss + quantize.codebook_loss(u, book, self.held.codes[b], count)[0]
+        return loss, sum((left * left).sum() for left in cache.left) / count, None

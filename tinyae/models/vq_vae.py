@@ -1,0 +1,225 @@
+"""The vector-quantised variational autoencoder (van den Oord et al. 2017)."""
+
+import numpy as np
+
+from ..errors import ConfigError, ShapeError, suggest
+from ..latent import quantize
+from ..latent.codebook import Codebook, HeldCodebook
+from ..losses import mse
+from .base import Model
+from .code_networks import NETWORKS, code_size, network_for
+from .networks import image_shape, size
+
+COLLAPSED = 0.1  # of the codes in use, below which a codebook did not spread over the data
+
+
+class VQVAE(Model):
+    """z = encoder(x), q the nearest codes of the map z, y = decoder(q); the loss (their equation 3)
+
+        |x - y|^2 / variance + |sg(z) - q|^2 + commitment |z - sg(q)|^2
+
+    network: "small", "paper" or "residual" (`code_networks`), by default the one published for images of about this
+    size. codes: K, and latent_dim: D, by default the network's. codebooks, residual_codes, cosine, restart: as
+    `Codebook` has books, residual, cosine and restart. ema: codes are moving averages with `decay` instead of
+    parameters, and the second term is absent. relative: as training begins, `variance` becomes that of the data, and
+    the codes the centres of k-means of what the encoder says of them.
+
+    A code is a map of integers (N, h, w), with several codebooks (N, h, w, codebooks). The default has 49,937
+    parameters: 19,856 + 28,033 + 2,048.
+    """
+
+    name = "vq-vae"
+    unit = "squared error over variance"
+    terms = ("loss", "reconstruction", "codebook", "commitment")
+    discrete_codes = True
+
+    def __init__(
+        self, input_shape=(28, 28, 1), network="auto", codes=0, latent_dim=0, codebooks=1, residual_codes=False,
+        commitment=0.25, ema=False, decay=0.99, cosine=False, restart=True, relative=True,
+        seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        self.input_shape = image_shape(input_shape)
+        network = network_for(self.input_shape) if network == "auto" else network
+        if network not in NETWORKS:
+            raise suggest("network", network, ("auto", *NETWORKS))
+        if not 0 <= commitment < float("inf"):
+            raise ConfigError(f"commitment must be 0 or a positive number, got {commitment}")
+        make, own_units, own_codes, self.signed = NETWORKS[network]
+        self.latent_dim = size("latent_dim", latent_dim or own_units)
+        self.code_count = size("codes", codes or own_codes)
+        self.commitment, self.relative = commitment, relative
+        config = dict(
+            input_shape=self.input_shape, network=network, codes=self.code_count, latent_dim=self.latent_dim,
+            codebooks=size("codebooks", codebooks), residual_codes=residual_codes, commitment=commitment, ema=ema,
+            decay=decay, cosine=cosine, restart=restart, relative=relative,
+        )  # fmt: skip
+        encoder, decoder = make(self.input_shape, self.latent_dim)
+        self.codebook = Codebook(
+            self.code_count, self.latent_dim, codebooks, residual_codes, ema, decay, cosine, restart
+        )
+        self.map_shape = (*code_size(self.input_shape), self.latent_dim)
+        self.code_shape = self.map_shape[:2] if codebooks == 1 else (*self.map_shape[:2], codebooks)
+        networks = {
+            "encoder": (encoder, self.input_shape),
+            "codebook": (self.codebook, self.map_shape),
+            "decoder": (decoder, self.map_shape),
+            "scale": (Variance(), ()),
+        }
+        self.build(networks, config, seed, backend, dtype)
+        if ema:
+            self.terms = ("loss", "reconstruction", "commitment")
+            drawn = self.codebook.draw(self.backend.noise(seed).child("init.codebook"), dtype)
+            self.codebook.set_weight(None, self.state.tree["codebook"], drawn)
+
+    @classmethod
+    def examples(cls):
+        tiny = dict(input_shape=(5, 4, 1), network="small", codes=3, latent_dim=2)
+        pairs = tiny | dict(latent_dim=4, codebooks=2)
+        others = [dict(ema=True), dict(cosine=True), dict(cosine=True, ema=True, commitment=1.0)]
+        return [cls(**tiny), *(cls(**tiny, **other) for other in others), cls(**pairs)] + [
+            cls(**pairs, residual_codes=True),
+            cls(**pairs, residual_codes=True, ema=True),
+            cls(**pairs, cosine=True),
+            cls(input_shape=(4, 4, 2), network="paper", codes=3, latent_dim=2),
+            cls(input_shape=(8, 8, 3), network="residual", codes=3, latent_dim=2),
+        ]
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        x, version = self.scaled(batch["x"]), self.store.version
+        weight = 1 / self.state.tree["scale"]["variance"]
+
+        z, c_enc = self.forward("encoder", x, train, rng)
+        q, c_q = self.forward("codebook", z, train, rng)
+        y, c_dec = self.forward("decoder", q, train, rng)
+        error, dy = mse(y, x, batch_size)
+        rec = weight * error
+
+        store = self.store.tree["codebook"], None if grads is None else grads["codebook"]
+        codebook, commit, dz_commit = self.codebook.losses(store[0], c_q, batch_size, store[1])
+        if grads is not None:
+            self.store.check(version)
+            dq = self.backward("decoder", c_dec, weight * dy, grads)
+            dz = self.backward("codebook", c_q, dq, grads)  # straight through
+            self.add_grads("encoder", c_enc, dz + self.commitment * dz_commit, grads)
+        paid = self.commitment * commit
+        terms = {"loss": rec + codebook + paid, "reconstruction": rec, "codebook": codebook, "commitment": paid}
+        caches = {"encoder": c_enc, "codebook": c_q, "decoder": c_dec}
+        return {name: terms[name] for name in self.terms}, caches
+
+    def scaled(self, x):
+        """x as the networks see it: in [0, 1], or in [-1, 1]."""
+        return 2 * x - 1 if self.signed else x
+
+    @property
+    def separable(self):
+        """Only whole: codes are counted over the batch."""
+        return False
+
+    def update_state(self, caches):
+        """Running statistics, and the codebook's: counts, moving averages, and the restart of dead codes."""
+        for name in ("encoder", "decoder"):
+            self.networks[name].update_state(self.state.tree[name], caches[name])
+        self.codebook.update_state(self.state.tree["codebook"], caches["codebook"], self.store.tree["codebook"])
+        self.store.version += 1
+
+    def begin(self, batch, noise):
+        """Before the first step, by a batch of the training data: the codes and the variance to start from."""
+        x = self.scaled(self.prepare(batch)["x"])
+        if self.relative:
+            self.state.tree["scale"]["variance"][...] = x.var() + 1e-6  # of a single grey there is none
+        z, _ = self.forward("encoder", x, train=True, rng=noise)
+        self.codebook.start(self.store.tree["codebook"], self.state.tree["codebook"], z, noise.child("codebook"))
+        self.store.version += 1
+
+    def end_epoch(self):
+        """Usage is counted anew in each epoch."""
+        self.state.tree["codebook"]["usage"].fill(0)
+
+    def report(self, batch):
+        """Of the epoch: the perplexity of its codes, and how many were in use, by codebook."""
+        usage = self.backend.to_host(self.state.tree["codebook"]["usage"])
+        return {"perplexity": quantize.perplexity(usage).tolist(), "codes_used": (usage > 0).sum(axis=1).tolist()}
+
+    def warnings(self, record):
+        least = min(record.get("perplexity", [self.code_count]))
+        if least >= COLLAPSED * self.code_count:
+            return []
+        return [
+            f"the codebook collapsed: a perplexity of {least:.1f} over {self.code_count} codes. A lower lr, moving "
+            "averages (ema=true) or fewer codes may spread them"
+        ]
+
+    def usage(self, x):
+        """How many vectors of images x choose each code: (codebooks, K), a NumPy array."""
+        codes = self.encode(x).reshape(-1, self.codebook.books)
+        return np.stack([np.bincount(column, minlength=self.code_count) for column in codes.T])
+
+    def codes(self, z):
+        """z as an array; ShapeError if it is no map of this model's codes."""
+        z = self.backend.to_host(z) if hasattr(z, "shape") else np.asarray(z)
+        if z.shape[1:] != self.code_shape or z.dtype.kind not in "iu":
+            expected = f"integer codes of shape (N, {', '.join(map(str, self.code_shape))})"
+            raise ShapeError(f"{self.name}: expected {expected}, got {z.dtype} {z.shape}")
+        if z.size and not 0 <= z.min() <= z.max() < self.code_count:
+            raise ShapeError(f"{self.name}: codes are 0 to {self.code_count - 1}, got {z.min()} to {z.max()}")
+        return z
+
+    def encode(self, x):
+        """Codes of x as integers (N, h, w), with several codebooks (N, h, w, codebooks), a NumPy array."""
+        return super().encode(x)
+
+    def decode(self, z):
+        """Images (N, *input_shape) of maps of codes as `encode` gives them, as a NumPy array."""
+        return self.in_chunks(lambda part: self._decode(self.backend.asarray(part)), self.codes(z))
+
+    def sample(self, n, seed=0):
+        raise ConfigError(f"{self.name} has no prior: train one on its codes with tinyae train pixelcnn --codes RUN")
+
+    def uniform_codes(self, n, seed=0):
+        """n maps of codes drawn evenly, each on its own: what images are without a prior. A NumPy array."""
+        drawn = self.backend.noise(seed).uniform("codes", (n, *self.code_shape), "float64")
+        return self.backend.to_host((drawn * self.code_count).astype("int64"))
+
+    def hold(self, batch, seed, step):
+        """As in Model, with everything held still that gradients do not pass: codes, and both sides of each loss."""
+        noise = self.backend.noise(seed, step)
+        z, _ = self.forward("encoder", self.scaled(self.prepare(batch)["x"]), True, noise)
+        _, cache = self.forward("codebook", z, True, noise)
+        held, own = HeldCodebook(self.codebook, z, cache), self.codebook
+
+        def loss():
+            self.codebook = self.networks["codebook"] = held
+            try:
+                return self.loss(batch, seed=seed, step=step, train=True)["loss"]
+            finally:
+                self.codebook = self.networks["codebook"] = own
+
+        return loss
+
+    def _encode(self, x):
+        z, _ = self.forward("encoder", self.scaled(x))
+        return self.codebook.encode(self.store.tree["codebook"], z, self.state.tree["codebook"])
+
+    def _decode(self, codes):
+        q = self.codebook.decode(self.store.tree["codebook"], codes, self.state.tree["codebook"])
+        y, _ = self.forward("decoder", q)
+        return (y + 1) / 2 if self.signed else y
+
+
+class Variance:
+    """The data's variance, what squared error is divided by; 1 until training begins."""
+
+    def output_shape(self, input_shape):
+        return input_shape
+
+    def param_shapes(self, input_shape):
+        return {}
+
+    def state_shapes(self, input_shape):
+        return {"variance": ()}
+
+    def init(self, input_shape, rng, dtype="float32"):
+        return {}
+
+    def init_state(self, input_shape, xp=np, dtype="float32"):
+        return {"variance": xp.ones((), dtype=dtype)}
