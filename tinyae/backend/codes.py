@@ -6,6 +6,8 @@ z is (M, D), the codebook (K, D), codes are (M,) int64 in [0, K).
 import numpy as np
 
 from ..errors import ShapeError
+from . import native
+from .native import primitives as compiled
 
 SCORES = 1 << 17  # of a block of rows: they fit in the cache
 NUMBERS = 1 << 16  # of the pairs whose distances are computed at once
@@ -21,6 +23,8 @@ def nearest_code(z, codebook):
     over d in order: the codes are those of brute force in float64, always. A row with a NaN gets some code.
     """
     _check(z, codebook)
+    if native.takes(z, codebook):
+        return compiled.nearest_code(z, codebook)
     half = np.einsum("kd,kd->k", codebook, codebook, dtype=np.float64) / 2
     dtype = np.result_type(z, codebook, np.float32)
     codes, codebook = np.empty(len(z), np.int64), codebook.astype(dtype, copy=False)
@@ -64,6 +68,8 @@ def code_sums(z, codes, count):
     if codes.size and not 0 <= codes.min() <= codes.max() < count:
         raise ShapeError(f"code_sums: expected codes in [0, {count}), got {codes.min()} to {codes.max()}")
     counts = np.bincount(codes, minlength=count).astype(z.dtype)
+    if native.takes(z):
+        return counts, compiled.code_sums(z, np.ascontiguousarray(codes, np.int64), count).astype(z.dtype)
     sums = np.empty((count, z.shape[1]), z.dtype)
     for column, total in zip(z.T, sums.T, strict=True):
         total[:] = np.bincount(codes, weights=column, minlength=count)

@@ -49,6 +49,8 @@ FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a poi
     "combine": "ppppppllpl -",
     "max_pool": "pplpl -",
     "max_pool_gradient": "pppplppl -",
+    "nearest_code": "pllplppppl -",
+    "code_sums": "pllplpl -",
     "forget_threads": " -",
 }
 

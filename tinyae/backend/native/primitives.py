@@ -1,4 +1,4 @@
-"""`backend.primitives` and `backend.pooling` by the compiled library. Arrays are as `native.takes` them."""
+"""`primitives`, `pooling` and `codes` of `backend` by the compiled library. Arrays are as `native.takes` them."""
 
 import ctypes
 
@@ -8,6 +8,7 @@ from ..threads import available
 from . import address, library
 
 BLOCK, ROWS = 1024, 32  # as in pointwise.cpp and columns.cpp: what makes a partial sum
+SCORED, LANES = 28, 16  # as in codes.cpp: the rows that are scored at once, and what their length is a multiple of
 Four, Pool = ctypes.c_long * 4, ctypes.c_long * 11
 
 
@@ -120,3 +121,19 @@ def max_pool_gradient(x, y, dy, size, stride, corner):
 
 def _pool(x, size, stride, corner, result_size):
     return Pool(*x.shape[1:], *result_size, *size, *stride, -corner[0], -corner[1])
+
+
+def nearest_code(z, codebook):
+    (m, d), k, compiled, threads = z.shape, len(codebook), library(), available()
+    halves, packed = np.empty(k, np.float32), np.empty(compiled.packed_size(d, k), np.float32)
+    scores, codes = np.empty((threads, SCORED, -(-k // LANES) * LANES), np.float32), np.empty(m, np.int64)
+    arrays = (address(a) for a in (halves, packed, scores, codes))
+    compiled.nearest_code(address(z), m, d, address(codebook), k, *arrays, threads)
+    return codes
+
+
+def code_sums(z, codes, count):
+    """The sums (count, D) of the rows of z (M, D) by their codes, in float64."""
+    sums = np.empty((count, z.shape[1]))
+    library().code_sums(address(z), *z.shape, address(codes), count, address(sums), available())
+    return sums
