@@ -41,6 +41,17 @@ def test_param_count_of_the_residual_network(options, count):
     assert models.PixelCNN(**options).param_count == count
 
 
+def test_param_count_of_the_gated_network():
+    """The seen taps alone: first layer 3x7 and 1x3, then 2x3 and 1x2, each with 1x1 to 2 C and to C; 512 units."""
+
+    def layer(vertical, horizontal, c=64):
+        return (vertical * c + 1) * 2 * c + (horizontal * c + 1) * 2 * c + (2 * c + 1) * 2 * c + (c + 1) * c
+
+    expected = 128 * 64 + layer(21, 3) + 14 * layer(6, 2) + 65 * 512 + 513 * 128
+    assert models.PixelCNN(network="gated").param_count == expected == 1_535_168
+    assert models.PixelCNN(network="gated", classes=10).param_count == expected + 10 * 15 * 128
+
+
 @each_network
 @pytest.mark.parametrize("options", [{}, dict(input_shape=(1, 2, 2)), dict(input_shape=(1, 1, 3), levels=5)])
 def test_probabilities_of_all_maps_add_up_to_1(network, options):
@@ -94,9 +105,8 @@ def seen_by(model, i, j):
     logits, c_out = model.forward("output", h)
     dlogits = np.zeros_like(logits)
     dlogits[:, i, j] = rng.normal(size=(16, model.levels))
-    dx, _ = model.networks["stack"].backward(model.store.tree["stack"], c_stack, model.networks["output"].backward(
-        model.store.tree["output"], c_out, dlogits
-    ))  # fmt: skip
+    dh = model.networks["output"].backward(model.store.tree["output"], c_out, dlogits)
+    dx, _ = model.networks["stack"].backward(model.store.tree["stack"], c_stack, dh)
     if model.config["network"] == "residual":  # whose input network looks around
         one_hot = np.zeros((*shape, model.levels))
         dx = model.networks["input"].conv.backward(model.store.tree["input"], one_hot, dx)
@@ -106,6 +116,14 @@ def seen_by(model, i, j):
 def before(shape, i, j):
     """The pixels before (i, j) in raster order: (H, W)."""
     return (np.arange(math.prod(shape)) < i * shape[1] + j).reshape(shape)
+
+
+@pytest.mark.parametrize("shape, blocks", [((5, 6), 6), ((9, 2), 8), ((2, 9), 8), ((1, 1), 1)])
+def test_a_pixel_of_the_gated_network_sees_all_before_it(shape, blocks):
+    model = drawn(models.PixelCNN(shape, levels=3, network="gated", width=4, blocks=blocks, dtype="float64"))
+    model.store.flat *= 0.3  # else gates are shut so tightly that gradients vanish
+    for i, j in np.ndindex(shape):
+        assert (seen_by(model, i, j) == before(shape, i, j)).all(), (i, j)
 
 
 def test_the_residual_network_has_a_blind_spot():

@@ -11,11 +11,15 @@ from ..latent.mixture import softmax
 from ..losses import cross_entropy_with_logits
 from . import raster
 from .base import Model
+from .gated import gated_networks
 from .labelled import Labelled
 from .networks import size, sizes
 from .pixelcnn_networks import residual_networks
 
-NETWORKS = {"residual": (residual_networks, 128, 2)}  # name: (networks, default width, default blocks)
+NETWORKS = {  # name: (networks, their usual width and blocks)
+    "residual": (residual_networks, 128, 2),
+    "gated": (gated_networks, 64, 15),
+}
 
 
 class PixelCNN(Labelled, Model):
@@ -54,6 +58,8 @@ class PixelCNN(Labelled, Model):
         self.classes, self.uses_labels = classes, classes > 0
         parts = networks(self.map_shape, levels, width or usual_width, blocks or usual_blocks, classes)
         self.build(parts, config, seed, backend, dtype)
+        if network == "gated":
+            self.chunk = max(1, self.chunk // 8)  # so many more maps are in a gated layer than come out of it
 
     @property
     def map_shape(self):
@@ -64,7 +70,9 @@ class PixelCNN(Labelled, Model):
     @classmethod
     def examples(cls):
         small = dict(input_shape=(3, 3), levels=3, width=4, blocks=1)
-        return [cls(**small), cls(**small | dict(input_shape=(2, 3, 2), classes=2))]
+        images, gated = dict(input_shape=(2, 3, 2), classes=2), dict(network="gated", width=3, blocks=3)
+        mono = dict(input_shape=(3, 4, 1), levels=4)
+        return [cls(**small), cls(**small | images), cls(**small | gated | mono), cls(**small | gated | images)]
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
         codes, version = batch["x"], self.store.version
