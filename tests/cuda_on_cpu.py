@@ -28,6 +28,8 @@ static thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return (unsigned long long)(((unsigned __int128)a * b) >> 64);
 }
+static inline double __dadd_rn(double a, double b) { return a + b; }
+static inline double __dmul_rn(double a, double b) { return a * b; }
 using std::cos; using std::exp; using std::fabs; using std::log; using std::log1p; using std::sin; using std::sqrt;
 """
 

@@ -6,7 +6,7 @@ z is (M, D), the codebook (K, D), codes are (M,) int64 in [0, K).
 import numpy as np
 
 from ..errors import ShapeError
-from . import native
+from . import array_module, native
 from .native import primitives as compiled
 
 SCORES = 1 << 17  # of a block of rows: they fit in the cache
@@ -22,17 +22,24 @@ def nearest_code(z, codebook):
     `slack`, so every code whose score is that near to the best one is compared again, by its distance summed in float64
     over d in order: the codes are those of brute force in float64, always. A row with a NaN gets some code.
     """
-    _check(z, codebook)
+    if z.ndim != 2 or codebook.ndim != 2 or z.shape[1] != codebook.shape[1] or not len(codebook):
+        raise ShapeError(
+            f"nearest_code: expected z (M, D) and a codebook (K, D) with K > 0, got {z.shape} and {codebook.shape}"
+        )
+    if array_module(z) is not np:
+        from . import cuda
+
+        return cuda.nearest_code(z, codebook)
     if native.takes(z, codebook):
         return compiled.nearest_code(z, codebook)
-    half = np.einsum("kd,kd->k", codebook, codebook, dtype=np.float64) / 2
     dtype = np.result_type(z, codebook, np.float32)
     codes, codebook = np.empty(len(z), np.int64), codebook.astype(dtype, copy=False)
     step = max(1, SCORES // len(codebook))
     with np.errstate(all="ignore"):  # what overflows is compared again
+        half = (np.einsum("kd,kd->k", codebook, codebook, dtype=np.float64) / 2).astype(dtype)
         for start in range(0, len(z), step):
             rows = z[start : start + step].astype(dtype, copy=False)
-            scores = half.astype(dtype) - rows @ codebook.T
+            scores = half - rows @ codebook.T
             nearest = scores.argmin(axis=1)
             limits = scores.min(axis=1) + slack(np.einsum("md,md->m", rows, rows), half.max(), codebook.shape[1])
             far = scores > limits[:, None]  # not where either is NaN
@@ -51,11 +58,10 @@ def slack(squares, half, size):
     distances in float64 D 2^-53 (|z| + |e|)^2. Two scores are compared; `tiny` is what squares lose by underflow.
     Infinite where a score may overflow.
     """
-    kind = np.finfo(squares.dtype)
-    lost = kind.dtype.type(size * float(kind.tiny))
-    longest, lengths = np.sqrt(kind.dtype.type(2 * half) + lost), np.sqrt(squares + lost)
-    share = 2.0**-52 / float(kind.eps)
-    return (2 * (longest + share * lengths) * (longest + lengths)) * ((size + 4) * float(kind.eps))
+    xp, eps = array_module(squares), float(np.finfo(squares.dtype).eps)
+    lost = size * float(np.finfo(squares.dtype).tiny)
+    longest, lengths = xp.sqrt(2 * half + lost), xp.sqrt(squares + lost)
+    return (2 * (longest + 2.0**-52 / eps * lengths) * (longest + lengths)) * ((size + 4) * eps)
 
 
 def code_sums(z, codes, count):
@@ -65,6 +71,10 @@ def code_sums(z, codes, count):
     """
     if z.ndim != 2 or codes.shape != z.shape[:1]:
         raise ShapeError(f"code_sums: expected z (M, D) and codes (M,), got {z.shape} and {codes.shape}")
+    if array_module(z) is not np:
+        from . import cuda
+
+        return cuda.code_sums(z, codes, count)
     if codes.size and not 0 <= codes.min() <= codes.max() < count:
         raise ShapeError(f"code_sums: expected codes in [0, {count}), got {codes.min()} to {codes.max()}")
     counts = np.bincount(codes, minlength=count).astype(z.dtype)
@@ -74,13 +84,6 @@ def code_sums(z, codes, count):
     for column, total in zip(z.T, sums.T, strict=True):
         total[:] = np.bincount(codes, weights=column, minlength=count)
     return counts, sums
-
-
-def _check(z, codebook):
-    if z.ndim != 2 or codebook.ndim != 2 or z.shape[1] != codebook.shape[1] or not len(codebook):
-        raise ShapeError(
-            f"nearest_code: expected z (M, D) and a codebook (K, D) with K > 0, got {z.shape} and {codebook.shape}"
-        )
 
 
 def _compared(z, codebook, near):

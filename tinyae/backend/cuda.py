@@ -10,10 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["adam", "bce_with_logits", "forget_kernels", "kernel", "philox_normal", "philox_uniform"]
+from .codes import slack
+
+__all__ = [
+    "adam", "bce_with_logits", "code_sums", "forget_kernels", "kernel", "nearest_code", "philox_normal",
+    "philox_uniform",
+]  # fmt: skip
 
 THREADS = 256  # per block
 MOST_BLOCKS = 2048  # fills the largest GPUs of today; the grid-stride loops do the rest
+SCORES = 1 << 24  # of a block of rows, in `nearest_code`
 REALS = {"float32": "float", "float64": "double"}
 
 
@@ -60,6 +66,41 @@ def bce_with_logits(logits, x, scale):
     size = np.int64(logits.size)
     _launch("bce_with_logits", logits.dtype, logits.size, size, np.float64(scale), logits, x, loss_each, dlogits)
     return loss_each.sum(), dlogits
+
+
+def nearest_code(z, codebook):
+    """`codes.nearest_code`: scores by cuBLAS, block by block, then one thread for each row.
+
+    Float numbers and products below 1.2e-38 count as 0. With CUPY_TF32=1, where cuBLAS rounds to 11 bits, a code may
+    be only nearly the nearest.
+    """
+    import cupy
+
+    dtype = np.result_type(z.dtype, codebook.dtype, np.float32)
+    z, codebook = cupy.ascontiguousarray(z, dtype), cupy.ascontiguousarray(codebook, dtype)
+    half = (cupy.square(codebook.astype(np.float64)).sum(axis=1) / 2).astype(dtype)
+    codes, step = cupy.empty(len(z), np.int64), max(1, SCORES // len(codebook))
+    for start in range(0, len(z), step):
+        rows = z[start : start + step]
+        scores = half[:, None] - codebook @ rows.T
+        room = slack(cupy.square(rows).sum(axis=1), half.max(), codebook.shape[1])
+        sizes = map(np.int64, (len(rows), *codebook.shape))
+        arrays = scores, room, rows, codebook, codes[start : start + step]
+        _launch("nearest_code", dtype, len(rows), *sizes, *arrays)
+    return codes
+
+
+def code_sums(z, codes, count):
+    """`codes.code_sums`: rows sorted by code, one thread for each sum. Codes that there are not are left out."""
+    import cupy
+
+    dtype = np.result_type(z.dtype, np.float32)
+    order = cupy.argsort(codes, kind="stable")
+    starts = cupy.searchsorted(codes[order], cupy.arange(count + 1, dtype=codes.dtype))
+    rows, sums = cupy.ascontiguousarray(z, dtype), cupy.empty((count, z.shape[1]), dtype)
+    sizes = map(np.int64, (sums.size, z.shape[1]))
+    _launch("code_sums", dtype, sums.size, *sizes, starts, order, rows, sums)
+    return cupy.diff(starts).astype(z.dtype), sums.astype(z.dtype, copy=False)
 
 
 def _philox(name, key, step, shape, dtype):

@@ -6,7 +6,8 @@
 //
 // CuPy compiles with -ftz=true, so float kernels flush denormals (below 1.2e-38) to zero. It matters in `adam`, where
 // g^2 vanishes for |g| below about 1e-19 and epsilon alone remains in the denominator, and in
-// `bce_with_logits`, where a sigmoid below 1.2e-38 (logit < -87.3) becomes exactly 0.
+// `bce_with_logits`, where a sigmoid below 1.2e-38 (logit < -87.3) becomes exactly 0. To `nearest_code` numbers and
+// products that small are 0.
 
 typedef REAL real;
 typedef unsigned long long u64;
@@ -95,5 +96,53 @@ extern "C" __global__ void bce_with_logits(long long n, double scale, const real
         const real l = logits[i], e = exp(-fabs(l));
         loss_each[i] = (l > 0 ? l : 0) - l * x[i] + log1p(e);
         dlogits[i] = (real)scale * ((l > 0 ? 1 : e) / (1 + e) - x[i]);
+    }
+}
+
+// |z - e|^2 in the order of d, each operation rounded by itself as on the host.
+static __device__ __forceinline__ double distance(const real *__restrict__ z, const real *__restrict__ e, long long d) {
+    double sum = 0;
+    for (long long i = 0; i < d; ++i) {
+        const double x = (double)z[i] - (double)e[i];
+        sum = __dadd_rn(sum, __dmul_rn(x, x));
+    }
+    return sum;
+}
+
+// codes: (n,), of the rows of z (n, d) in a codebook (k, d): that of the lowest score, or, among several that are at most
+// `slack` (n,) above it, that of the least distance. scores: (k, n), since neighbouring threads have neighbouring
+// rows.
+extern "C" __global__ void nearest_code(long long n, long long k, long long d, const real *__restrict__ scores,
+                                        const real *__restrict__ slack, const real *__restrict__ z,
+                                        const real *__restrict__ codebook, long long *__restrict__ codes) {
+    for (long long i = first_index(); i < n; i += index_stride()) {
+        real lowest = scores[i];
+        for (long long j = 1; j < k; ++j) lowest = scores[j * n + i] < lowest ? scores[j * n + i] : lowest;
+        const real limit = lowest + slack[i];
+        long long near = 0, code = -1;
+        for (long long j = 0; j < k; ++j)
+            if (!(scores[j * n + i] > limit)) code = j, ++near;  // where either is NaN too
+        if (near > 1) {
+            double least = 0;
+            code = -1;
+            for (long long j = 0; j < k; ++j)
+                if (!(scores[j * n + i] > limit)) {
+                    const double found = distance(z + i * d, codebook + j * d, d);
+                    if (code < 0 || found < least) least = found, code = j;
+                }
+        }
+        codes[i] = code;
+    }
+}
+
+// sums: (n,) = (k, d), of the rows order[starts[j]], ..., order[starts[j + 1] - 1] of z (., d) for each code j.
+extern "C" __global__ void code_sums(long long n, long long d, const long long *__restrict__ starts,
+                                     const long long *__restrict__ order, const real *__restrict__ z,
+                                     real *__restrict__ sums) {
+    for (long long i = first_index(); i < n; i += index_stride()) {
+        const long long code = i / d, column = i % d;
+        double sum = 0;
+        for (long long j = starts[code]; j < starts[code + 1]; ++j) sum += z[order[j] * d + column];
+        sums[i] = sum;
     }
 }
