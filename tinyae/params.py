@@ -35,6 +35,10 @@ class ParamStore:
         """A store of zeros with this store's layout, to add gradients into."""
         return GradientStore(self.shapes, self.xp, self.dtype)
 
+    def part(self, names):
+        """The store of some top-level entries that follow one another: the same memory and the same version."""
+        return PartStore(self, names)
+
     def fill(self, tree):
         """Copy a nested dict of arrays of the same shapes into the views."""
         values = dict(walk(tree))
@@ -56,6 +60,31 @@ class ParamStore:
                 f"the parameters changed between forward (version {version}) and backward (version {self.version}): "
                 "run the forward pass again"
             )
+
+
+class PartStore(ParamStore):
+    """Part of a store, for an optimiser that moves some networks and leaves the others as they are."""
+
+    def __init__(self, whole, names):
+        order = list(whole.shapes)
+        first = order.index(names[0])
+        if tuple(order[first : first + len(names)]) != tuple(names):
+            raise ShapeError(f"a part of a store is some of {order} in this order without gaps, not {list(names)}")
+        self.whole, self.xp, self.dtype = whole, whole.xp, whole.dtype
+        self.shapes = {name: whole.shapes[name] for name in names}
+        before = {name: whole.shapes[name] for name in order[:first]}
+        start, size = (sum(math.prod(shape) for _, shape in walk(tree)) for tree in (before, self.shapes))
+        self.flat = whole.flat[start : start + size]
+        self.named = {name: whole.named[name] for name, _ in walk(self.shapes)}
+        self.tree = {name: whole.tree[name] for name in names}
+
+    @property
+    def version(self):
+        return self.whole.version
+
+    @version.setter
+    def version(self, value):
+        self.whole.version = value
 
 
 class GradientStore(ParamStore):

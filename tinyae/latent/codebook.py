@@ -80,8 +80,9 @@ class Codebook:
             state["sums"][...] = state["weight"]
 
     def weight(self, params, state):
-        """The weight as (books, K, D / groups), a view."""
-        return (state if self.ema else params)["weight"].reshape(self.books, self.codes, self.width)
+        """Each book's weight (K, D / groups), views."""
+        stacked = (state if self.ema else params)["weight"].reshape(self.books, self.codes, self.width)
+        return [stacked[b] for b in range(self.books)]
 
     def _parts(self, rows):
         """Each book's own numbers of vectors (M, D), where they are grouped."""
@@ -156,12 +157,12 @@ class Codebook:
         if not cache.train:
             return
         weight = self.weight(params, state)
-        sums = state["sums"].reshape(weight.shape) if self.ema else None
+        sums = state["sums"].reshape(self.books, self.codes, self.width) if self.ema else None
         for b, (batch_counts, batch_sums) in enumerate(cache.counted):
             counts = state["counts"][b]
             state["usage"][b] += batch_counts
             if self.ema:
-                weight[b] = quantize.moving_average(counts, sums[b], batch_counts, batch_sums, self.decay)
+                weight[b][...] = quantize.moving_average(counts, sums[b], batch_counts, batch_sums, self.decay)
             else:
                 counts *= self.decay
                 counts += (1 - self.decay) * batch_counts
@@ -169,7 +170,7 @@ class Codebook:
                 fair = counts.mean()
                 dead = counts < DEAD * fair
                 xp = array_module(counts)
-                weight[b] = xp.where(dead[:, None], cache.spare[b], weight[b])
+                weight[b][...] = xp.where(dead[:, None], cache.spare[b], weight[b])
                 counts[...] = xp.where(dead, fair, counts)
                 if self.ema:
                     sums[b] = xp.where(dead[:, None], fair * cache.spare[b], sums[b])
@@ -194,8 +195,8 @@ class Codebook:
     def decode(self, params, codes, state=None):
         """The vectors (N, ..., D) that codes stand for: (N, ...), or (N, ..., books)."""
         shape = codes.shape if self.books == 1 else codes.shape[:-1]
-        rows, weight = codes.reshape(-1, self.books), self.weight(params, state)
-        books = [quantize.unit(book)[0] if self.cosine else book for book in weight]
+        rows = codes.reshape(-1, self.books)
+        books = [quantize.unit(book)[0] if self.cosine else book for book in self.weight(params, state)]
         found = [quantize.lookup(book, rows[:, b]) for b, book in enumerate(books)]
         return self._joined(found).reshape(*shape, self.units)
 

@@ -20,6 +20,27 @@ CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
 DENSE = 64
 
 
+class Phase:
+    """A part of a training step that ends with an update of its own.
+
+    name: "" where there is but one. step: a function like `Model.step`, that returns the terms of this phase. trains:
+    the networks that are moved, neighbours in the model's order; all others are frozen, and pass gradients on. rate:
+    what the learning rate is multiplied by. every: k for a phase of each k-th step, the first among them.
+    """
+
+    def __init__(self, name, step, trains, rate=1.0, every=1):
+        self.name, self.step, self.trains, self.rate, self.every = name, step, tuple(trains), rate, every
+
+    @property
+    def prefix(self):
+        """What the names of this phase's moments begin with."""
+        return f"{self.name}." if self.name else ""
+
+    def updates(self, steps):
+        """How many updates it has had after so many steps."""
+        return -(-steps // self.every)
+
+
 class Model:
     """A system of networks over one ParamStore.
 
@@ -39,7 +60,9 @@ class Model:
     standard_prior = False  # whether that is N(0, I), whatever the label
     discrete_codes = False  # whether a code is a map of integers instead of a vector of numbers
     settled_after = 0  # the training step from which on the loss means the same
+    last_is_best = False  # whether the loss says nothing about which epoch is the best
     uses_labels = False  # whether a batch needs "labels"
+    integer_input = False  # whether examples are maps of codes instead of images or rows
     standardization = None
 
     def build(self, networks, config, seed, backend, dtype):
@@ -78,6 +101,11 @@ class Model:
     def named_parameters(self):
         """{"encoder.1.weight": array, ...}: views of the parameters, in the buffer's order."""
         return dict(self.store.named)
+
+    @property
+    def phases(self):
+        """The phases of a training step, in their order: one here, that of `step`."""
+        return [Phase("", self.step, self.networks)]
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
         """-> (terms, caches): the loss and its parts, and the networks' caches by name for `update_state`.
@@ -140,6 +168,10 @@ class Model:
     def begin(self, batch, noise):
         """Called once before training, with a batch of the training data: for what starts from data."""
 
+    def alarms(self, record):
+        """Lines to show after an epoch that went wrong, by its record."""
+        return []
+
     def end_epoch(self):
         """Called when an epoch's record is made: what is counted over an epoch begins anew."""
 
@@ -152,9 +184,9 @@ class Model:
         return []
 
     def update_state(self, caches):
-        """Move what is kept but not trained (running statistics), after backward."""
-        for name, network in self.networks.items():
-            network.update_state(self.state.tree[name], caches[name])
+        """Move what is kept but not trained (running statistics) of the networks that have caches, after backward."""
+        for name, cache in caches.items():
+            self.networks[name].update_state(self.state.tree[name], cache)
 
     def prepare(self, batch):
         """The batch on this model's device: x scaled to [0, 1] if uint8, of `input_shape`; the rest as it is."""
@@ -193,8 +225,8 @@ class Model:
         return self.networks[name].forward(self.store.tree[name], x, train, child, self.state.tree[name])
 
     def backward(self, name, cache, dy, grads):
-        """dx of the network `name`; adds into grads[name]."""
-        return self.networks[name].backward(self.store.tree[name], cache, dy, grads[name])
+        """dx of the network `name`; adds into grads[name], unless this phase does not train it."""
+        return self.networks[name].backward(self.store.tree[name], cache, dy, grads.get(name))
 
     def add_grads(self, name, cache, dy, grads):
         """Add into grads[name] without computing dx: for a network that the data enter."""

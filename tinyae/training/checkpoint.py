@@ -1,9 +1,9 @@
 """Checkpoints: one .npz without pickle, written whole or not at all.
 
 Arrays: `params` and `state` (flat, see ParamStore), and of a run in training `optimizer.NAME`, flat as well. `meta` is
-JSON text: the format's version, the model's name, configuration, dtype and parameter shapes, and under "training" what
-continues the run. A model of standardised columns has their means and then their scales in the array `standardization`.
-A file is written under another name, flushed to the disk and renamed, so a crash at any moment
+JSON text: the format's version, the model's name, configuration, dtype and parameter shapes, the moments' lengths, and
+under "training" what continues the run. A model of standardised columns has their means and then their scales in the
+array `standardization`. A file is written under another name, flushed to the disk and renamed, so a crash at any moment
 leaves the old file or the new one.
 """
 
@@ -20,6 +20,7 @@ from ..data.standardization import Standardization
 from ..errors import CheckpointError
 
 FORMAT = 1
+CODEC = "vq-vae.npz"  # beside the checkpoints of a model of codes: what made the codes
 LIMIT = 1 << 24  # bytes of `meta`, far above any real one
 
 
@@ -50,7 +51,21 @@ class Checkpoint:
             model = NAMES[name](**self.meta["config"], dtype=self.meta["dtype"], backend=backend)
         except TypeError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
+        if self.codec_path is not None:
+            model.codec = self._codec(backend)
         return self.restore(model)
+
+    @property
+    def codec_path(self):
+        """The file of the model whose codes this one was trained on, or None."""
+        origin = (self.training or {}).get("origin") or {}
+        return os.path.join(os.path.dirname(self.path), CODEC) if origin.get("codes") else None
+
+    def _codec(self, backend):
+        found = read(self.codec_path)
+        if found.meta["model"] != "vq-vae":
+            raise CheckpointError(f"{found.path} holds {found.meta['model']}, not the vq-vae that made the codes")
+        return found.model(backend)
 
     def restore(self, model):
         """Copy parameters and state into a model of the same configuration.
@@ -95,8 +110,9 @@ def write(path, model, training=None, optimizer=None):
         arrays["standardization"] = model.backend.xp.concatenate((columns.mean, columns.scale))
     if training is not None:
         meta["training"] = training
-        arrays |= {f"optimizer.{name}": value for name, value in optimizer.state().items() if name != "steps"}
-        meta["moments"] = [name for name in arrays if name.startswith("optimizer.")]
+        moments = {f"optimizer.{name}": value for name, value in optimizer.state().items() if name != "steps"}
+        meta["moments"] = {name: value.size for name, value in moments.items()}
+        arrays |= moments
     host = {name: model.backend.to_host(value) for name, value in arrays.items()}
     replace_whole(path, lambda file: np.savez(file, meta=np.array(json.dumps(meta)), **host))
 
@@ -162,7 +178,8 @@ def read(path):
         with zipfile.ZipFile(path) as archive:
             meta = _read_meta(archive)
             sizes = {part: sum(map(math.prod, meta[part].values())) for part in ("params", "state")}
-            sizes |= dict.fromkeys(meta.get("moments", ()), sizes["params"])
+            moments = meta.get("moments", {})  # files of the first days have the names alone
+            sizes |= moments if isinstance(moments, dict) else dict.fromkeys(moments, sizes["params"])
             if meta.get("standardized"):
                 sizes["standardization"] = 2 * math.prod(meta["config"]["input_shape"])
             dtype = np.dtype(meta["dtype"])

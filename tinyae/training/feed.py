@@ -11,8 +11,11 @@ from ..data.drawn import Drawn
 from ..errors import ConfigError, DataError
 
 
-def as_split(data):
-    """(x, labels) of a Dataset's training part, a Split, an array, an (x, labels) pair or a dict with "x"."""
+def as_split(data, integers=False):
+    """(x, labels) of a Dataset's training part, a Split, an array, an (x, labels) pair or a dict with "x".
+
+    integers: whether examples may be maps of codes, integers of any kind.
+    """
     if isinstance(data, Dataset):
         data = data.train
     if isinstance(data, Split):
@@ -29,7 +32,7 @@ def as_split(data):
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x))[0][0])
         raise DataError(f"the data have NaN or infinite values, the first in example {row}: remove or replace them")
-    if x.dtype.kind not in "fu" or (x.dtype.kind == "u" and x.dtype != np.uint8):
+    if not (x.dtype.kind == "f" or x.dtype == np.uint8 or integers and x.dtype.kind in "iu"):
         raise DataError(f"training takes uint8 or float examples, got {x.dtype}")
     if labels is not None and len(labels) != len(x):
         raise DataError(f"{len(x)} examples but {len(labels)} labels")
@@ -46,7 +49,14 @@ UNIT_RANGE = {
 
 
 def check_range(model, x, standardize=False):
-    """Refuse floats outside [0, 1], and standardised columns, under a loss that means nothing there."""
+    """Refuse floats outside [0, 1], and standardised columns, under a loss that means nothing there; and codes that a
+    model of codes does not have."""
+    if model.integer_input and x.dtype.kind in "iu" and not 0 <= x.min() <= x.max() < model.levels:
+        raise DataError(
+            f"the codes are {x.min()} to {x.max()}, and {model.name} has {model.levels} levels, 0 to "
+            f"{model.levels - 1}: use levels={int(x.max()) + 1} (--set levels={int(x.max()) + 1})"
+            if x.min() >= 0 else f"the codes are {x.min()} to {x.max()}: codes are numbers from 0 on"
+        )  # fmt: skip
     standardize = standardize or model.standardization is not None
     for (option, name), other in UNIT_RANGE.items():
         if model.config.get(option) != name:
@@ -90,7 +100,7 @@ def leave_out(x, labels, without):
     return (x.select(kept) if isinstance(x, Drawn) else x[kept]), labels[kept]
 
 
-def parts(x, labels, test, settings):
+def parts(x, labels, test, settings, integers=False):
     """((x, labels) to train on, {name: (x, labels)} to watch), by a run's settings.
 
     What is watched is binarized once even where training draws anew, so that its loss is always that of one set.
@@ -104,7 +114,7 @@ def parts(x, labels, test, settings):
     if held_out is not None:
         watched["validation"] = static(held_out[0], "validation") if binarize == "dynamic" else held_out[0], held_out[1]
     if test is not None:
-        x, labels = as_split(test)
+        x, labels = as_split(test, integers)
         x = x if binarize is None else static(x, "test")
         found = without is not None and labels is not None and (labels == without).any()
         watched["test"] = leave_out(x, labels, without) if found else (x, labels)

@@ -21,7 +21,7 @@ from . import progress as progress_display
 from .checkpoint import json_ready
 from .feed import Feed, as_split, check_range, fingerprint, parts
 from .run import LAST, Run
-from .step import Step
+from .step import Optimizers, Step
 from .threads import workers
 
 
@@ -38,7 +38,7 @@ class History:
 def fit(
     model, data, *, epochs=10, batch_size=128, optimizer="adam", lr=1e-3, schedule="constant", warmup=0, clip_norm=None,
     validation=0.0, test=None, standardize=False, binarize=None, without_class=None, seed=0, out=None, resume=False,
-    overwrite=False, checkpoint_every=30.0, progress=True, on_epoch=None, threads=None,
+    overwrite=False, checkpoint_every=30.0, progress=True, on_start=None, on_epoch=None, threads=None,
 ):  # fmt: skip
     """Train a model; it is changed in place. Returns a History.
 
@@ -55,8 +55,9 @@ def fit(
 
     out: a folder for checkpoints (last, previous, best) and metrics.jsonl. A used one is refused unless `resume` (go on
     where it stopped, bit for bit; the settings must be the same) or `overwrite`. checkpoint_every: seconds between
-    checkpoints within an epoch. progress: True, False, or a display (`tinyae.training.progress`). on_epoch(model,
-    record): called after each epoch, e.g. for pictures. threads: worker threads on the CPU, by default the cores; the
+    checkpoints within an epoch. progress: True, False, or a display (`tinyae.training.progress`). on_start():
+    called once the folder is this run's, before it writes there. on_epoch(model, record): called after each epoch, e.g.
+    for pictures. threads: worker threads on the CPU, by default the cores; the
     result is the same bits for any number (`tinyae.training.threads`).
 
     Ctrl-C finishes the step, saves and returns with `interrupted` set; a second one stops at once. Raises DivergedError
@@ -64,7 +65,7 @@ def fit(
     """
     if test is None and hasattr(data, "test"):
         test = data.test
-    x, labels = as_split(data)
+    x, labels = as_split(data, model.integer_input)
     check_range(model, x, standardize)
     if model.uses_labels:
         model.check_labels(labels, len(x))
@@ -93,6 +94,8 @@ def fit(
         contextlib.nullcontext() if out is None else Run(out, resume, overwrite) as run,
         workers(threads) if model.backend.name == "numpy" else contextlib.nullcontext() as team,
     ):
+        if on_start is not None:
+            on_start()
         return trainer.train(team, run, resume, checkpoint_every, progress, on_epoch)
 
 
@@ -102,12 +105,14 @@ class Trainer:
     def __init__(self, model, x, labels, test, settings, epochs, origin=None):
         self.model, self.settings, self.epochs, self.origin = model, json_ready(settings), epochs, origin
         seed, batch_size = settings["seed"], settings["batch_size"]
-        training, watched = parts(x, labels, test, settings)
+        training, watched = parts(x, labels, test, settings, model.integer_input)
         if settings.get("standardize"):
             model.standardize(training[0])
         self.feed = Feed(*training, model.backend, batch_size, seed, settings["binarize"] == "dynamic")
         self.watched = {name: Feed(*part, model.backend, batch_size, seed) for name, part in watched.items()}
-        self.optimizer = _optimizer(settings, epochs * self.feed.steps_per_epoch)
+        total = epochs * self.feed.steps_per_epoch
+        self.phases = model.phases
+        self.optimizers = Optimizers(self.phases, lambda phase: _optimizer(settings, phase, total))
         self.step, self.sums, self.best, self.records = 0, {}, None, []
 
     def train(self, team, run, resume, checkpoint_every, progress, on_epoch):
@@ -119,7 +124,9 @@ class Trainer:
             first = self.model.backend.noise(self.settings["seed"]).child("begin")
             self.model.begin(self.feed.spread(self.model.chunk), first)
         display.skip(self.step)
-        self.stepper = Step(self.model, self.optimizer, self.settings["clip_norm"], team)
+        pairs = zip(self.phases, self.optimizers.each, strict=True)
+        clip = self.settings["clip_norm"]
+        self.steppers = [Step(self.model, optimizer, clip, team, phase) for phase, optimizer in pairs]
         saved = time.monotonic()
         try:
             with _stop_signals() as stop, np.errstate(all="ignore"):  # the loop itself looks for what is not finite
@@ -135,6 +142,8 @@ class Trainer:
                     if self.step % per_epoch == 0:
                         record = self._end_epoch(epoch + 1)
                         display.epoch(record)
+                        for text in self.model.alarms(record):
+                            display.message(text)
                         if run:
                             # The line first: a resumed run drops lines that are later than its checkpoint.
                             run.append(record)
@@ -154,22 +163,27 @@ class Trainer:
         return History(self.records, self.step, self.best, interrupted)
 
     def _train_step(self, batch, display):
-        """One step: forward and backward, a look at the loss, the update, the running statistics."""
-        images = len(batch["x"])
-        terms = self.stepper.gradients(batch, self.model.backend.noise(self.settings["seed"], self.step))
-        for name in sorted(terms, key="loss".__eq__):  # the parts first: they say more than their sum
-            if not math.isfinite(terms[name]):
-                self._diverged(name, terms[name])
-        self.stepper.update()
+        """One step: for each phase forward and backward, a look at the loss, the update, the running statistics."""
+        images, rng, shown = len(batch["x"]), self.model.backend.noise(self.settings["seed"], self.step), {}
+        for stepper in self.steppers:
+            if self.step % stepper.phase.every:
+                continue
+            terms = stepper.gradients(batch, rng)
+            for name in sorted(terms, key="loss".__eq__):  # the parts first: they say more than their sum
+                if not math.isfinite(terms[name]):
+                    self._diverged(name, terms[name])
+            stepper.update()
+            for name, value in terms.items():
+                total, count = self.sums.get(name, (0.0, 0))
+                self.sums[name] = total + value * images, count + images
+            shown |= terms
         self.step += 1
-        for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * images
-        display.step(images, terms)
+        display.step(images, shown)
 
     def _end_epoch(self, epoch):
         """The epoch's record: means over its examples, and the loss of the parts that are watched."""
-        record = {"epoch": epoch, "step": self.step, "lr": self.optimizer.rate()}
-        record["train"] = {name: total / self.feed.count for name, total in self.sums.items()}
+        record = {"epoch": epoch, "step": self.step, "lr": self.optimizers.rate()}
+        record["train"] = {name: total / count for name, (total, count) in self.sums.items()}
         self.sums = {}
         for part, feed in self.watched.items():
             record[part] = evaluate(self.model, feed, self.settings["seed"])
@@ -178,7 +192,8 @@ class Trainer:
         self.model.end_epoch()
         self.records.append(record)
         judged = record.get("validation", record["train"])["loss"]
-        if self.best is None or self._unsettled(self.best["step"]) or judged < self.best["loss"]:
+        unsettled = self.best is None or self.model.last_is_best or self._unsettled(self.best["step"])
+        if unsettled or judged < self.best["loss"]:
             self.best = {"epoch": epoch, "step": self.step, "loss": judged}
         return record
 
@@ -189,7 +204,7 @@ class Trainer:
     def _save(self, run):
         if not np.isfinite(self.model.backend.to_host(abs(self.model.store.flat).max())):
             self._diverged("parameters", math.nan)
-        run.save(self.model, self._position(), self.optimizer)
+        run.save(self.model, self._position(), self.optimizers)
 
     def _position(self):
         names = ("step", "sums", "best", "settings", "epochs", "origin")
@@ -204,7 +219,7 @@ class Trainer:
             raise CheckpointError(f"{found.path} holds a model, not a run: it cannot be resumed")
         self._compare(position)
         found.restore(self.model)
-        self.optimizer.load_state(found.optimizer_state(), self.model.backend.xp)
+        self.optimizers.load_state(found.optimizer_state(), self.model.backend.xp)
         self.step, self.sums, self.best = position["step"], position["sums"], position["best"]
         self.records = run.records(self.step)
         if found.path == run.file(LAST):
@@ -236,13 +251,14 @@ def evaluate(model, feed, seed):
     return model.evaluate(feed.in_order(model.chunk), feed.count, noise)
 
 
-def _optimizer(settings, total_steps):
+def _optimizer(settings, phase, steps):
+    """The optimiser of a phase in a run of so many steps."""
     name = settings["optimizer"]
     if name not in OPTIMIZERS:
         raise suggest("optimizer", name, OPTIMIZERS)
     if settings["schedule"] not in SCHEDULES:
         raise suggest("schedule", settings["schedule"], SCHEDULES)
-    rate = make_schedule(settings["schedule"], settings["lr"], total_steps, settings["warmup"])
+    rate = make_schedule(settings["schedule"], settings["lr"] * phase.rate, phase.updates(steps), settings["warmup"])
     return OPTIMIZERS[name](rate, momentum=0.9) if name == "sgd" else OPTIMIZERS[name](rate)
 
 

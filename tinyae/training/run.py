@@ -57,11 +57,7 @@ class Run:
             pass  # a file system that knows no locks
 
     def _prepare(self):
-        if self.used and not (self.resume or self.overwrite):
-            raise ConfigError(
-                f"{self.path} holds a run already: go on with it (--resume), replace it (--overwrite), or choose "
-                "another folder (--out)"
-            )
+        self.refuse_if_used()
         for left_over in glob.glob(os.path.join(glob.escape(self.path), ".*.tmp")):
             checkpoint.remove_if_there(left_over)
         # A run that was killed before its first checkpoint leaves lines of epochs that come again.
@@ -69,6 +65,14 @@ class Run:
         for name in self.used:
             if self.overwrite or (name == METRICS and not began):
                 os.remove(self.file(name))
+
+    def refuse_if_used(self):
+        """ConfigError if the folder has a run that is to be neither resumed nor overwritten."""
+        if self.used and not (self.resume or self.overwrite):
+            raise ConfigError(
+                f"{self.path} holds a run already: go on with it (--resume), replace it (--overwrite), or choose "
+                "another folder (--out)"
+            )
 
     @property
     def used(self):

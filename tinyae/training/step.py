@@ -1,4 +1,4 @@
-"""One training step: gradients, in parts on worker threads where that is possible, then the update."""
+"""One training step: for each phase gradients, in parts on worker threads where that is possible, then the update."""
 
 import numpy as np
 
@@ -9,17 +9,20 @@ from .threads import cut
 
 
 class Step:
-    """The step of one run.
+    """The step of one phase of a run.
 
         terms = step.gradients(batch, rng)
         step.update()
 
-    team: `threads.Workers` or None. A batch is cut into parts (`threads.cut`) if there is a team and the loss is
-    a sum over examples; each part adds into gradients of its own, summed in the parts' order.
+    phase: by default the model's only one. team: `threads.Workers` or None. A batch is cut into parts (`threads.cut`)
+    if there is a team and the loss is a sum over examples; each part adds into gradients of its own, summed in the
+    parts' order.
     """
 
-    def __init__(self, model, optimizer, clip_norm=None, team=None):
+    def __init__(self, model, optimizer, clip_norm=None, team=None, phase=None):
         self.model, self.optimizer, self.clip_norm, self.team = model, optimizer, clip_norm, team
+        self.phase = phase or model.phases[0]
+        self.store = model.store.part(self.phase.trains)
         self.each = map if team is None else team.map
         self.buffers = []  # gradients for as many parts as ever were
         self.grads, self.caches = [], None  # of the last batch: its parts' gradients, and its networks' caches
@@ -29,8 +32,9 @@ class Step:
         count = len(batch["x"])
         parts = self._parts(count)
         while len(self.buffers) < len(parts):
-            self.buffers.append(self.model.store.like())
+            self.buffers.append(self.store.like())
         self.grads = self.buffers[: len(parts)]
+        rng = rng.child(self.phase.name) if self.phase.name else rng
 
         def run(i):
             start, stop = parts[i]
@@ -39,7 +43,7 @@ class Step:
             noise = rng if len(parts) == 1 else rng.rows(start, stop, count)
             with np.errstate(all="ignore"):  # whoever asked for the terms looks for what is not finite
                 grads.clear()
-                terms, caches = self.model.step(self.model.prepare(rows), noise, grads.tree, batch_size=count)
+                terms, caches = self.phase.step(self.model.prepare(rows), noise, grads.tree, batch_size=count)
                 grads.settle()
             return {name: float(value) for name, value in terms.items()}, caches
 
@@ -63,7 +67,7 @@ class Step:
         if self.clip_norm is not None:
             self._sum()
             clip_by_global_norm(self.grads[0].flat, self.clip_norm)
-        self.optimizer.step(self.model.store, *self.grads, each=self.each)
+        self.optimizer.step(self.store, *self.grads, each=self.each)
         self.model.update_state(self.caches)
 
     def _sum(self):
@@ -76,3 +80,30 @@ class Step:
 
         list(self.each(add, slices(total)))
         del self.grads[1:]
+
+
+class Optimizers:
+    """An optimiser for each phase; to a checkpoint they are one.
+
+    make(phase): a new optimiser.
+    """
+
+    def __init__(self, phases, make):
+        self.phases, self.each = phases, [make(phase) for phase in phases]
+
+    def rate(self):
+        """The learning rate of the first phase's coming step."""
+        return self.each[0].rate()
+
+    def state(self):
+        """The moments, their names "PHASE.MOMENT", or "MOMENT" where there is but one phase."""
+        states = {}
+        for phase, optimizer in zip(self.phases, self.each, strict=True):
+            states |= {f"{phase.prefix}{name}": array for name, array in optimizer.arrays.items()}
+        return states
+
+    def load_state(self, state, xp):
+        """Take up the moments after `state["steps"]` training steps again."""
+        for phase, optimizer in zip(self.phases, self.each, strict=True):
+            own = {n.removeprefix(phase.prefix): a for n, a in state.items() if n.startswith(phase.prefix)}
+            optimizer.load_state(own | {"steps": phase.updates(state["steps"])}, xp)
