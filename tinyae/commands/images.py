@@ -3,7 +3,7 @@
 import argparse
 
 from ..errors import ConfigError
-from .arguments import POSITIVE, run_options
+from .arguments import POSITIVE, number, run_options
 from .trained import load_part, load_run, output_file, save_arrays
 
 
@@ -22,6 +22,8 @@ def sample_options(parser):
     add("-n", type=POSITIVE, default=64, metavar="N", help="how many (default 64)")
     labels_help = "classes by number, drawn in turn, of a model with labels (default all)"
     add("--labels", type=_labels, metavar="K[,K...]", help=labels_help)
+    add("--temperature", type=number, metavar="T", help="of pixelcnn: below 1 nearer the most probable (default 1)")
+    add("--top-k", type=POSITIVE, metavar="K", help="of pixelcnn: draw among the K most probable values (default all)")
 
 
 def _labels(text):
@@ -35,20 +37,31 @@ def sample(arguments):
     """Draw new images from the model's prior."""
     model, _ = load_run(arguments)
     out, kind = picture_or_arrays(arguments, model, "samples")
-    given, turn = {}, arguments.labels
+    given, turn = of_the_draw(arguments, model), arguments.labels
     if model.uses_labels:
         turn = list(range(model.classes)) if turn is None else turn
         given["labels"] = [turn[i % len(turn)] for i in range(arguments.n)]
     elif turn is not None:
         raise ConfigError(f"{model.name} draws without labels: leave --labels out")
-    images = model.sample(arguments.n, seed=arguments.seed, **given)
+    drawn = model.sample(arguments.n, seed=arguments.seed, **given)
+    images = model.images(drawn) if model.integer_input else drawn
     if kind == ".png":
         from .. import plot
 
         plot.samples(out, images)
     else:
-        save_arrays(out, {"x": images})
+        save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}))
     print(out)
+
+
+def of_the_draw(arguments, model):
+    """What --temperature and --top-k say to a model that draws value by value."""
+    asked = {"temperature": arguments.temperature, "top_k": arguments.top_k}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if given and model.name != "pixelcnn":
+        option = next(iter(given)).replace("_", "-")
+        raise ConfigError(f"{model.name} does not draw value by value, as pixelcnn does: leave --{option} out")
+    return given
 
 
 def reconstruct_options(parser):

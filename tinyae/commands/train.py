@@ -24,6 +24,7 @@ def train_options(parser):
     add("model", metavar="MODEL", help="a name from 'tinyae models', such as vae")
     own = f"a name from 'tinyae data' or the path of your own data (default {DEFAULT_DATA})"
     add("--data", metavar="DATA", help=own)
+    add("--codes", metavar="RUN", help="for pixelcnn: learn the codes that the vq-vae in this run gives the images")
     add("--size", type=size, metavar="HxW", help="resize the images of a folder, e.g. 28 or 32x32")
     add("--epochs", type=POSITIVE, metavar="N", help="passes over the training images (default 20; 100 of small sets)")
     add("--batch-size", type=POSITIVE, metavar="N", help="images per step (default 128)")
@@ -55,6 +56,7 @@ def train(arguments):
     from ..training import fit
     from ..training.pictures import Pictures
     from ..training.run import Run
+    from .prior import Codes
 
     model_class = find_model(arguments.model)
     out = os.path.join("runs", arguments.model) if arguments.out is None else arguments.out
@@ -65,13 +67,21 @@ def train(arguments):
         options, given, origin = _as_before(before, out, model_class, options, given)
     elif arguments.resume:
         opening.append(f"nothing to resume in {out}: a new run begins")
+    codes = None
+    if arguments.codes is not None or (before is not None and before.codec_path is not None):
+        codes = Codes(arguments, model_class, out, before)
+        origin, options = codes.origin, codes.options(options)
     data = load_data(*name_and_size(arguments, origin or {"data": DEFAULT_DATA, "size": arguments.size}))
+    if codes is not None:
+        data = codes.of(data)
     options.setdefault("input_shape", data.shape)
     if model_class.uses_labels and data.class_count is not None:
         options.setdefault("classes", data.class_count)
     if isinstance(given.get("without_class"), str):
         given["without_class"] = data.find_class(given["without_class"])
     model = model_class(**options, seed=given.get("seed", 0), backend=arguments.backend)
+    if codes is not None:
+        model.codec = codes.codec
     opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {len(data.train):,} images")
 
     pictures = None if arguments.no_pictures else Pictures(out, data)
@@ -79,7 +89,8 @@ def train(arguments):
         history = fit(
             model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | given, out=out,
             resume=arguments.resume, overwrite=arguments.overwrite, threads=arguments.threads,
-            progress="\n".join(opening), on_epoch=pictures and pictures.from_time_to_time,
+            progress="\n".join(opening), on_start=codes and codes.keep,
+            on_epoch=pictures and pictures.from_time_to_time,
         )  # fmt: skip
         written = pictures.write(model, history.records) if pictures else []
     except KeyboardInterrupt:
@@ -94,8 +105,10 @@ def train(arguments):
         print(f"stopped after {history.steps} steps; {_how_to_go_on(arguments, out)}")
     else:
         print(f"done: {history.steps} steps; checkpoints and {len(written)} pictures in {out}")
-        show = "sample" if model.generative else "reconstruct"
-        print("next:", "   or   ".join(_command_line(command, out) for command in ("evaluate", show)))
+        following = [("evaluate", out), ("sample" if model.generative else "reconstruct", out)]
+        if model.discrete_codes:
+            following.append(("train", "pixelcnn", "--codes", out))
+        print("next:", "   or   ".join(_command_line(*words) for words in following))
     return 130 if history.interrupted else 0
 
 

@@ -37,6 +37,8 @@ class PixelCNN(Labelled, Model):
     terms = ("loss",)
     part = 32  # convolution is as fast on few images
     generative = True
+    uses_labels = False  # unless told the number of classes
+    codec = None  # the VQVAE whose codes these are, where there is one
 
     def __init__(
         self, input_shape=(7, 7), levels=128, network="residual", width=0, blocks=0, classes=0, seed=0,
@@ -56,6 +58,7 @@ class PixelCNN(Labelled, Model):
         )  # fmt: skip
         networks, usual_width, usual_blocks = NETWORKS[network]
         self.classes, self.uses_labels = classes, classes > 0
+        self.integer_input = len(self.input_shape) == 2
         parts = networks(self.map_shape, levels, width or usual_width, blocks or usual_blocks, classes)
         self.build(parts, config, seed, backend, dtype)
         if network == "gated":
@@ -160,6 +163,19 @@ class PixelCNN(Labelled, Model):
         if len(self.input_shape) == 2:
             return codes
         return (codes / max(1, self.levels - 1)).astype(self.dtype).reshape(n, *self.input_shape)
+
+    def images(self, drawn):
+        """What `sample` has drawn, as images (n, H, W, C): maps of codes are decoded. A NumPy array."""
+        if len(self.input_shape) == 3:
+            return drawn
+        if self.codec is None:
+            raise ConfigError(f"{self.name} draws maps of codes here, and no vq-vae is known to decode them")
+        return self.codec.decode(drawn.reshape(-1, *self.codec.code_shape))
+
+    def encode(self, x):
+        raise ConfigError(f"{self.name} has no codes of its own: it says how probable an image is, and draws new ones")
+
+    decode = reconstruct = encode
 
     def example_batch(self, noise, n):
         uniform = noise.uniform("x", (n, *self.input_shape), self.dtype)

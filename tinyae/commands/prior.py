@@ -1,0 +1,78 @@
+"""What `tinyae train pixelcnn --codes RUN` adds: the vq-vae whose codes a prior is trained on, and those codes."""
+
+import os
+import sys
+
+import numpy as np
+
+from ..data.codes import codes_of
+from ..errors import CheckpointError, ConfigError
+from ..training import checkpoint
+from ..training.run import Run
+
+
+class Codes:
+    """The codes of a vq-vae as data for a run in the folder `out`, which keeps a copy of that vq-vae.
+
+    before: the Checkpoint that is resumed, or None. origin: of the images that are encoded, as `data.load` takes it.
+    """
+
+    def __init__(self, arguments, model_class, out, before=None):
+        if not hasattr(model_class, "codec"):
+            raise ConfigError(f"--codes is for pixelcnn, which learns codes, and {model_class.name} learns from images")
+        if arguments.binarize or arguments.standardize:
+            option = "--binarize" if arguments.binarize else "--standardize"
+            raise ConfigError(f"{option} is for images or rows, and --codes gives whole numbers: leave one out")
+        Run(out, arguments.resume, arguments.overwrite).refuse_if_used()
+        self.out = out
+        if before is None:
+            found = find_codec(arguments.codes)
+            self.origin = (found.training or {}).get("origin")
+        elif before.codec_path is None:
+            raise ConfigError(f"the run in {out} was not trained on codes: leave --codes out, or choose --out")
+        else:
+            found = checkpoint.read(before.codec_path)
+            self.origin = before.training["origin"]
+            if arguments.codes is not None and not same(found, find_codec(arguments.codes)):
+                raise ConfigError(
+                    f"the run in {out} is of another vq-vae than --codes {arguments.codes}: leave --codes out to go on "
+                    "with its own, or choose --out"
+                )
+        if self.origin is None and arguments.data is None:
+            raise ConfigError(f"{found.path} does not say what data it was trained on: give --data")
+        self.where, self.codec = found.path, found.model(arguments.backend)
+
+    def options(self, given):
+        """The pixelcnn's options that follow from the codes, beside those that are given."""
+        levels = self.codec.code_count
+        if given.get("levels", levels) != levels:
+            raise ConfigError(
+                f"levels={given['levels']}, and the vq-vae in {self.where} has {levels} codes: leave levels out"
+            )
+        return given | {"levels": levels}
+
+    def of(self, data):
+        """The Dataset with codes in place of its images."""
+        count = len(data.train) + (0 if data.test is None else len(data.test))
+        print(f"encoding {count:,} images of {data.name} by the vq-vae in {self.where}", file=sys.stderr, flush=True)
+        return codes_of(data, self.codec)
+
+    def keep(self):
+        """Leave a copy of the vq-vae beside the run's checkpoints, which then need nothing else."""
+        self.codec.save(os.path.join(self.out, checkpoint.CODEC))
+
+
+def find_codec(path):
+    """The Checkpoint of the vq-vae that --codes names."""
+    if not os.path.exists(path):
+        raise CheckpointError(f"--codes {path}: no such run: give the folder of a vq-vae that tinyae train wrote")
+    found = checkpoint.read(checkpoint.find(path))
+    if found.meta["model"] != "vq-vae":
+        raise ConfigError(f"--codes {path} holds a run of {found.meta['model']}: codes come from a run of vq-vae")
+    return found
+
+
+def same(one, other):
+    """Whether two checkpoints hold the same model."""
+    equal = (np.array_equal(one.arrays[name], other.arrays[name]) for name in ("params", "state"))
+    return one.meta["config"] == other.meta["config"] and all(equal)

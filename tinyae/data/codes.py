@@ -1,0 +1,26 @@
+"""Maps of codes in place of images: what a prior over the codes of a vq-vae is trained on."""
+
+import numpy as np
+
+from .dataset import Dataset, Split
+
+
+def codes_of(data, codec):
+    """The Dataset `data` with the map of codes of each image in its place, as the vq-vae `codec` gives it.
+
+    A map is (h, w), with several codebooks (h, w codebooks), where the codes of one place stand beside each other; the
+    dtype is the least that holds the codes, uint8 for up to 256 of them. Labels and the names of classes are kept, and
+    the origin says that these are codes.
+    """
+    encoded = Dataset(
+        f"codes of {data.name}", split_of_codes(data.train, codec),
+        None if data.test is None else split_of_codes(data.test, codec), data.class_names, data.source,
+    )  # fmt: skip
+    encoded.origin = None if data.origin is None else data.origin | {"codes": True}
+    return encoded
+
+
+def split_of_codes(part, codec):
+    """The same of one Split."""
+    codes = codec.encode(part.x).astype(np.min_scalar_type(codec.code_count - 1))
+    return Split(codes.reshape(len(codes), codes.shape[1], -1), part.labels)
