@@ -79,7 +79,13 @@ def far_from_zero(rng, z, e):
 
 
 def far_from_the_codes(rng, z, e):
-    return z * 1e12, e
+    """Differences are z, so distances are the same."""
+    return z * 1e17, e
+
+
+def permuted(rng, z, e):
+    """Every distance is a sum of the same numbers: its last bits are the order's."""
+    return np.repeat(z[:, :1], z.shape[1], axis=1), rng.permuted(np.repeat(e[:1], len(e), axis=0), axis=1)
 
 
 def overflowing(rng, z, e):
@@ -92,12 +98,12 @@ def one_overflows(rng, z, e):
 
 
 def underflowing(rng, z, e):
-    return z * 1e-25, e * 1e-22
+    return z * 2e-22, e * 2e-22
 
 
 CASES = (
-    plain, with_ties, with_twins, one_ulp_apart, far_from_zero, far_from_the_codes, overflowing, one_overflows,
-    underflowing,
+    plain, with_ties, with_twins, one_ulp_apart, far_from_zero, far_from_the_codes, permuted, overflowing,
+    one_overflows, underflowing,
 )  # fmt: skip
 
 
@@ -128,7 +134,7 @@ def test_nearest_code_of_every_width(way, case):
         assert nearest_code(way, z, codebook).tolist() == brute_force(z, codebook), (m, k, d)
 
 
-@pytest.mark.parametrize("case", (one_ulp_apart, far_from_zero, overflowing))
+@pytest.mark.parametrize("case", (one_ulp_apart, far_from_zero, permuted, underflowing))
 def test_these_cases_are_hard(case, monkeypatch):
     """Scores alone do not find the nearest codes: what compares them again is needed, and tested."""
     monkeypatch.setattr(codes, "slack", lambda squares, half, size: 0 * squares)
