@@ -18,6 +18,7 @@ with da' the gate's part of da. The layers' sizes are those of ritheshkumar95/py
 from ..backend import array_module, as_noise, convolution
 from ..layers import Conv2D, Embedding, Layer, ReLU, Sequential
 from ..params import child
+from .raster import Rows
 
 OUTPUT = 512  # units between the stacks and the logits
 
@@ -147,6 +148,61 @@ class _GatedStack(Sequential):
             return None
         units = s.shape[1] // len(self.layers)
         return s[:, i * units : (i + 1) * units]
+
+    def pixels(self, model, n, labels):
+        return _GatedPixels(self, model, n, labels)
+
+
+class _GatedPixels:
+    """pixels(codes, i, j) -> the stack's output at (i, j), (N, 1, 1, width), given the codes (N, H, W) before it.
+
+    To be called in raster order. `begin_row` computes a row of the vertical stack, which sees the rows above alone, and
+    what it says to the horizontal one; a call then computes one pixel of that. Each layer remembers the rows of v and
+    the one row of h that its windows reach.
+    """
+
+    def __init__(self, stack, model, n, labels):
+        self.stack, self.params, self.embedding = stack, model.store.tree["stack"], model.store.tree["input"]["weight"]
+        s = model.forward("classes", labels)[0] if model.classes else None
+        self.shares = [stack.share(s, i) for i in range(len(stack.layers))]
+        xp, (_, self.width), channels = array_module(self.embedding), model.map_shape, self.embedding.shape[1]
+        self.v, self.h = (
+            [
+                Rows(xp, n, layer.parts[name].kernel_size[0], self.width, channels, self.embedding.dtype)
+                for layer in stack.layers
+            ]
+            for name in ("vertical", "horizontal")
+        )
+        self.said = [None] * len(stack.layers)  # W_a a of the row
+
+    def begin_row(self, codes, i):
+        v = self.embedding[codes[:, i - 1]] if i else None  # the first layer's rows end above this one
+        for k, layer in enumerate(self.stack.layers):
+            params, rows = self.params[str(k)], self.v[k]
+            self.h[k].begin()
+            if v is not None:
+                rows.begin()
+                rows.map[:, -1] = v
+            vertical = layer.parts["vertical"]
+            top = vertical.padding[0][0]
+            a = vertical.part(params["vertical"], rows.map, (top, top + 1), (0, self.width))
+            self.said[k], _ = layer.parts["across"].forward(params["across"], a)
+            v = gate(plus(a, self.shares[k]))[0][:, 0]
+
+    def __call__(self, codes, i, j):
+        if j:
+            self.h[0].map[:, 0, j - 1] = self.embedding[codes[:, i, j - 1]]
+        h = None
+        for k, layer in enumerate(self.stack.layers):
+            params, row = self.params[str(k)], self.h[k].map
+            if k:
+                row[:, :, j : j + 1] = h
+            b = self.said[k][:, :, j : j + 1] + layer.parts["horizontal"].part(
+                params["horizontal"], row, (0, 1), (j, j + 1)
+            )
+            y, _ = layer.parts["out"].forward(params["out"], gate(plus(b, self.shares[k]))[0])
+            h = y + h if layer.residual else y
+        return h
 
 
 def gated_networks(shape, levels, width, blocks, classes):

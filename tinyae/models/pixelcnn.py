@@ -158,7 +158,7 @@ class PixelCNN(Labelled, Model):
         draw = raster.Draw(self, temperature, top_k)
         uniforms = self.backend.noise(seed).uniform("sample", (n, math.prod(self.map_shape)), self.dtype)
         codes = self.in_chunks(
-            lambda u, labels: raster.naive(self, draw, u, self.backend.asarray(labels)), uniforms, labels
+            lambda u, labels: raster.incremental(self, draw, u, self.backend.asarray(labels)), uniforms, labels
         )
         if len(self.input_shape) == 2:
             return codes

@@ -2,6 +2,7 @@
 
 from ..backend import array_module
 from ..layers import Conv2D, Embedding, Layer, MaskedConv2D, ReLU, Residual, Sequential
+from .raster import Rows
 
 
 class _OneHotConv2D(Layer):
@@ -88,6 +89,57 @@ class _ResidualStack(Sequential):
     def backward(self, params, cache, dy, grads=None):
         dh = super().backward(params, cache, dy, grads)
         return dh, dh.sum(axis=(1, 2))
+
+    def pixels(self, model, n, labels):
+        return _ResidualPixels(model, n, labels)
+
+
+class _ResidualPixels:
+    """pixels(codes, i, j) -> the stack's output at (i, j), (N, 1, 1, width), given the codes (N, H, W) before it.
+
+    To be called in raster order, `begin_row` before each row.
+    """
+
+    def __init__(self, model, n, labels):
+        self.input, self.params = model.networks["input"], model.store.tree["input"]
+        self.bias = model.forward("classes", labels)[0] if model.classes else None
+        self.stack = _Pixel(model.networks["stack"], model.store.tree["stack"], n, model.map_shape[1])
+
+    def begin_row(self, codes, i):
+        self.stack.begin_row()
+
+    def __call__(self, codes, i, j):
+        h = self.input.at(self.params, codes, i, j)
+        return self.stack((h if self.bias is None else h + self.bias)[:, None, None], j)
+
+
+class _Pixel:
+    """A layer's output at one pixel, (N, 1, 1, C), from its input there and what it remembers of earlier ones."""
+
+    def __init__(self, layer, params, n, width):
+        self.layer, self.params, self.inner, self.rows = layer, params, [], None
+        if isinstance(layer, Sequential):
+            self.inner = [_Pixel(each, params[str(i)], n, width) for i, each in enumerate(layer.layers)]
+        elif isinstance(layer, MaskedConv2D) and layer.kernel_size != (1, 1):
+            weight, self.centre = params["weight"], layer.kernel_size[0] // 2
+            self.rows = Rows(array_module(weight), n, self.centre + 1, width, weight.shape[2], weight.dtype)
+
+    def begin_row(self):
+        for layer in self.inner:
+            layer.begin_row()
+        if self.rows is not None:
+            self.rows.begin()
+
+    def __call__(self, x, j):
+        if self.rows is not None:
+            self.rows.map[:, -1, j] = x[:, 0, 0]
+            return self.layer.at(self.params, self.rows.map, self.centre, j)[:, None, None]
+        if not isinstance(self.layer, Sequential):
+            return self.layer.forward(self.params, x)[0]
+        y = x
+        for layer in self.inner:
+            y = layer(y, j)
+        return x + y if isinstance(self.layer, Residual) else y
 
 
 def residual_networks(shape, levels, width, blocks, classes):

@@ -31,11 +31,42 @@ class Draw:
 
 def naive(model, draw, uniforms, labels):
     """Codes (N, H, W), int64: the whole network for every pixel. uniforms (N, H W), labels (N,), on the device."""
-    xp = array_module(uniforms)
+    return _draw_all(model, draw, uniforms, lambda codes, i, j: model.logits(codes, labels)[:, i, j])
+
+
+def incremental(model, draw, uniforms, labels):
+    """The codes that `naive` gives, each layer computing only what no earlier pixel has computed.
+
+    Bit for bit where a number is the same sum in the same order whatever is computed beside it: by the compiled
+    products, float32 on the CPU. Elsewhere up to rounding, so a code may differ where u meets the edge of its share.
+    """
+    pixels = model.networks["stack"].pixels(model, len(uniforms), labels)
+
+    def logits(codes, i, j):
+        if j == 0:
+            pixels.begin_row(codes, i)
+        return model.forward("output", pixels(codes, i, j))[0][:, 0, 0]
+
+    return _draw_all(model, draw, uniforms, logits)
+
+
+def _draw_all(model, draw, uniforms, logits):
+    """Codes drawn in raster order from logits(codes, i, j), (N, levels), which look at what is drawn before (i, j)."""
     height, width = model.map_shape
-    codes = xp.zeros((len(uniforms), height, width), "int64")
+    codes = array_module(uniforms).zeros((len(uniforms), height, width), "int64")
     for i in range(height):
         for j in range(width):
-            logits = model.logits(codes, labels)[:, i, j]
-            codes[:, i, j] = draw(logits, uniforms[:, i * width + j])
+            codes[:, i, j] = draw(logits(codes, i, j), uniforms[:, i * width + j])
     return codes
+
+
+class Rows:
+    """The last rows of a map (N, H, W, C), which is written in raster order: `map` (N, count, W, C), zeros above it."""
+
+    def __init__(self, xp, n, count, width, channels, dtype):
+        self.map = xp.zeros((n, count, width, channels), dtype)
+
+    def begin(self):
+        """A row further: the last one is to be written."""
+        self.map[:, :-1] = self.map[:, 1:].copy()  # CuPy does not look for an overlap
+        self.map[:, -1] = 0
