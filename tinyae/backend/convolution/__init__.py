@@ -14,6 +14,7 @@ Three ways lead to the same numbers. On the CPU, float32 goes through the compil
 every backend, lays windows out as the rows of a matrix (`patches`).
 """
 
+from .. import array_module
 from . import compiled, patches, winograd
 from .geometry import Geometry
 
@@ -23,18 +24,22 @@ __all__ = ["Geometry", "input_gradient", "output", "region", "weight_gradient"]
 def output(x, weight, geometry, bias=None, fast=True):
     """y (N, OH, OW, O) from x (N, H, W, C) and w (kh, kw, C / groups, O), plus bias (O,).
 
-    fast=False keeps off the fast algorithms, whose rounding depends on where in the image a window lies.
+    fast=False: on the CPU, the bits of a number of y depend on its window alone, not on what else is computed with it.
+    The fast algorithms round by where in the image a window lies, and BLAS by how many there are: see `patches`.
     """
     if compiled.takes(x, weight) and compiled.fits(x, weight.shape[2] * geometry.groups, weight.shape[3], bias):
         return compiled.output(x, weight, geometry, bias, fast)
     size = geometry.output_size(x.shape[1:3], weight.shape[:2])
     if fast and winograd.pays(x, weight.shape, geometry, size):
         return winograd.output(x, weight, geometry.start, size, bias)
-    return patches.output(x, weight, geometry, bias)
+    return patches.output(x, weight, geometry, bias, fast)
 
 
 def region(rows, columns, x, weight, geometry, bias=None, fast=True):
-    """`output` of rows (first, stop) and columns (first, stop) alone, from the part of x that they see; stride 1."""
+    """`output` of rows (first, stop) and columns (first, stop) alone, from the part of x that they see; stride 1.
+
+    x may hold anything elsewhere. With fast=False the bits are those of the whole output.
+    """
     parts, padding = [], []
     for (first, stop), length, k, d, p in zip(
         (rows, columns), x.shape[1:3], weight.shape[:2], geometry.dilation, geometry.start, strict=True
@@ -43,8 +48,11 @@ def region(rows, columns, x, weight, geometry, bias=None, fast=True):
         inside = min(max(first, 0), length), min(max(stop, 0), length)
         parts.append(slice(*inside))
         padding.append((inside[0] - first, stop - inside[1]))
-    geometry = Geometry((1, 1), tuple(padding), geometry.dilation, geometry.groups)
-    return output(x[:, *parts], weight, geometry, bias, fast)
+    x = x[:, *parts]
+    if not x.size:  # they see zeros alone
+        y = array_module(x).zeros((len(x), rows[1] - rows[0], columns[1] - columns[0], weight.shape[3]), x.dtype)
+        return y if bias is None else y + bias
+    return output(x, weight, Geometry((1, 1), tuple(padding), geometry.dilation, geometry.groups), bias, fast)
 
 
 def input_gradient(dy, weight, geometry, size, bias=None):

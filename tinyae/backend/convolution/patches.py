@@ -19,13 +19,19 @@ from .. import array_module
 from .geometry import input_phases, split
 
 CHUNK = 1 << 18  # numbers of patches at a time on the CPU: 1 MiB of float32, the second-level cache
+BLOCK = 8  # the most rows that OpenBLAS's kernels for current processors all add up alike; with 16 some do not
 SCATTERED_CHANNELS = 3  # the most channels of dx, an eighth of dy's or fewer, for which scattering pays
 DEVICE_CHUNK = 1 << 26  # on a GPU, where only memory sets a bound
 
 
-def output(x, weight, geometry, bias=None):
-    """y (N, OH, OW, O) from x (N, H, W, C) and w (kh, kw, C / groups, O), plus bias (O,)."""
+def output(x, weight, geometry, bias=None, fast=True):
+    """y (N, OH, OW, O) from x (N, H, W, C) and w (kh, kw, C / groups, O), plus bias (O,).
+
+    fast=False: on the CPU by products of BLOCK rows, never more or fewer. How BLAS adds up a row depends on how many
+    there are; in products of one shape all rows are added up alike.
+    """
     xp = array_module(x)
+    multiply = _multiply if fast or xp is not np else _multiply_in_blocks
     size = geometry.output_size(x.shape[1:3], weight.shape[:2])
     y = xp.empty((len(x), *size, weight.shape[3]), x.dtype)
     kernels = [w.reshape(-1, w.shape[3]) for w in split(weight, geometry.groups)]
@@ -34,7 +40,7 @@ def output(x, weight, geometry, bias=None):
             _channels(x[part], geometry.groups), _channels(y[part], geometry.groups), kernels, strict=True
         ):
             rows = patches(xg, weight.shape[:2], geometry.start, geometry.stride, geometry.dilation, size)
-            _multiply(rows, kernel, yg)
+            multiply(rows, kernel, yg)
         if bias is not None:
             y[part] += bias
     return y
@@ -157,6 +163,19 @@ def _multiply(rows, kernel, target):
         array_module(rows).matmul(rows, kernel, out=target.reshape(-1, target.shape[3]))
     else:
         target[...] = (rows @ kernel).reshape(target.shape)
+
+
+def _multiply_in_blocks(rows, kernel, target):
+    """`_multiply`, BLOCK rows at a time; the last of them are filled up with zeros."""
+    rows, count = np.ascontiguousarray(rows), len(rows)  # BLAS does not take any view
+    whole = count // BLOCK * BLOCK
+    y = np.empty((count + -count % BLOCK, kernel.shape[1]), rows.dtype)
+    np.matmul(rows[:whole].reshape(-1, BLOCK, rows.shape[1]), kernel, out=y[:whole].reshape(-1, BLOCK, y.shape[1]))
+    if whole < count:
+        last = np.zeros((BLOCK, rows.shape[1]), rows.dtype)
+        last[: count - whole] = rows[whole:]
+        np.matmul(last, kernel, out=y[whole:])
+    target[...] = y[:count].reshape(target.shape)
 
 
 def _channels(x, groups):
