@@ -19,7 +19,7 @@ def x():
 class Copy:
     """A model whose code is its image."""
 
-    generative = standard_prior = uses_labels = False
+    generative = standard_prior = uses_labels = discrete_codes = False
     input_shape, latent_dim = (6, 5, 1), 30
 
     def given(self, labels):

@@ -42,15 +42,18 @@ def compare(runs, x, seed=0, labels=None):
             "random_rms": nearest_rms(drawn, x),
         })  # fmt: skip
         rows.append((f"{label}: reconstruction", back[:COLUMNS]))
-        ends = model.encode(shown[:2], **model.given(None if labels is None else labels[:2]))
-        under = model.given(None if labels is None else labels[:1].repeat(COLUMNS))
-        rows.append((f"{label}: from first to second", model.decode(linear(*ends, COLUMNS), **under)))
+        if not model.discrete_codes:  # between two codes of those there is nothing
+            ends = model.encode(shown[:2], **model.given(None if labels is None else labels[:2]))
+            under = model.given(None if labels is None else labels[:1].repeat(COLUMNS))
+            rows.append((f"{label}: from first to second", model.decode(linear(*ends, COLUMNS), **under)))
         rows.append((f"{label}: random codes", drawn[:COLUMNS]))
     return figures, rows
 
 
 def random_images(model, x, count, seed):
     """(count, H, W, C): decoded random codes, drawn under every label in turn where the model knows labels."""
+    if model.discrete_codes:
+        return model.decode(model.uniform_codes(count, seed))
     if model.generative and (model.uses_labels or not model.standard_prior):
         return model.sample(count, seed)
     return model.decode(random_codes(model, x, count, seed))

@@ -18,6 +18,7 @@ def encode(arguments):
     if kind == ".npz":
         save_arrays(out, {"codes": codes} | labels)
     else:
+        codes = codes.reshape(len(codes), -1)  # maps of codes row by row
         header = [f"z{i + 1}" for i in range(codes.shape[1])] + list(labels)
         rows = (list(map(repr, code.tolist())) for code in codes)
         if labels:

@@ -20,6 +20,8 @@ def compare(arguments):
     for path in arguments.runs:
         arguments.run_path = path
         model, origin = load_run(arguments)
+        if hasattr(model, "codec"):
+            raise ConfigError(f"{path}: {model.name} has no reconstructions to compare: leave it out")
         if model.given(None):
             raise ConfigError(f"{path}: {model.name} decodes beside labels, and random codes have none: leave it out")
         runs.append((f"{model.name} ({os.path.basename(os.path.normpath(path))})", model))

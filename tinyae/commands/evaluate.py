@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 
+from ..data.codes import split_of_codes
 from ..errors import ConfigError, DataError
 from .arguments import POSITIVE, add_json, print_json, run_options
-from .trained import load_checkpoint, load_data
+from .trained import codec_of, load_checkpoint, load_data
 
 PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
 NEIGHBOURS = 5
+BESIDE = ("samples", "quality", "parzen", "probe", "clusters", "disentanglement", "held_out")  # the loss and its terms
 BLOCK = 4096  # examples looked at together
 TITLE = ("model", "data", "split", "images", "unit", "binarized", "notes")  # what is not a row of the table
 
@@ -63,9 +65,12 @@ class Asked:
         found = load_checkpoint(arguments)
         training = found.training or {}
         self.arguments, self.model, self.notes = arguments, found.model(arguments.backend), []
+        refuse(arguments, self.model)
         self.settings = training.get("settings", {})
         self.data, self.part = load_data(arguments, training.get("origin"))
-        self.grey, self.labels = as_split(self.part)
+        if self.model.integer_input:
+            self.part = split_of_codes(self.part, codec_of(self.model))
+        self.grey, self.labels = as_split(self.part, self.model.integer_input)
         self.x = self.grey
         if self.model.uses_labels:
             self.model.check_labels(self.labels, len(self.x))
@@ -85,12 +90,18 @@ class Asked:
 
     def terms(self):
         """The loss and its terms; for variational models the ELBO, bits per dimension and the dimensions' use."""
+        if hasattr(self.model, "codec"):
+            return self.exact_likelihood()
         from ..evaluation.likelihood import active_units
         from ..training.feed import Feed
         from ..training.loop import evaluate as evaluate_terms
 
         model, seed = self.model, self.arguments.seed
         terms = evaluate_terms(model, Feed(self.x, self.labels, model.backend, 1, seed), seed)
+        if model.discrete_codes:
+            from ..evaluation.compression import error_over_variance, usage
+
+            return terms | {"error_over_variance": error_over_variance(model, self.x)} | usage(model, self.x)
         if not hasattr(model, "log_likelihood"):
             return terms
         # A loss may weigh the KL or tighten the bound; its reconstruction and KL are the ELBO's.
@@ -107,6 +118,19 @@ class Asked:
         terms["active_units"] = int(active.sum())
         if "kl" in terms:
             terms["kl_per_dimension"] = model.kl_per_dimension(self.x, self.labels).tolist()
+        return terms
+
+    def exact_likelihood(self):
+        """-log p(x) in nats, by code and in bits; of codes, what an image costs that is coded by this prior."""
+        model, given = self.model, {} if self.labels is None else {"labels": self.labels}
+        found = model.report({"x": self.x} | given)
+        nats = found["nats_per_code"] * math.prod(model.input_shape)
+        terms = {"loss": nats, "nats_per_code": found["nats_per_code"], "bits_per_dimension": found["bits_per_dim"]}
+        terms["accuracy"] = found["accuracy"]
+        if model.codec is not None:
+            from ..evaluation.compression import rate
+
+            terms |= rate(model.codec, nats / math.log(2))
         return terms
 
     def log_likelihood(self):
@@ -196,12 +220,31 @@ class Asked:
             if name in TITLE:
                 continue
             if isinstance(value, list):
-                words = " ".join(f"{number:.2f}" for number in sorted(value, reverse=True))
+                words = " ".join(map(in_words, sorted(value, reverse=True)))
             else:
                 words = f"{value:>12,}" if isinstance(value, int) else f"{value:12.4f}"
             print(f"  {name.replace('_', ' '):<34}{words}")
         for note in self.notes:
             print(f"  note: {note}")
+
+
+def in_words(value):
+    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+
+
+def refuse(arguments, model):
+    """ConfigError for an option that asks a model of maps of integers for what it has not."""
+    if hasattr(model, "codec"):
+        refused = BESIDE
+        why = f"{model.name} has no codes of its own and no reconstructions, and its likelihood is exact without it"
+    elif model.discrete_codes:
+        refused = ("probe", "disentanglement")
+        why = f"{model.name} has no codes that are vectors of numbers"
+    else:
+        return
+    for option in refused:
+        if getattr(arguments, option) not in (None, False):
+            raise ConfigError(f"--{option.replace('_', '-')}: {why}: leave it out")
 
 
 def is_binary(x):

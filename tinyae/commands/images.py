@@ -2,9 +2,13 @@
 
 import argparse
 
+import numpy as np
+
 from ..errors import ConfigError
 from .arguments import POSITIVE, number, run_options
 from .trained import load_part, load_run, output_file, save_arrays
+
+OF_EACH, ACROSS = 8, 12  # samples of a class by default, and at most beside each other
 
 
 def picture_or_arrays(arguments, model, name):
@@ -19,8 +23,8 @@ def picture_or_arrays(arguments, model, name):
 def sample_options(parser):
     out_help = "a .png, or .npy or .npz for arrays (default samples.png beside the run; samples.npy for rows)"
     add = run_options(parser, out_help, data=False, seed=True)
-    add("-n", type=POSITIVE, default=64, metavar="N", help="how many (default 64)")
-    labels_help = "classes by number, drawn in turn, of a model with labels (default all)"
+    add("-n", type=POSITIVE, metavar="N", help=f"how many (default 64; {OF_EACH} of each class of a model with labels)")
+    labels_help = "classes by number, drawn in turn, of a model with labels (default all); a .png has a row for each"
     add("--labels", type=_labels, metavar="K[,K...]", help=labels_help)
     add("--temperature", type=number, metavar="T", help="of pixelcnn: below 1 nearer the most probable (default 1)")
     add("--top-k", type=POSITIVE, metavar="K", help="of pixelcnn: draw among the K most probable values (default all)")
@@ -37,21 +41,34 @@ def sample(arguments):
     """Draw new images from the model's prior."""
     model, _ = load_run(arguments)
     out, kind = picture_or_arrays(arguments, model, "samples")
-    given, turn = of_the_draw(arguments, model), arguments.labels
+    given, turn, n = of_the_draw(arguments, model), arguments.labels, arguments.n
     if model.uses_labels:
         turn = list(range(model.classes)) if turn is None else turn
-        given["labels"] = [turn[i % len(turn)] for i in range(arguments.n)]
+        n = OF_EACH * len(turn) if n is None else n
+        given["labels"] = [turn[i % len(turn)] for i in range(n)]
     elif turn is not None:
         raise ConfigError(f"{model.name} draws without labels: leave --labels out")
-    drawn = model.sample(arguments.n, seed=arguments.seed, **given)
+    drawn = model.sample(64 if n is None else n, seed=arguments.seed, **given)
     images = model.images(drawn) if model.integer_input else drawn
     if kind == ".png":
-        from .. import plot
+        show(out, images, turn or [])
+    else:
+        labels = {name: np.array(value) for name, value in given.items() if name == "labels"}
+        save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}) | labels)
+    print(out)
 
+
+def show(out, images, turn):
+    """A picture of images whose classes are those of `turn`, one after the other: a row for each where that fits."""
+    from .. import plot
+
+    columns, rest = divmod(len(images), max(1, len(turn)))
+    if len(turn) < 2 or rest or columns > ACROSS:
         plot.samples(out, images)
     else:
-        save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}))
-    print(out)
+        by_class = images.reshape(columns, len(turn), *images.shape[1:]).swapaxes(0, 1).reshape(images.shape)
+        words = {"title": f"{len(images)} samples from the prior, class by class"}
+        plot.grid(out, by_class, columns, row_labels=[f"class {label}" for label in turn], **words)
 
 
 def of_the_draw(arguments, model):

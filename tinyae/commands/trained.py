@@ -20,6 +20,13 @@ def load_run(arguments):
     return found.model(arguments.backend), (found.training or {}).get("origin")
 
 
+def codec_of(model):
+    """The vq-vae whose codes are the examples of a model of codes. ConfigError where it is not known."""
+    if model.codec is None:
+        raise ConfigError(f"{model.name} was trained on codes whose vq-vae is not known: give a run of train --codes")
+    return model.codec
+
+
 def name_and_size(arguments, known):
     """(name or path, size) to load: what --data and --size say, else what is known."""
     if arguments.data is not None:
