@@ -474,7 +474,7 @@ def test_a_report_leaves_out_what_a_model_refuses(tmp_path):
             raise ConfigError("decode needs labels")
 
         def encode(self, x):
-            return np.zeros((len(x), 3, 3), np.int64)  # codes of a codebook
+            raise ConfigError("encode needs labels")
 
     model = Coded(input_shape=(4, 4, 1), latent_dim=2, hidden=(5,))
     assert names(plot.training_report(tmp_path, model, images(12, 4, 4))) == ["reconstructions.png"]
@@ -494,6 +494,6 @@ def test_examples_are_spread_over_the_classes():
 def test_curves_of_a_report_are_in_the_units_of_the_loss(tmp_path, monkeypatch, loss, unit):
     model = AE(input_shape=(4, 4, 1), latent_dim=2, loss=loss)
     seen = []
-    monkeypatch.setattr(report, "curves", lambda path, records, unit: seen.append(unit))
+    monkeypatch.setattr(report, "curves", lambda path, records, unit, per: seen.append(unit))
     plot.training_report(tmp_path, model, np.zeros((12, 4, 4, 1), "float32"), records=history(2))
     assert seen == [unit]

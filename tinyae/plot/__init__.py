@@ -4,15 +4,18 @@
     plot.training_report("pictures", model, x, labels, class_names, records)
 
 Images are magnified by a whole number, so that every pixel of the model stays a sharp square. They are laid out with
-Pillow alone; `codes` and `curves` draw on a matplotlib `Figure` of their own, without pyplot and its global state.
+Pillow alone; `codes`, `curves` and `usage` draw on a matplotlib `Figure` of their own, without pyplot and its global
+state.
 Every function returns the path it wrote, and raises `MissingExtraError` without the extra. A file is replaced whole, so
 pictures may be rewritten while someone looks at them.
 """
 
 from .axes import COLOURS, SERIES
 from .cluster_sheet import clusters
+from .code_sheet import code_maps, codebook
 from .contact_sheet import grid
 from .feature_sheet import features
+from .prior_sheet import priors
 from .regions import regions
 from .report import training_report
 from .scatter import codes
@@ -20,8 +23,10 @@ from .sheets import manifold, reconstructions, restorations, samples
 from .style_sheet import styles, transfers
 from .table import columns
 from .training_curves import curves
+from .usage import usage
 
 __all__ = [
-    "COLOURS", "SERIES", "clusters", "codes", "columns", "curves", "features", "grid", "manifold", "reconstructions",
-    "regions", "restorations", "samples", "styles", "training_report", "transfers",
+    "COLOURS", "SERIES", "clusters", "code_maps", "codebook", "codes", "columns", "curves", "features", "grid",
+    "manifold", "priors", "reconstructions", "regions", "restorations", "samples", "styles", "training_report",
+    "transfers", "usage",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """All pictures of a run."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,19 @@ from ..data import to_float
 from ..errors import ConfigError
 from .axes import class_name
 from .cluster_sheet import clusters
+from .code_sheet import code_maps, codebook
 from .contact_sheet import WIDTH
 from .feature_sheet import features
+from .prior_sheet import priors
 from .scatter import codes
 from .sheets import manifold, reconstructions, restorations, rms, samples
 from .style_sheet import styles, transfers
 from .table import columns
 from .training_curves import curves
+from .usage import usage
+
+VECTORS = 2**17  # whose codes are counted at most
+NO_PRIOR = "Images from uniform codes: without a prior"
 
 
 def training_report(folder, model, x, labels=None, class_names=None, records=()):
@@ -24,8 +31,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
     over the classes, or restorations.png in its place where the model mends images; samples.png needs a generative
     model, manifold.png one with two latent dimensions as well, clusters.png one that finds classes, styles.png and
     transfers.png one that is told them, features.png a code made sparse; these need images of one or three channels.
-    Rows have columns.png, what each column loses. codes.png shows all of x, curves.png needs records. What is refused
-    with a `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
+    Rows have columns.png, what each column loses. codes.png shows all of x, curves.png needs records. A model whose
+    codes are maps of integers has usage.png, uniform.png and, with one codebook, codebook.png instead of codes.png; one
+    that draws such maps or images place by place has samples.png and curves.png alone. What is refused with a
+    `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
     """
     folder, shape, written = Path(folder), tuple(model.input_shape), []
     x = np.asarray(x).reshape(-1, *shape)
@@ -45,8 +54,12 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
     def draw_reconstructions(path):
         chosen = _spread(labels, len(x))
         inputs = to_float(x[chosen])
-        outputs = model.reconstruct(inputs, **given(chosen))
-        return reconstructions(path, inputs, outputs, name_of(chosen), rms(inputs, outputs), "RMS")
+        outputs, words = model.reconstruct(inputs, **given(chosen)), {}
+        if model.discrete_codes:
+            size = " x ".join(map(str, model.code_shape))
+            words["title"] = f"Inputs and their reconstructions from {size} codes of {model.code_count}"
+            words["maps"] = code_maps(model.encode(inputs), model.code_count, shape)
+        return reconstructions(path, inputs, outputs, name_of(chosen), rms(inputs, outputs), "RMS", **words)
 
     def draw_restorations(path):
         chosen = _spread(labels, len(x))
@@ -58,8 +71,6 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
 
     def draw_codes(path):
         z = model.encode(x, **given(slice(None)))
-        if z.dtype.kind != "f":
-            raise ConfigError(f"{model.name} has codes without an order, which a plane cannot show")
         means = getattr(model, "class_means", None)
         return codes(path, z.reshape(len(z), -1), labels, class_names, model.standard_prior, means)
 
@@ -67,13 +78,17 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
         z = None if model.standard_prior else model.encode(x)
         return manifold(path, model, min(15, max(5, WIDTH // shape[1])), codes=z)
 
-    if len(shape) == 3 and shape[2] in (1, 3):
+    side = min(8, max(3, WIDTH // shape[1])) if len(shape) > 1 else 0  # of a sheet of samples
+    images = len(shape) == 3 and shape[2] in (1, 3)
+    autoregressive = hasattr(model, "codec")
+    if autoregressive:
+        add("samples.png", lambda path: priors(path, model, class_names))
+    elif images:
         if hasattr(model, "demonstration"):
             add("restorations.png", draw_restorations)
         else:
             add("reconstructions.png", draw_reconstructions)
         if model.generative:
-            side = min(8, max(3, WIDTH // shape[1]))
             add("samples.png", lambda path: samples(path, model.sample(side * side)))
             if hasattr(model, "cluster"):
                 add("clusters.png", lambda path: clusters(path, model, x, labels, class_names))
@@ -87,9 +102,19 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
             add("features.png", lambda path: features(path, model, x))
     if len(shape) == 1:
         add("columns.png", lambda path: columns(path, to_float(x), model.reconstruct(x)))
-    add("codes.png", draw_codes)
+    if model.discrete_codes:
+        some = x[: max(1, VECTORS // math.prod(model.code_shape[:2]))]
+        counts = model.usage(some)
+        add("usage.png", lambda path: usage(path, counts, len(some)))
+        if images:
+            add("uniform.png", lambda path: samples(path, model.decode(model.uniform_codes(side * side)), NO_PRIOR))
+            if len(counts) == 1:
+                add("codebook.png", lambda path: codebook(path, model, counts[0]))
+    elif not autoregressive:
+        add("codes.png", draw_codes)
     if records:
-        add("curves.png", lambda path: curves(path, records, model.unit))
+        per = ("code" if len(shape) == 2 else "dim", math.prod(shape)) if autoregressive else None
+        add("curves.png", lambda path: curves(path, records, model.unit, per))
     return written
 
 

@@ -10,15 +10,19 @@ from ..explore import check_plane, decode, plane
 from .contact_sheet import grid, pixels
 
 
-def reconstructions(path, inputs, outputs, labels=None, errors=None, error_name="error"):
+def reconstructions(
+    path, inputs, outputs, labels=None, errors=None, error_name="error", maps=None,
+    title="Inputs and their reconstructions",
+):  # fmt: skip
     """Inputs above their reconstructions, (N, H, W, C) each, at most ten pairs beside each other.
 
-    labels: N class names. errors: N numbers, written below with `error_name`.
+    labels: N class names. errors: N numbers, written below with `error_name`. maps: {name: (N, H, W, 3)}, further rows
+    (`code_maps`).
     """
     notes = None if errors is None else {"reconstruction": [_error(error_name, error) for error in errors]}
     rows = {"input": inputs, "reconstruction": outputs}
     _same_shape("reconstructions", rows)
-    return _above_each_other(path, rows, "Inputs and their reconstructions", labels, notes)
+    return _above_each_other(path, rows | (maps or {}), title, labels, notes)
 
 
 def restorations(path, rows, labels=None, title="Damaged images, what was made of them, and what they were"):
@@ -54,6 +58,8 @@ def _above_each_other(path, rows, title, labels=None, notes=None):
     labels: N class names, below the last row. notes: {name: N strings} below the row of that name.
     """
     rows = {name: pixels(images) for name, images in rows.items()}
+    colours = max(images.shape[3] for images in rows.values())  # grey ones stand beside coloured ones
+    rows = {name: np.broadcast_to(images, (*images.shape[:3], colours)) for name, images in rows.items()}
     first = next(iter(rows.values()))
     n, _, w, _ = first.shape
     blocks = math.ceil(n / min(10, max(4, 1200 // w)))

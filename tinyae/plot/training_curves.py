@@ -8,13 +8,16 @@ from ..errors import ConfigError
 from .axes import FAINT, INK, SERIES, save, tidy
 from .contact_sheet import needs_viz
 
+LN2 = math.log(2)  # nats in a bit
 
-def curves(path, records, unit="nats"):
+
+def curves(path, records, unit="nats", per=None):
     """The loss and each of its terms over the epochs, a panel each.
 
     records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "test": {...}}, ...], with "validation" and "test"
-    where they are known. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel
-    says so. Raises `ConfigError` without records.
+    where they are known. per: ("code", 49) to divide by the 49 codes that the loss in nats adds up over, with a scale
+    of bits on the right. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel says
+    so. Raises `ConfigError` without records.
     """
     with needs_viz():
         from matplotlib.figure import Figure
@@ -23,14 +26,15 @@ def curves(path, records, unit="nats"):
     terms = list(dict.fromkeys(name for record in records for name in record.get("train") or ()))
     if not terms:
         raise ConfigError("curves: there are no records of a training to draw")
-    columns = min(3, len(terms))
-    rows = math.ceil(len(terms) / columns)
+    what, count = per or (None, 1)
+    rows = math.ceil(len(terms) / 3)
+    columns = math.ceil(len(terms) / rows)
     figure = Figure(figsize=(max(6, 4.2 * columns), 3.6 * rows), dpi=110, layout="constrained")
     for i, term in enumerate(terms):
         axes = figure.add_subplot(rows, columns, i + 1)
         drawn = []
         for part, colour in SERIES.items():
-            line = [(r["epoch"], float(r[part][term])) for r in records if term in (r.get(part) or {})]
+            line = [(r["epoch"], float(r[part][term]) / count) for r in records if term in (r.get(part) or {})]
             if line:
                 dots = "o" if len(line) <= 20 else ""
                 axes.plot(*zip(*line, strict=True), color=colour, marker=dots, markersize=4, linewidth=1.6, label=part)
@@ -39,9 +43,14 @@ def curves(path, records, unit="nats"):
         if len(records) == 1:
             axes.set_xlim(records[0]["epoch"] - 1, records[0]["epoch"] + 1)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-        axes.set(xlabel="epoch", ylabel=unit)
+        axes.set(xlabel="epoch", ylabel=f"{unit} per {what}" if per else unit)
         axes.set_title(term, loc="left", color=INK)
         tidy(axes)
+        if per:
+            bits = axes.secondary_yaxis("right", functions=(lambda nats: nats / LN2, lambda bits: bits * LN2))
+            bits.set_ylabel(f"bits per {what}")
+            bits.spines["right"].set_visible(False)
+            bits.tick_params(color=FAINT, labelcolor=INK)
         if i == 0:
             axes.legend(frameon=False)
     return save(path, figure)

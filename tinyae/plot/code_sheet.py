@@ -1,0 +1,44 @@
+"""Maps of codes as pictures, and what single codes decode to."""
+
+import numpy as np
+
+from .contact_sheet import grid, needs_viz
+
+
+def code_colours(count):
+    """(count, 3) uint8: a colour for each of `count` codes, whose numbers have no order.
+
+    Hues follow one another by the golden angle, which spreads any number of them evenly, in three depths by turns.
+    """
+    with needs_viz():
+        from matplotlib.colors import hsv_to_rgb
+
+    k = np.arange(count)
+    hue = k * (np.sqrt(5) - 1) / 2 % 1
+    saturation, value = np.array([[0.55, 0.95], [0.85, 0.75], [0.7, 0.5]])[k % 3].T
+    return np.rint(255 * hsv_to_rgb(np.stack((hue, saturation, value), axis=1))).astype(np.uint8)
+
+
+def code_maps(codes, count, shape):
+    """Maps of codes in [0, count), (N, h, w) or (N, h, w, books), as images (N, H, W, 3) of `shape` = (H, W, ...).
+
+    {name: images} with a name for each codebook: rows for `reconstructions`. Every code is a square of one colour; the
+    last ones are cut where they reach over the image's edge, as codes do.
+    """
+    maps = codes.reshape(*codes.shape[:3], -1)
+    rows, columns = (np.arange(size) // -(-size // side) for size, side in zip(shape[:2], maps.shape[1:3], strict=True))
+    images = code_colours(count)[maps[:, rows][:, :, columns]]
+    books = images.shape[3]
+    return {"codes" if books == 1 else f"codes {b + 1}": images[:, :, :, b] for b in range(books)}
+
+
+def codebook(path, model, counts, most=64):
+    """What a map decodes to that is filled with a single code, for the `most` codes most used; below, their shares.
+
+    model: one with `code_shape` and `decode`, of one codebook. counts: (K,), how often each code was used.
+    """
+    order = np.argsort(-counts, kind="stable")[:most]
+    filled = np.broadcast_to(order.reshape(-1, *[1] * len(model.code_shape)), (len(order), *model.code_shape))
+    captions = [f"{share:.2g} %" for share in 100 * counts[order] / max(1, counts.sum())]
+    some = f"each of the {len(order)} most used of {len(counts)} codes" if most < len(counts) else "each code"
+    return grid(path, model.decode(filled), title=f"What {some} decodes to, filling a map", captions=captions)

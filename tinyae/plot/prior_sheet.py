@@ -1,0 +1,43 @@
+"""What a prior over maps of codes, or over pixels, draws."""
+
+import math
+
+import numpy as np
+
+from .axes import class_name
+from .code_sheet import code_maps
+from .contact_sheet import grid, pixels
+
+SIDE, ROWS = 8, 16  # images beside each other; classes at most
+PLACES = 2**15  # drawn at most, one by one: fewer images where maps are large, for a picture has to be quick
+
+
+def priors(path, model, class_names=None, seed=0):
+    """Images that `model` draws place by place; a row for each class (the first ROWS of them) where it is told one.
+
+    model: an autoregressive one. The maps of codes that it draws are decoded by `model.codec`, and images of uniform
+    codes stand beside them; without a codec the codes themselves are shown.
+    """
+    fit = PLACES // math.prod(model.input_shape)
+    rows = min(ROWS, model.classes) if model.classes else min(SIDE, max(3, math.isqrt(fit)))
+    columns = min(SIDE, max(1, fit // rows)) if model.classes else rows
+    labels = np.arange(rows).repeat(columns) if model.classes else None
+    drawn, title = model.sample(rows * columns, seed, labels), "Drawn pixel by pixel"
+    words = {"row_labels": [class_name(k, class_names) for k in range(rows)]} if model.classes else {}
+    if model.codec is not None:
+        beside = max(1, columns // 2)
+        uniform = model.codec.uniform_codes(rows * beside, seed)
+        blocks = [_block(images, rows) for images in (model.images(drawn), model.codec.decode(uniform))]
+        gap = np.full_like(blocks[0][:, :1], 255)
+        drawn = np.concatenate((blocks[0], gap, blocks[1]), axis=1).reshape(-1, *blocks[0].shape[2:])
+        words["column_labels"] = ["prior", *[""] * columns, "uniform", *[""] * (beside - 1)]
+        columns, title = columns + 1 + beside, "Drawn from the prior, and from uniform codes"
+    elif len(model.input_shape) == 2:
+        (drawn,) = code_maps(drawn, model.levels, model.input_shape).values()
+        title = f"Maps of {model.levels} codes drawn from the prior"
+    return grid(path, drawn, columns, title=title, **words)
+
+
+def _block(images, rows):
+    images = pixels(images)
+    return images.reshape(rows, -1, *images.shape[1:])
