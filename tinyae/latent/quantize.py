@@ -86,10 +86,11 @@ def moving_average(counts, sums, batch_counts, batch_sums, decay):
     return sums / smoothed(counts)[:, None]
 
 
-def unit(z, epsilon=1e-12):
+def unit(z, epsilon=1e-6):
     """z / |z| of each vector, by which the nearest code is that of the largest cosine (Yu et al. 2022, section 3.2).
 
-    Returns (y, cache).
+    |z| is sqrt(sum z^2 + epsilon). What an image is blank in has z = 0 at first, since biases are; there the gradient
+    is 1 / sqrt(epsilon) times that of y, which a smaller epsilon lets drown all others. Returns (y, cache).
     """
     length = array_module(z).sqrt((z * z).sum(axis=-1, keepdims=True) + epsilon)
     y = z / length
