@@ -105,11 +105,13 @@ def conv(seed):
 
 def masked(seed):
     rng = np.random.default_rng(seed)
-    kernel_size = tuple(map(int, rng.choice([1, 3, 5], 2)))
+    kernel_size, groups = tuple(map(int, rng.choice([1, 3, 5], 2))), int(rng.choice([1, 1, 1, 2]))
     options = {"padding": _padding(rng), "dilation": int(rng.integers(1, 3)), "bias": bool(rng.integers(2))}
-    layer = layers.MaskedConv2D(int(rng.integers(1, 4)), kernel_size, "AB"[rng.integers(2)], **options)
+    options |= {"stride": (1, 1) if rng.integers(2) else _two(rng, 1, 4), "groups": groups}
+    channels, filters = (groups * v for v in _two(rng, 1, 4))
+    layer = layers.MaskedConv2D(filters, kernel_size, "AB"[rng.integers(2)], **options)
     size = _size(rng, kernel_size, layer.padding, layer.dilation)
-    return Case(layer, (*size, int(rng.integers(1, 4))), int(rng.integers(1, 4)), seed)
+    return Case(layer, (*size, channels), int(rng.integers(1, 4)), seed)
 
 
 def transposed(seed):

@@ -58,11 +58,13 @@ class MaskedConv2D(Conv2D):
         return self._output(params, x, shape, convolution.output), x
 
     def at(self, params, x, i, j):
-        """y[:, i, j] (N, O) of the map x (N, H, W, C), from the pixels of x that it sees; for stride 1.
+        """y[:, i, j] (N, O) from the map x (N, H, W, C); with stride 1, else ConfigError.
 
-        What x holds elsewhere does not matter, so a sampler may call this before the pixels that follow are drawn. On
-        the CPU in float32 the compiled products give the bits that `forward` gives.
+        Only pixels that (i, j) sees are read, so a sampler may call this before those that follow are drawn. On the CPU
+        the bits are those of `forward`'s (on NumPy alone with OpenBLAS, from two filters on; not on a GPU).
         """
+        if self.stride != (1, 1):
+            raise ConfigError(f"{self!r}: one pixel takes stride 1 (forward takes any), got {self.stride}")
         self._check(params, x)
         pixel = functools.partial(convolution.region, (i, i + 1), (j, j + 1))
         return self._output(params, x, (1, 1, self.filters), pixel)[:, 0, 0]
