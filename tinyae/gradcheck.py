@@ -20,7 +20,7 @@ import numpy as np
 from . import image_losses, losses
 from .backend import Noise
 from .errors import ConfigError, suggest
-from .latent import gaussian, kl_forms, mixture, sparsity
+from .latent import gaussian, kl_forms, mixture, quantize, sparsity
 from .layers import REGISTRY
 from .layers.base import Layer
 from .params import nest, walk
@@ -212,9 +212,15 @@ def functions():
     picture = fixed("picture", (2, 12, 13, 2), unit=True)
     noise, cotangent = fixed("noise"), fixed("cotangent")
 
+    vectors, codes = fixed("vectors", (4, 2, 3)), np.array([[0, 3], [4, 0], [3, 3], [0, 1]])  # of five: 2 is unused
+
     def sample(mu, logvar):
         z, cache = gaussian.sample(mu, logvar, noise)
         return (z * cotangent).sum(), *gaussian.sample_backward(cache, cotangent)
+
+    def unit_vectors(z):
+        y, cache = quantize.unit(z)
+        return (y * cotangent).sum(), quantize.unit_backward(cache, cotangent)
 
     return {
         "mse": (lambda prediction: losses.mse(prediction, target), draw("prediction")),
@@ -244,6 +250,12 @@ def functions():
         "kl_to_uniform": (mixture.kl_to_uniform, draw("logits")),
         "l1_of_code": (sparsity.l1_of_code, draw("h")),
         "kl_to_rate": (lambda h: sparsity.kl_to_rate(h, 0.1), draw("h")),
+        "codebook_loss": (
+            lambda codebook: quantize.codebook_loss(vectors, codebook, codes),
+            draw("codebook", shape=(5, 3)),
+        ),
+        "commitment_loss": (lambda z: quantize.commitment_loss(z, target), draw("z")),
+        "unit": (unit_vectors, draw("z")),
     }
 
 
