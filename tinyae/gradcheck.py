@@ -13,6 +13,7 @@ which they cannot for a smooth L. Such a point is drawn again; the tolerance is 
 """
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -60,12 +61,12 @@ def gradcheck(subject, input_shape=None, *, seed=0, tolerance=TOLERANCE, directi
     if isinstance(subject, Layer):
         if input_shape is None:
             raise ConfigError(f"gradcheck of {subject!r} needs an input_shape")
-        name, make = repr(subject), _layer_problem(subject, tuple(input_shape), batch, train)
+        problems = [_layer_problem(subject, tuple(input_shape), batch, train)]
     elif hasattr(subject, "loss_and_grads"):
-        name, make = repr(subject), _model_problem(subject, batch)
+        problems = [_phase_problem(subject, phase.name, batch) for phase in subject.phases]
     else:
         raise ConfigError(f"gradcheck takes a layer or a model, got {type(subject).__name__}")
-    return check(name, make, seed, tolerance, directions)
+    return check(repr(subject), problems, seed, tolerance, directions)
 
 
 def gradcheck_function(name, function, arrays, *, seed=0, tolerance=TOLERANCE, directions=3):
@@ -83,14 +84,14 @@ def gradcheck_function(name, function, arrays, *, seed=0, tolerance=TOLERANCE, d
 
         return point, evaluate
 
-    return check(name, make, seed, tolerance, directions)
+    return check(name, [make], seed, tolerance, directions)
 
 
-def check(name, make, seed, tolerance, directions):
-    """The work behind every check. make(noise) -> (point: dict of float64 arrays,
+def check(name, problems, seed, tolerance, directions):
+    """The work behind every check. A problem is a function: make(noise) -> (point: dict of float64 arrays,
     evaluate(point, gradients) -> (loss, dict of gradients or None))."""
     report = Report(name, tolerance)
-    for draw in range(directions):
+    for make, draw in itertools.product(problems, range(directions)):
         for attempt in range(POINTS):
             noise = Noise(seed, draw * POINTS + attempt)
             outcome = _check_point(*make(noise.child("point")), noise.child("direction"))
@@ -170,25 +171,29 @@ def _layer_problem(layer, input_shape, batch, train):
     return make
 
 
-def _model_problem(model, batch):
-    """The model's own loss, over its parameters; the noise is fixed by (seed, step)."""
+def _phase_problem(model, name, batch):
+    """The objective of one of the model's phases, over the parameters it trains; noise is fixed by (seed, step)."""
     twin = type(model)(**model.config, dtype="float64")
+    (phase,) = (phase for phase in twin.phases if phase.name == name)
 
     def make(noise):
         data = twin.example_batch(noise, batch)
-        shapes = twin.store.named
-        point = {n: v + 0.1 * noise.normal(f"params.{n}", v.shape, "float64") for n, v in shapes.items()}
+        for key, view in twin.store.named.items():
+            view[...] += 0.1 * noise.normal(f"params.{key}", view.shape, "float64")
+        trained = twin.store.part(phase.trains)
+        point = {key: view.copy() for key, view in trained.named.items()}
         held = None
 
         def evaluate(p, gradients):
             nonlocal held
-            for name, view in twin.store.named.items():
-                view[...] = p[name]
+            for key, view in trained.named.items():
+                view[...] = p[key]
             if not gradients:
                 return held(), None
-            held = twin.hold(data, noise.seed, noise.step)
-            terms, grads = twin.loss_and_grads(data, seed=noise.seed, step=noise.step)
-            return terms["loss"], grads
+            held = twin.hold(phase, data, noise.seed, noise.step)
+            grads = trained.like()
+            terms = twin.phase_terms(phase, data, None, noise.seed, noise.step, grads=grads.tree)
+            return terms[phase.objective], grads.named
 
         return point, evaluate
 

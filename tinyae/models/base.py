@@ -25,11 +25,13 @@ class Phase:
 
     name: "" where there is but one. step: a function like `Model.step`, that returns the terms of this phase. trains:
     the networks that are moved, neighbours in the model's order; all others are frozen, and pass gradients on. rate:
-    what the learning rate is multiplied by. every: k for a phase of each k-th step, the first among them.
+    what the learning rate is multiplied by. every: k for a phase of each k-th step, the first among them. objective:
+    the term that it lessens.
     """
 
-    def __init__(self, name, step, trains, rate=1.0, every=1):
+    def __init__(self, name, step, trains, rate=1.0, every=1, objective="loss"):
         self.name, self.step, self.trains, self.rate, self.every = name, step, tuple(trains), rate, every
+        self.objective = objective
 
     @property
     def prefix(self):
@@ -119,22 +121,33 @@ class Model:
         """The terms (dict of scalars, "loss" among them) and the gradients (dict by the names of `named_parameters()`).
 
         batch: {"x": (N, ...)}, and "labels" where a model needs them. noise: arrays by name ("z": (N, latent_dim)) that
-        replace the draws of (seed, step).
+        replace the draws of (seed, step). A model of several phases has gradients by phase, {phase: {name: array}}, all
+        at the present parameters, and puts the phase's name before that of its noise.
         """
-        grads = self.store.like()
-        return self._terms(batch, noise, seed, step, True, grads.tree), grads.named
+        terms, grads, given = {}, {}, self._given(noise)
+        for phase in self.phases:
+            own = self.store.part(phase.trains).like()
+            terms |= self.phase_terms(phase, batch, given, seed, step, grads=own.tree)
+            grads[phase.name] = own.named
+        given.check(self)
+        return terms, grads.get("", grads)
 
     def loss(self, batch, noise=None, seed=0, step=0, train=False):
         """The terms alone, in evaluation mode unless `train`."""
-        return self._terms(batch, noise, seed, step, train)
-
-    def _terms(self, batch, noise, seed, step, train, grads=None):
-        given = _Given({name: self.backend.asarray(value, self.dtype) for name, value in (noise or {}).items()})
-        terms, _ = self.step(self.prepare(batch), self.backend.noise(seed, step, given), grads, train)
-        for name in given:
-            if name not in given.asked:
-                raise suggest(f"noise of {self.name}", name, sorted(given.asked))
+        terms, given = {}, self._given(noise)
+        for phase in self.phases:
+            terms |= self.phase_terms(phase, batch, given, seed, step, train)
+        given.check(self)
         return terms
+
+    def phase_terms(self, phase, batch, given, seed, step, train=True, grads=None):
+        """The terms of one phase, which adds its gradients into `grads`. given: None, or noise by name."""
+        rng = self.backend.noise(seed, step, given)
+        rng = rng.child(phase.name) if phase.name else rng
+        return phase.step(self.prepare(batch), rng, grads, train)[0]
+
+    def _given(self, noise):
+        return _Given({name: self.backend.asarray(value, self.dtype) for name, value in (noise or {}).items()})
 
     def evaluate(self, batches, count, noise):
         """The terms in evaluation mode, averaged over the `count` examples of all batches, as floats.
@@ -158,12 +171,12 @@ class Model:
         """A drawn batch of n examples in [0, 1] that `step` takes, for gradient checks."""
         return {"x": noise.uniform("x", (n, *self.input_shape), self.dtype)}
 
-    def hold(self, batch, seed, step):
-        """A function without arguments: the loss in training near the present parameters, for finite differences.
+    def hold(self, phase, batch, seed, step):
+        """A function without arguments: a phase's objective near the present parameters, for finite differences.
 
         A model whose gradients do not pass everything, as with a straight-through estimator, holds the rest as it is.
         """
-        return lambda: self.loss(batch, seed=seed, step=step, train=True)["loss"]
+        return lambda: self.phase_terms(phase, batch, None, seed, step)[phase.objective]
 
     def begin(self, batch, noise):
         """Called once before training, with a batch of the training data: for what starts from data."""
@@ -301,3 +314,9 @@ class _Given(dict):
     def get(self, name):
         self.asked.add(name)
         return super().get(name)
+
+    def check(self, model):
+        """Raise ConfigError for a name that nobody asked for."""
+        for name in self:
+            if name not in self.asked:
+                raise suggest(f"noise of {model.name}", name, sorted(self.asked))

@@ -179,7 +179,7 @@ class VQVAE(Model):
         drawn = self.backend.noise(seed).uniform("codes", (n, *self.code_shape), "float64")
         return self.backend.to_host((drawn * self.code_count).astype("int64"))
 
-    def hold(self, batch, seed, step):
+    def hold(self, phase, batch, seed, step):
         """As in Model, with everything held still that gradients do not pass: codes, and both sides of each loss."""
         noise = self.backend.noise(seed, step)
         z, _ = self.forward("encoder", self.scaled(self.prepare(batch)["x"]), True, noise)
@@ -189,7 +189,7 @@ class VQVAE(Model):
         def loss():
             self.codebook = self.networks["codebook"] = held
             try:
-                return self.loss(batch, seed=seed, step=step, train=True)["loss"]
+                return super(VQVAE, self).hold(phase, batch, seed, step)()
             finally:
                 self.codebook = self.networks["codebook"] = own
 
