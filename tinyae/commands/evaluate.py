@@ -69,6 +69,7 @@ class Asked:
         self.settings = training.get("settings", {})
         self.data, self.part = load_data(arguments, training.get("origin"))
         if self.model.integer_input:
+            as_split(self.part)  # which looks at the images
             self.part = split_of_codes(self.part, codec_of(self.model))
         self.grey, self.labels = as_split(self.part, self.model.integer_input)
         self.x = self.grey
@@ -125,12 +126,13 @@ class Asked:
         model, given = self.model, {} if self.labels is None else {"labels": self.labels}
         found = model.report({"x": self.x} | given)
         nats = found["nats_per_code"] * math.prod(model.input_shape)
-        terms = {"loss": nats, "nats_per_code": found["nats_per_code"], "bits_per_dimension": found["bits_per_dim"]}
-        terms["accuracy"] = found["accuracy"]
+        terms = {"loss": nats, "bits_per_dimension": found["bits_per_dim"], "accuracy": found["accuracy"]}
         if model.codec is not None:
             from ..evaluation.compression import rate
 
-            terms |= rate(model.codec, nats / math.log(2))
+            return terms | {"nats_per_code": found["nats_per_code"]} | rate(model.codec, nats / math.log(2))
+        if model.levels != 256:
+            self.notes.append(f"the likelihood is that of images rounded to {model.levels} levels")
         return terms
 
     def log_likelihood(self):

@@ -1,5 +1,6 @@
 """What `tinyae train pixelcnn --codes RUN` adds: the vq-vae whose codes a prior is trained on, and those codes."""
 
+import math
 import os
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 from ..data.codes import codes_of
 from ..errors import CheckpointError, ConfigError
 from ..training import checkpoint
+from ..training.feed import as_split
 from ..training.run import Run
 
 
@@ -28,10 +30,10 @@ class Codes:
         if before is None:
             found = find_codec(arguments.codes)
             self.origin = (found.training or {}).get("origin")
-        elif before.codec_path is None:
-            raise ConfigError(f"the run in {out} was not trained on codes: leave --codes out, or choose --out")
         else:
-            found = checkpoint.read(before.codec_path)
+            found = before.codec()
+            if found is None:
+                raise ConfigError(f"the run in {out} was not trained on codes: leave --codes out, or choose --out")
             self.origin = before.training["origin"]
             if arguments.codes is not None and not same(found, find_codec(arguments.codes)):
                 raise ConfigError(
@@ -49,10 +51,17 @@ class Codes:
             raise ConfigError(
                 f"levels={given['levels']}, and the vq-vae in {self.where} has {levels} codes: leave levels out"
             )
-        return given | {"levels": levels}
+        height, width, *books = self.codec.code_shape
+        return given | {"levels": levels, "input_shape": (height, width * math.prod(books))}
 
-    def of(self, data):
-        """The Dataset with codes in place of its images."""
+    def of(self, data, model):
+        """The Dataset with codes in place of its images. What `model`, the pixelcnn, or the vq-vae has against it is
+        said before the long wait."""
+        for part in filter(None, (data.train, data.test)):
+            x, labels = as_split(part)
+            self.codec.prepare({"x": x[:1]})
+            if model.uses_labels:
+                model.check_labels(labels, len(x))
         count = len(data.train) + (0 if data.test is None else len(data.test))
         print(f"encoding {count:,} images of {data.name} by the vq-vae in {self.where}", file=sys.stderr, flush=True)
         return codes_of(data, self.codec)

@@ -68,12 +68,10 @@ def train(arguments):
     elif arguments.resume:
         opening.append(f"nothing to resume in {out}: a new run begins")
     codes = None
-    if arguments.codes is not None or (before is not None and before.codec_path is not None):
+    if arguments.codes is not None or (origin or {}).get("codes"):
         codes = Codes(arguments, model_class, out, before)
         origin, options = codes.origin, codes.options(options)
     data = load_data(*name_and_size(arguments, origin or {"data": DEFAULT_DATA, "size": arguments.size}))
-    if codes is not None:
-        data = codes.of(data)
     options.setdefault("input_shape", data.shape)
     if model_class.uses_labels and data.class_count is not None:
         options.setdefault("classes", data.class_count)
@@ -81,7 +79,7 @@ def train(arguments):
         given["without_class"] = data.find_class(given["without_class"])
     model = model_class(**options, seed=given.get("seed", 0), backend=arguments.backend)
     if codes is not None:
-        model.codec = codes.codec
+        model.codec, data = codes.codec, codes.of(data, model)
     opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {len(data.train):,} images")
 
     pictures = None if arguments.no_pictures else Pictures(out, data)

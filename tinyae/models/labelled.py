@@ -13,6 +13,7 @@ class Labelled:
     """
 
     uses_labels = True
+    unlabelled = "train vae"  # what to do without labels
 
     def prepare(self, batch):
         if "labels" not in batch:
@@ -25,7 +26,7 @@ class Labelled:
     def check_labels(self, labels, count=None):
         """Refuse labels that are missing, that are no classes of this model, or that are not `count`."""
         if labels is None:
-            raise ConfigError(f"{self.name} needs labels, and there are none: give labelled data, or train vae")
+            raise ConfigError(f"{self.name} needs labels, and there are none: give labelled data, or {self.unlabelled}")
         labels = np.asarray(labels)
         if labels.ndim != 1 or (count is not None and len(labels) != count):
             raise ShapeError(f"{self.name}: expected a label for each of {count} examples, got shape {labels.shape}")

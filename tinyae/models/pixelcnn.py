@@ -38,6 +38,7 @@ class PixelCNN(Labelled, Model):
     part = 32  # convolution is as fast on few images
     generative = True
     uses_labels = False  # unless told the number of classes
+    unlabelled = "leave classes out"
     codec = None  # the VQVAE whose codes these are, where there is one
 
     def __init__(

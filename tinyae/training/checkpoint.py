@@ -51,21 +51,23 @@ class Checkpoint:
             model = NAMES[name](**self.meta["config"], dtype=self.meta["dtype"], backend=backend)
         except TypeError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
-        if self.codec_path is not None:
-            model.codec = self._codec(backend)
+        codec = self.codec()
+        if codec is not None:
+            model.codec = codec.model(backend)
         return self.restore(model)
 
-    @property
-    def codec_path(self):
-        """The file of the model whose codes this one was trained on, or None."""
-        origin = (self.training or {}).get("origin") or {}
-        return os.path.join(os.path.dirname(self.path), CODEC) if origin.get("codes") else None
-
-    def _codec(self, backend):
-        found = read(self.codec_path)
+    def codec(self):
+        """The Checkpoint of the vq-vae whose codes this model was trained on; None where that was images."""
+        if not ((self.training or {}).get("origin") or {}).get("codes"):
+            return None
+        path = os.path.join(os.path.dirname(self.path), CODEC)
+        if not os.path.exists(path):
+            why = f"{self.path} is of codes, and the vq-vae that made them is not beside it"
+            raise CheckpointError(f"{why}: copy best.npz of its run to {path}")
+        found = read(path)
         if found.meta["model"] != "vq-vae":
-            raise CheckpointError(f"{found.path} holds {found.meta['model']}, not the vq-vae that made the codes")
-        return found.model(backend)
+            raise CheckpointError(f"{path} holds {found.meta['model']}, not the vq-vae that made the codes")
+        return found
 
     def restore(self, model):
         """Copy parameters and state into a model of the same configuration.
