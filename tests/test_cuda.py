@@ -35,7 +35,7 @@ def test_compiles_for_sm_90(tmp_path, real, ftz):
     options = ["-arch=sm_90", "-cubin", f"-DREAL={real}", f"-ftz={ftz}", "-Werror=all-warnings"]
     subprocess.run([nvcc, *options, "-o", cubin, SOURCE], check=True, capture_output=True)
     symbols = cubin.read_bytes()
-    for name in (b"philox_uniform", b"philox_normal", b"adam", b"bce_with_logits"):
+    for name in (b"philox_uniform", b"philox_normal", b"adam", b"bce_with_logits", b"nearest_code", b"code_sums"):
         assert name in symbols
 
 
