@@ -13,7 +13,7 @@ from image_cases import Case, ours
 
 from tinyae.backend import convolution
 from tinyae.backend.convolution import Geometry, compiled
-from tinyae.errors import ConfigError
+from tinyae.errors import ConfigError, ShapeError
 from tinyae.layers import MaskedConv2D
 
 
@@ -131,6 +131,8 @@ def test_pixel_says_what_it_cannot_do():
     params, x, _ = case.arrays()
     with pytest.raises(ConfigError, match=r"stride 1 .* got \(2, 2\)$"):
         case.layer.at(params, x, 0, 0)
+    with pytest.raises(ShapeError, match=r"a result at \(0, 4\), got \(2, 4, 4, 1\)$"):
+        MaskedConv2D(2, 3, "A").at(params, x, 0, 4)
 
 
 @pytest.mark.parametrize("kind, taps", (("A", 24), ("B", 25)))

@@ -122,9 +122,10 @@ class Conv2D(_Convolution):
         return self._with_bias((*self.kernel_size, input_shape[2] // self.groups, self.filters))
 
     def _check(self, params, x):
+        """(OH, OW, O) for images x; ShapeError where they do not fit."""
         channels = params["weight"].shape[2] * self.groups
         self.expect(x.ndim == 4 and x.shape[3] == channels, f"(N, H, W, {channels})", x.shape)
-        self.output_shape(x.shape[1:])
+        return self.output_shape(x.shape[1:])
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self._check(params, x)

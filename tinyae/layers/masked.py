@@ -53,21 +53,20 @@ class MaskedConv2D(Conv2D):
         ]
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        self._check(params, x)
-        shape = self.output_shape(x.shape[1:])
-        return self._output(params, x, shape, convolution.output), x
+        return self._output(params, x, self._check(params, x), convolution.output), x
 
     def at(self, params, x, i, j):
-        """y[:, i, j] (N, O) from the map x (N, H, W, C); with stride 1, else ConfigError.
+        """y[:, i, j] (N, O) from the map x (N, H, W, C). ConfigError unless stride is 1, ShapeError outside of y.
 
         Only pixels that (i, j) sees are read, so a sampler may call this before those that follow are drawn. On the CPU
         the bits are those of `forward`'s (on NumPy alone with OpenBLAS, from two filters on; not on a GPU).
         """
         if self.stride != (1, 1):
             raise ConfigError(f"{self!r}: one pixel takes stride 1 (forward takes any), got {self.stride}")
-        self._check(params, x)
+        height, width, filters = self._check(params, x)
+        self.expect(0 <= i < height and 0 <= j < width, f"that has a result at {i, j}", x.shape)
         pixel = functools.partial(convolution.region, (i, i + 1), (j, j + 1))
-        return self._output(params, x, (1, 1, self.filters), pixel)[:, 0, 0]
+        return self._output(params, x, (1, 1, filters), pixel)[:, 0, 0]
 
     def _output(self, params, x, shape, output):
         """The sum of output(x, block of the weight, geometry, bias)."""
