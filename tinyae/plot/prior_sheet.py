@@ -9,7 +9,7 @@ from .code_sheet import code_maps
 from .contact_sheet import grid, pixels
 
 SIDE, ROWS = 8, 16  # images beside each other; classes at most
-PLACES = 2**15  # drawn at most, one by one: fewer images where maps are large, for a picture has to be quick
+PLACES = 2**14  # drawn at most, one by one: fewer images where maps are large, for a picture has to be quick
 
 
 def priors(path, model, class_names=None, seed=0):
@@ -20,12 +20,12 @@ def priors(path, model, class_names=None, seed=0):
     """
     fit = PLACES // math.prod(model.input_shape)
     rows = min(ROWS, model.classes) if model.classes else min(SIDE, max(3, math.isqrt(fit)))
-    columns = min(SIDE, max(1, fit // rows)) if model.classes else rows
+    columns = min(SIDE, max(2, fit // rows)) if model.classes else rows
     labels = np.arange(rows).repeat(columns) if model.classes else None
     drawn, title = model.sample(rows * columns, seed, labels), "Drawn pixel by pixel"
     words = {"row_labels": [class_name(k, class_names) for k in range(rows)]} if model.classes else {}
     if model.codec is not None:
-        beside = max(1, columns // 2)
+        beside = columns // 2
         uniform = model.codec.uniform_codes(rows * beside, seed)
         blocks = [_block(images, rows) for images in (model.images(drawn), model.codec.decode(uniform))]
         gap = np.full_like(blocks[0][:, :1], 255)

@@ -20,7 +20,7 @@ from .table import columns
 from .training_curves import curves
 from .usage import usage
 
-VECTORS = 2**17  # whose codes are counted at most
+VECTORS = 2**16  # whose codes are counted at most
 NO_PRIOR = "Images from uniform codes: without a prior"
 
 

@@ -11,24 +11,26 @@ IMAGES = 2000  # test images whose codes are drawn
 class Pictures:
     """Writes a run's pictures into its folder, from the data's test part (or training part, without one)."""
 
-    PAUSE = 20  # seconds between pictures while training
+    PAUSE = 20  # seconds between pictures while training, at least
+    SHARE = 0.1  # of the time that may go into them
 
     def __init__(self, folder, data):
         part = data.test if data.test is not None else data.train
         self.folder, self.class_names = folder, data.class_names
         self.x, self.labels = part.x[:IMAGES], None if part.labels is None else part.labels[:IMAGES]
-        self.records, self.written = [], time.monotonic()
+        self.records, self.written, self.pause = [], time.monotonic(), self.PAUSE
 
     def from_time_to_time(self, model, record):
         """For `fit`'s on_epoch: pictures if the last ones are old."""
         self.records.append(record)
-        if time.monotonic() - self.written > self.PAUSE:
+        if time.monotonic() - self.written > self.pause:
             self.write(model, self.records)
 
     def write(self, model, records):
         """Write all that apply; returns their paths, none without the extra."""
         from .. import plot
 
+        began = time.monotonic()
         try:
             report = plot.training_report(self.folder, model, self.x, self.labels, self.class_names, records)
             paths = list(map(str, report))
@@ -36,4 +38,5 @@ class Pictures:
             print(f"no pictures: {error}", file=sys.stderr)
             paths = []
         self.written = time.monotonic()
+        self.pause = max(self.PAUSE, (self.written - began) / self.SHARE)
         return paths
