@@ -25,7 +25,7 @@ def main(arguments=None):
 
 def parser():
     """Options go by their names to the `measure` of the benchmark's module."""
-    from .convolution_cases import LAYERS, MEMORY, MODELS
+    from .convolution_cases import LAYERS, MODELS
 
     top = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed and memory, beside the peers.")
     commands = top.add_subparsers(dest="benchmark", required=True)
@@ -34,7 +34,7 @@ def parser():
         ("process", 5, OPTIONS, "a fresh process to its first step, beside PyTorch and JAX"),
         ("backends", 10, None, "every layer and model on NumPy and on CuPy"),
         ("convolution", 7, CONVOLUTION, "convolutions and steps of convolutional models, beside PyTorch and JAX"),
-        ("memory", 3, CONVOLUTION, "peak memory of training a residual autoencoder, beside PyTorch and JAX"),
+        ("memory", 3, CONVOLUTION, "peak memory of training a convolutional model, beside PyTorch and JAX"),
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
         ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
         ("disentanglement", None, None, "how far codes of dSprites tell its factors apart, beside PCA and pixels"),
@@ -53,8 +53,10 @@ def parser():
         elif name == "convolution":
             names = [*LAYERS, *MODELS]
             add("--only", nargs="+", choices=names, metavar="CASE", help=f"some of {' '.join(names)}")
+        elif name == "memory":
+            add("--case", choices=MODELS, default="vq-vae-128", help="the model (vq-vae-128)")
         elif name == "profile":
-            add("case", choices=[*MODELS, *MEMORY], help="the model")
+            add("case", choices=MODELS, help="the model")
             add("--threads", type=int, help="worker threads (default: the cores)")
         elif name == "clustering":
             add("--data", nargs="+", default=["mnist", "fashion-mnist"], metavar="NAME", dest="names")

@@ -53,19 +53,8 @@ class ModelRun:
 
     def __init__(self, case):
         model = case.build()
-        variational, squared = "kl" in model.terms, model.config.get("loss") == "mse"
-        functions = {name: function(network, shape) for name, network, shape in networks(model)}
-
-        def loss(params, x, noise):
-            statistics = []
-            z, kl = functions["encoder"](params["encoder"], x, statistics), 0
-            if variational:
-                mu, logvar = jnp.split(z, 2, axis=1)
-                z = mu + jnp.exp(0.5 * logvar) * noise
-                kl = 0.5 * jnp.sum(mu**2 + jnp.exp(logvar) - 1 - logvar)
-            y = functions["decoder"](params["decoder"], z, statistics)
-            each = (y - x) ** 2 if squared else jnp.maximum(y, 0) - y * x + jnp.log1p(jnp.exp(-jnp.abs(y)))
-            return (jnp.sum(each) + kl) / len(x), statistics
+        functions = {name: function(network, shape) for name, network, shape in networks(model) if name != "codebook"}
+        loss = (vq_loss if "codebook" in model.networks else ae_loss)(model, functions)
 
         @functools.partial(jax.jit, donate_argnums=(0, 1))
         def train(state, running, x, noise):
@@ -80,6 +69,41 @@ class ModelRun:
     def step(self, x, noise):
         self.state, self.running, value = self.train(self.state, self.running, x, noise)
         return jax.block_until_ready(value)
+
+
+def ae_loss(model, functions):
+    """loss(params, x, noise) -> (value, statistics) of an autoencoder, variational or not."""
+    variational, squared = "kl" in model.terms, model.config.get("loss") == "mse"
+
+    def loss(params, x, noise):
+        statistics = []
+        z, kl = functions["encoder"](params["encoder"], x, statistics), 0
+        if variational:
+            mu, logvar = jnp.split(z, 2, axis=1)
+            z = mu + jnp.exp(0.5 * logvar) * noise
+            kl = 0.5 * jnp.sum(mu**2 + jnp.exp(logvar) - 1 - logvar)
+        y = functions["decoder"](params["decoder"], z, statistics)
+        each = (y - x) ** 2 if squared else jnp.maximum(y, 0) - y * x + jnp.log1p(jnp.exp(-jnp.abs(y)))
+        return (jnp.sum(each) + kl) / len(x), statistics
+
+    return loss
+
+
+def vq_loss(model, functions):
+    """The same of a VQ-VAE (van den Oord et al. 2017, equation 3)."""
+    variance, held = float(model.state.tree["scale"]["variance"]), lax.stop_gradient
+
+    def loss(params, x, noise):
+        statistics, book = [], params["codebook"]["weight"]
+        x = 2 * x - 1 if model.signed else x
+        z = functions["encoder"](params["encoder"], x, statistics)
+        rows = z.reshape(-1, z.shape[-1])
+        q = book[jnp.argmin(jnp.sum(book**2, axis=1) - 2 * rows @ book.T, axis=1)].reshape(z.shape)
+        y = functions["decoder"](params["decoder"], z + held(q - z), statistics)
+        terms = jnp.sum((y - x) ** 2) / variance, jnp.sum((q - held(z)) ** 2), jnp.sum((z - held(q)) ** 2)
+        return (terms[0] + terms[1] + model.commitment * terms[2]) / len(x), statistics
+
+    return loss
 
 
 def function(layer, shape):

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tinyae.models import VQVAE
+
 from .convolution_cases import CASES, LAYERS, LR, networks
 
 
@@ -19,7 +21,9 @@ class Contender:
 
     @functools.cache  # noqa: B019 (one contender a process)
     def case(self, name):
-        return (LayerRun if name in LAYERS else ModelRun)(CASES[name], self.memory, self.compile)
+        case = CASES[name]
+        kind = LayerRun if name in LAYERS else VQRun if case.kind is VQVAE else ModelRun
+        return kind(case, self.memory, self.compile)
 
 
 def images(array, memory):
@@ -82,6 +86,49 @@ class ModelRun:
         return loss.detach()
 
 
+class VQRun(ModelRun):
+    """A VQ-VAE; the small one turned by 180 degrees: its 3x3 windows of stride 2 need one more pixel at one end, which
+    is the bottom right of tinyae's and the top left of PyTorch's."""
+
+    def __init__(self, case, memory, compiled):
+        super().__init__(case, memory, compiled)
+        model = case.build()
+        self.signed, self.commitment = model.signed, model.commitment
+        self.variance = float(model.state.tree["scale"]["variance"])
+        self.turned = model.config["network"] == "small"
+        with torch.no_grad():
+            for parameter in self.networks.parameters() if self.turned else ():
+                if parameter.ndim == 4:
+                    parameter.copy_(parameter.flip(2, 3))
+
+    def loss_of(self, x, noise):
+        """Van den Oord et al. 2017, equation 3."""
+        x = x.flip(2, 3) if self.turned else x
+        x = 2 * x - 1 if self.signed else x
+        z = self.networks["encoder"](x)
+        q = self.networks["codebook"](z)
+        y = self.networks["decoder"](z + (q - z).detach())  # straight through
+        rec = F.mse_loss(y, x, reduction="sum") / self.variance
+        codebook = F.mse_loss(q, z.detach(), reduction="sum")
+        commitment = F.mse_loss(z, q.detach(), reduction="sum")
+        return (rec + codebook + self.commitment * commitment) / len(x)
+
+
+class Codebook(nn.Module):
+    """The nearest codes of a map (N, D, H, W), by |e|^2 - 2 z.e, the fastest of the usual forms."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(torch.from_numpy(weight.copy()))
+
+    def forward(self, z):
+        rows = z.permute(0, 2, 3, 1)
+        with torch.no_grad():
+            squares = self.weight.square().sum(dim=1)
+            codes = torch.addmm(squares, rows.reshape(-1, z.shape[1]), self.weight.T, alpha=-2).argmin(dim=1)
+        return F.embedding(codes, self.weight).view(rows.shape).permute(0, 3, 1, 2)
+
+
 class Residual(nn.Module):
     def __init__(self, inner):
         super().__init__()
@@ -94,6 +141,8 @@ class Residual(nn.Module):
 def module(layer, params, shape):
     """PyTorch's module for a layer on examples of `shape` (H, W, C) or (D,), with its weights."""
     kind = type(layer).__name__
+    if kind == "Codebook":
+        return Codebook(params["weight"])
     if kind in ("Sequential", "Residual"):
         inner = nn.Sequential(*modules(layer.layers, params, shape))
         return Residual(inner) if kind == "Residual" else inner
@@ -130,7 +179,8 @@ def convolution(kind, layer, shape):
     side, _, *ends = shape
     transposed = kind == "ConvTranspose2D"
     make = nn.ConvTranspose2d if transposed else nn.Conv2d
-    return make(*(reversed(ends) if transposed else ends), side, layer.stride, (side - 1) // 2)
+    more = {"output_padding": -side % layer.stride[0]} if transposed else {}
+    return make(*(reversed(ends) if transposed else ends), side, layer.stride, (side - 1) // 2, **more)
 
 
 def dense(params, flattened, reshaped):

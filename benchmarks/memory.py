@@ -1,15 +1,13 @@
-"""Peak memory of training the residual 128x128 autoencoder on batches of 16, a fresh process each time."""
+"""Peak memory of training a convolutional model, a fresh process each time."""
 
 from .contenders import CONVOLUTION, Worker, available
 from .convolution import MODULE
-from .convolution_cases import MEMORY
 from .harness import interleave, report, table
 
 STEPS = 3
-(CASE,) = MEMORY
 
 
-def measure(names=tuple(CONVOLUTION), rounds=3, cores=None, case=CASE, steps=STEPS):
+def measure(names=tuple(CONVOLUTION), rounds=3, cores=None, case="vq-vae-128", steps=STEPS):
     """The result for the JSON: bytes of each contender's largest resident set after `steps` steps and one before them.
 
     "imported_bytes" is how much of it there was before the model was built: the interpreter and the framework.

@@ -18,6 +18,7 @@ from tinyae.training.threads import workers
 from .convolution_cases import CASES, LR, leaves, networks, product_flops
 
 PHASES = "forward", "backward"
+METHODS = {"forward": "forward", "backward": "backward", "add_grads": "backward", "losses": "backward"}  # a codebook's
 
 
 def measure(case, rounds=5, threads=None):
@@ -52,11 +53,12 @@ class Watched:
         self.label = f"{network} {type(layer).__name__} {'x'.join(map(str, shape))}"
         self.label += f" -> {'x'.join(map(str, layer.output_shape(shape)))}"
         forward = product_flops(layer, shape)
-        self.flops = {"forward": forward, "backward": 2 * forward}
+        self.flops = {"forward": forward, "backward": 0 if network == "codebook" else 2 * forward}
         self.now, self.rounds = ({phase: [] for phase in PHASES} for _ in range(2))
         self.inside = threading.local()  # whether this thread is in one of the layer's methods
-        for method, phase in (("forward", "forward"), ("backward", "backward"), ("add_grads", "backward")):
-            self._watch(layer, method, phase)
+        for method, phase in METHODS.items():
+            if hasattr(layer, method):
+                self._watch(layer, method, phase)
 
     def _watch(self, layer, method, phase):
         original, seconds = getattr(layer, method), self.now[phase]

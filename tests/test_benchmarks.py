@@ -21,10 +21,9 @@ from benchmarks import (
 )
 from benchmarks.__main__ import main
 from benchmarks.convolution_cases import LAYERS, LayerCase, ModelCase
-from benchmarks.residual import ResidualAE
 from tinyae.backend import Backend
 from tinyae.errors import BackendError
-from tinyae.models import ConvAE, ConvVAE
+from tinyae.models import VQVAE, ConvAE, ConvVAE
 
 
 def test_every_round_runs_every_contender_once_in_a_changing_order():
@@ -103,32 +102,22 @@ def test_every_layer_and_model_can_be_timed():
             make(numpy, 2)()
 
 
-def test_the_residual_autoencoder_is_the_reference():
-    """764,416 and 764,291 parameters, 3,584 of them BatchNorm's statistics, which are not trained."""
-    model = ResidualAE()
-    counts = {"encoder": 0, "decoder": 0}
-    for store in (model.store, model.state):
-        for name, array in store.named.items():
-            counts[name.partition(".")[0]] += array.size
-    assert counts == {"encoder": 764_416, "decoder": 764_291}
-    assert model.state.flat.size == 3_584 and model.param_count == 764_416 + 764_291 - 3_584
-    assert model.networks["encoder"].output_shape((128, 128, 3)) == model.code_shape == (32, 32, 128)
-    assert model.networks["decoder"].output_shape(model.code_shape) == (128, 128, 3)
-
-
 def test_flops_of_convolutional_steps():
     """An image's forward products by hand; dx and dw cost the same again, but of the data no dx is asked."""
     outer, inner = 64 * 64 * 128 * 4 * 4 * 3, 32 * 32 * 128 * 4 * 4 * 128  # the two of stride 2, and the same back
     block = 32 * 32 * 128 * (3 * 3 * 128 + 128)
-    assert convolution_cases.CASES["residual-128"].flops("step") == 8 * 2 * (
-        3 * 2 * (outer + inner + 3 * block) - outer
+    assert convolution_cases.CASES["vq-vae-128"].flops("step") == 8 * 2 * (
+        3 * 2 * (outer + inner + 3 * block) - outer + 32 * 32 * 64 * 128  # every vector with every code, once
     )
     layer = LAYERS["7x7x64-32,4x4s2,transposed"]
     assert layer.flops("forward") == 2 * 128 * 7 * 7 * 16 * 64 * 32 == layer.flops("backward") / 2
 
 
+VQ = dict(codes=5, latent_dim=4, restart=False)
 SMALL_CASES = {
-    "residual": ModelCase(ResidualAE, 3, input_shape=(8, 8, 3), width=4, blocks=2),
+    "vq-vae-residual": ModelCase(VQVAE, 3, **VQ, network="residual", input_shape=(8, 8, 3)),
+    "vq-vae-paper": ModelCase(VQVAE, 3, **VQ, network="paper", input_shape=(8, 8, 3)),
+    "vq-vae-small": ModelCase(VQVAE, 3, **VQ, network="small", input_shape=(8, 8, 1)),
     "conv-vae": ModelCase(ConvVAE, 3, input_shape=(28, 28, 1), channels=(3, 4), units=8),
     "conv-ae": ModelCase(ConvAE, 3, input_shape=(28, 28, 1), channels=(3, 2, 4)),
     "3x3": LayerCase(2, 6, 3, 4),
