@@ -16,7 +16,7 @@ with da' the gate's part of da. The layers' sizes are those of ritheshkumar95/py
 """
 
 from ..backend import array_module, as_noise, convolution
-from ..layers import Conv2D, Embedding, Layer, ReLU, Sequential
+from ..layers import Conv2D, Embedding, Layer, MaskedConv2D, ReLU, Sequential
 from ..params import child
 from .raster import Rows
 
@@ -26,7 +26,8 @@ OUTPUT = 512  # units between the stacks and the logits
 class _BlockConv2D(Conv2D):
     """A convolution whose windows lie beside their pixel: padding may be below 0, where they keep off an edge.
 
-    Never by the fast algorithm: a pixel has the same bits whatever else is computed with it.
+    Never by fast algorithms: a pixel has the same bits whatever else is computed with it. So have 1x1 convolutions,
+    written here as masked ones, "B".
     """
 
     def __init__(self, filters, kernel_size, padding):
@@ -71,9 +72,9 @@ class _GatedLayer(Layer):
         self.residual = mask == "B"
         self.parts = {
             "vertical": _BlockConv2D(2 * width, (half + own, kernel_size), ((half, own - 1), (half, half))),
-            "across": Conv2D(2 * width, 1, init="glorot"),
+            "across": MaskedConv2D(2 * width, 1, "B", init="glorot"),
             "horizontal": _BlockConv2D(2 * width, (1, half + own), ((0, 0), (half, own - 1))),
-            "out": Conv2D(width, 1, init="glorot"),
+            "out": MaskedConv2D(width, 1, "B", init="glorot"),
         }
 
     def _each(self, shape):
@@ -215,5 +216,8 @@ def gated_networks(shape, levels, width, blocks, classes):
         "input": (Embedding(levels, width), shape),
         **({"classes": (Embedding(classes, blocks * 2 * width), ())} if classes else {}),
         "stack": (_GatedStack(*layers), maps),
-        "output": (Sequential(Conv2D(OUTPUT, 1), ReLU(), Conv2D(levels, 1, init="glorot")), maps),
+        "output": (
+            Sequential(MaskedConv2D(OUTPUT, 1, "B"), ReLU(), MaskedConv2D(levels, 1, "B", init="glorot")),
+            maps,
+        ),
     }

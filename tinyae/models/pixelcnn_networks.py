@@ -1,7 +1,7 @@
 """The residual network of `pixelcnn`: that of Keras's example on vector-quantized autoencoders (Paul 2021)."""
 
 from ..backend import array_module
-from ..layers import Conv2D, Embedding, Layer, MaskedConv2D, ReLU, Residual, Sequential
+from ..layers import Embedding, Layer, MaskedConv2D, ReLU, Residual, Sequential
 from .raster import Rows
 
 
@@ -150,13 +150,14 @@ def residual_networks(shape, levels, width, blocks, classes):
 
     Its windows see all of the row above, but of their own row the left part alone; so pixels above to the right, beyond
     a slope, are never seen: the blind spot (van den Oord et al. 2016, "Conditional image generation with PixelCNN
-    decoders", figure 1). A class adds a vector to the first convolution's output.
+    decoders", figure 1). A class adds a vector to the first convolution's output. 1x1 convolutions are masked ones too,
+    "B", which sees all that a 1x1 one does: for their bits, which do not depend on what is computed beside a pixel.
     """
     half = max(1, width // 2)
     layers = [ReLU()]
     for _ in range(blocks):
-        first, last = (Conv2D(width, 1), ReLU()), (Conv2D(width, 1), ReLU())
-        layers.append(Residual(*first, MaskedConv2D(half, 3, "B"), ReLU(), *last))
+        wide, narrow, wide_again = MaskedConv2D(width, 1, "B"), MaskedConv2D(half, 3, "B"), MaskedConv2D(width, 1, "B")
+        layers.append(Residual(wide, ReLU(), narrow, ReLU(), wide_again, ReLU()))
     for _ in range(2):
         layers += [MaskedConv2D(width, 1, "B"), ReLU()]
     maps = (*shape, width)
@@ -164,5 +165,5 @@ def residual_networks(shape, levels, width, blocks, classes):
         "input": (_OneHotConv2D(levels, width, 7), shape),
         **({"classes": (Embedding(classes, width), ())} if classes else {}),
         "stack": (_ResidualStack(*layers), maps),
-        "output": (Conv2D(levels, 1, init="glorot"), maps),
+        "output": (MaskedConv2D(levels, 1, "B", init="glorot"), maps),
     }

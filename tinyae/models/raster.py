@@ -37,8 +37,8 @@ def naive(model, draw, uniforms, labels):
 def incremental(model, draw, uniforms, labels):
     """The codes that `naive` gives, each layer computing only what no earlier pixel has computed.
 
-    Bit for bit where a number is the same sum in the same order whatever is computed beside it: by the compiled
-    products, float32 on the CPU. Elsewhere up to rounding, so a code may differ where u meets the edge of its share.
+    Bit for bit on the CPU, where the networks' convolutions sum a number in one order whatever is computed beside it.
+    On a GPU up to rounding, so a code may differ where u meets the edge of its share.
     """
     pixels = model.networks["stack"].pixels(model, len(uniforms), labels)
 
