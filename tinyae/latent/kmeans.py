@@ -1,5 +1,7 @@
 """k-means (Lloyd 1982), with the primitives of vector quantisation: a codebook's start."""
 
+import numpy as np
+
 from ..backend import array_module
 from ..backend.codes import code_sums, nearest_code
 
@@ -7,13 +9,13 @@ ROUNDS = 10
 
 
 def kmeans(x, count, noise, rounds=ROUNDS):
-    """`count` centres (count, D) of vectors x (M, D), from vectors drawn without replacement (with, if M is smaller).
+    """`count` centres (count, D) of vectors x (M, D), from vectors drawn without replacement, or all, if M is smaller.
 
     A round sets each centre to the mean of the vectors nearest to it; one without any moves to a drawn vector.
     """
     xp = array_module(x)
-    order = noise.permutation(len(x), "start")
-    centres = x[noise.xp.asarray(order[:count] if len(x) >= count else order.repeat(-(-count // len(x)))[:count])]
+    order = np.resize(noise.permutation(len(x), "start"), count)
+    centres = x[noise.xp.asarray(order)]
     for i in range(rounds):
         counts, sums = code_sums(x, nearest_code(x, centres), count)
         drawn = x[(noise.uniform(f"round.{i}", (count,), "float64") * len(x)).astype("int64")]
