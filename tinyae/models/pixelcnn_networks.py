@@ -64,7 +64,8 @@ class _OneHotConv2D(Layer):
     def backward(self, params, cache, dy, grads=None):
         x = cache
         if grads is not None:
-            one_hot = (x[..., None] == array_module(x).arange(self.levels)).astype(dy.dtype)
+            xp = array_module(x)
+            one_hot = (x[..., None] == xp.arange(self.levels)).astype(dy.dtype)
             self.conv.add_grads(params, one_hot, dy, grads)
         return None
 
