@@ -79,7 +79,7 @@ def code_sums(z, codes, count):
         raise ShapeError(f"code_sums: expected codes in [0, {count}), got {codes.min()} to {codes.max()}")
     counts = np.bincount(codes, minlength=count).astype(z.dtype)
     if native.takes(z):
-        return counts, compiled.code_sums(z, np.ascontiguousarray(codes, np.int64), count).astype(z.dtype)
+        return counts, compiled.code_sums(z, np.ascontiguousarray(codes, np.int64), count)
     sums = np.empty((count, z.shape[1]), z.dtype)
     for column, total in zip(z.T, sums.T, strict=True):
         total[:] = np.bincount(codes, weights=column, minlength=count)

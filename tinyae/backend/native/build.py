@@ -50,7 +50,7 @@ FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a poi
     "max_pool": "pplpl -",
     "max_pool_gradient": "pppplppl -",
     "nearest_code": "pllplppppl -",
-    "code_sums": "pllplpl -",
+    "code_sums": "pllplppl -",
     "forget_threads": " -",
 }
 

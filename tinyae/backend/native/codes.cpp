@@ -118,15 +118,17 @@ extern "C" void nearest_code(const float *z, long m, long d, const float *codebo
     });
 }
 
-// sums (k, d): of the rows of z (m, d) with each code, in order; each thread sums some of the columns.
-extern "C" void code_sums(const float *z, long m, long d, const int64_t *codes, long k, double *sums, long threads) {
-    const long parts = (d + LANES - 1) / LANES;
-    share(threads, parts, worth(m * LANES), [&](long start, long stop) {
-        const long first = start * LANES, last = stop * LANES < d ? stop * LANES : d;
-        for (long j = 0; j < k; j++) memset(sums + j * d + first, 0, (last - first) * sizeof(double));
-        for (long i = 0; i < m; i++) {
-            double *sum = sums + codes[i] * d;
-            for (long c = first; c < last; c++) sum[c] += z[i * d + c];
-        }
+// sums (k, d): of the rows of z (m, d) with each code, in order. Each thread sums some of the columns, in a part of
+// `exact` (k d) of its own: neighbours in one line of the cache would wait for each other.
+extern "C" void code_sums(const float *z, long m, long d, const int64_t *codes, long k, double *exact, float *sums,
+                          long threads) {
+    share(threads, (d + LANES - 1) / LANES, worth(m * LANES), [&](long start, long stop) {
+        const long first = start * LANES, width = (stop * LANES < d ? stop * LANES : d) - first;
+        double *own = exact + first * k;
+        memset(own, 0, k * width * sizeof(double));
+        for (long i = 0; i < m; i++)
+            for (long c = 0; c < width; c++) own[codes[i] * width + c] += z[i * d + first + c];
+        for (long j = 0; j < k; j++)
+            for (long c = 0; c < width; c++) sums[j * d + first + c] = own[j * width + c];
     });
 }

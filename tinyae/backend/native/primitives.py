@@ -133,7 +133,8 @@ def nearest_code(z, codebook):
 
 
 def code_sums(z, codes, count):
-    """The sums (count, D) of the rows of z (M, D) by their codes, in float64."""
-    sums = np.empty((count, z.shape[1]))
-    library().code_sums(address(z), *z.shape, address(codes), count, address(sums), available())
+    """The sums (count, D) of the rows of z (M, D) by their codes."""
+    exact, sums = np.empty(count * z.shape[1]), np.empty((count, z.shape[1]), np.float32)
+    arrays = address(codes), count, address(exact), address(sums)
+    library().code_sums(address(z), *z.shape, *arrays, available())
     return sums
