@@ -38,6 +38,8 @@ def parser():
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
         ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
         ("disentanglement", None, None, "how far codes of dSprites tell its factors apart, beside PCA and pixels"),
+        ("codes", None, None, "vq-vae and pixelcnn on images, beside published numbers"),
+        ("photographs", None, None, "vq-vae on crops of 128x128 from photographs, judged on other photographs"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         add = command.add_argument
@@ -68,6 +70,20 @@ def parser():
             add("--out", default="runs/disentanglement", metavar="DIR", help="for the trained models")
             add("--threads", type=int, help="worker threads (default: the cores)")
             add("--only", nargs="+", metavar="NAME", dest="names", help='such as "VAE" or "raw pixels"')
+        elif name == "codes":
+            add("--data", default="mnist", help="a name from 'tinyae data', or a path (mnist)")
+            add("--out", default="runs/codes", metavar="DIR", help="for the trained models")
+            add("--epochs", type=int, default=30, help="of vq-vae (30)")
+            add("--prior-epochs", type=int, default=30, help="of pixelcnn (30)")
+            add("--seeds", type=int, default=1)
+            add("--threads", type=int, help="worker threads (default: the cores)")
+        elif name == "photographs":
+            add("--out", default="runs/photographs", metavar="DIR", help="for the crops, the model and the picture")
+            add("--epochs", type=int, default=8)
+            add("--lr", type=float, default=5e-4, help="at the cosine's begin (0.0005)")
+            add("--codes", type=int, default=0, help="of the codebook (64)")
+            add("--crops", type=int, default=240, help="of each training photograph (240)")
+            add("--threads", type=int, help="worker threads (default: the cores)")
     return top
 
 
