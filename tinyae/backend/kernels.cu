@@ -109,8 +109,8 @@ static __device__ __forceinline__ double distance(const real *__restrict__ z, co
     return sum;
 }
 
-// codes: (n,), of the rows of z (n, d) in a codebook (k, d): that of the lowest score, or, among several at most `slack`
-// (n,) above it, that of the least distance. scores: (k, n), since neighbouring threads have neighbouring rows.
+// codes: (n,), of the rows of z (n, d) in a codebook (k, d): that of the lowest score, or, among several at most
+// `slack` (n,) above it, that of the least distance. scores: (k, n), since neighbouring threads have neighbouring rows.
 extern "C" __global__ void nearest_code(long long n, long long k, long long d, const real *__restrict__ scores,
                                         const real *__restrict__ slack, const real *__restrict__ z,
                                         const real *__restrict__ codebook, long long *__restrict__ codes) {

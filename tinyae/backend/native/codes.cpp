@@ -91,8 +91,8 @@ struct Codebook {
     }
 };
 
-// codes (m) of the rows of z (m, d) in a codebook (k, d). halves: for -|e|^2 / 2, (k); packed: packed_size(d, k); scores:
-// for each thread ROWS rows of k, rounded up to whole vectors.
+// codes (m) of the rows of z (m, d) in a codebook (k, d). halves: for -|e|^2 / 2, (k); packed: packed_size(d, k);
+// scores: for each thread ROWS rows of k, rounded up to whole vectors.
 extern "C" void nearest_code(const float *z, long m, long d, const float *codebook, long k, float *halves,
                              float *packed, float *scores, int64_t *codes, long threads) {
     const long row = (k + LANES - 1) / LANES * LANES, shape[4] = {1, 1, d, k}, strides[4] = {0, 0, 1, d};
