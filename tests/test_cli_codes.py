@@ -1,5 +1,6 @@
 """From images to codes to new images on the command line: vq-vae, pixelcnn over its codes, and pixelcnn over pixels."""
 
+import itertools
 import json
 import math
 import os
@@ -7,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+import strict_cupy
 from command_line import contents
 
 import tinyae
@@ -202,6 +204,35 @@ def test_without_a_word_of_data_those_of_the_vq_vae_are_encoded(here, tmp_path, 
     assert "encoding 30 images of unlabelled" in capsys.readouterr().err
     call("evaluate", tmp_path / "other", "--json")
     assert json.loads(capsys.readouterr().out)["images"] == 3
+
+
+def test_the_best_epoch_of_a_vq_vae_is_that_of_the_least_error():
+    model, steps = models.VQVAE(input_shape=(8, 8, 1), codes=8), itertools.count()
+    step = model.step
+
+    def rising(*args, **options):
+        terms, caches = step(*args, **options)
+        return terms | {"loss": terms["loss"] + 1000 * next(steps)}, caches
+
+    model.step = rising
+    history = tinyae.fit(model, DIGITS.train.x[:200], epochs=3, progress=False)
+    errors = [record["train"]["reconstruction"] for record in history.records]
+    assert history.best["epoch"] == 1 + errors.index(min(errors)) == 3
+
+
+def test_the_chain_on_the_stand_in_is_the_chain_on_numpy(place, tmp_path, capsys):
+    device = ("--backend", "cupy")
+    with strict_cupy.installed(), strict_cupy.allow_sync():
+        words = ("--codes", place / "vq", "--set", "classes=10", "--epochs", 1, "--out", tmp_path / "p", *device)
+        call(*PRIOR, *words)
+        call("train", "pixelcnn", "--resume", "--epochs", 2, "--no-pictures", "--out", tmp_path / "p", *device)
+        call("sample", tmp_path / "p", "-n", 20, "--out", tmp_path / "s.npz", *device)
+        answers = [told(capsys, "evaluate", path, *device) for path in (tmp_path / "p", place / "vq")]
+    for path, answer in zip((tmp_path / "p", place / "vq"), answers, strict=True):
+        host = told(capsys, "evaluate", path)
+        for name, value in host.items():
+            assert answer[name] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else value), name
+    assert np.load(tmp_path / "s.npz")["codes"].max() < 8
 
 
 # evaluate, encode, compare

@@ -25,8 +25,8 @@ def test_training_on_the_stand_in_is_training_on_numpy(name, optimizer, tmp_path
         device = make("cupy")
         tinyae.fit(device, (x, labels), out=tmp_path, **options)
         flat = cupy.asnumpy(device.store.flat)
-        assert isinstance(device.encode(x, *needed), np.ndarray)
-        assert isinstance(device.reconstruct(x, *needed), np.ndarray)
+        for ask in (device.log_prob,) if name == "pixelcnn" else (device.encode, device.reconstruct):
+            assert isinstance(ask(x, *needed), np.ndarray)
         resumed = make("cupy")
         tinyae.fit(resumed, (x, labels), out=tmp_path, resume=True, **options | {"epochs": 3})
         again = tinyae.load(tmp_path, backend="cupy")

@@ -62,6 +62,7 @@ class Model:
     standard_prior = False  # whether that is N(0, I), whatever the label
     discrete_codes = False  # whether a code is a map of integers instead of a vector of numbers
     settled_after = 0  # the training step from which on the loss means the same
+    judged_by = "loss"  # the term that is least in the best epoch
     last_is_best = False  # whether the loss says nothing about which epoch is the best
     uses_labels = False  # whether a batch needs "labels"
     integer_input = False  # whether examples are maps of codes instead of images or rows

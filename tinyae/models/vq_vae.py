@@ -32,6 +32,7 @@ class VQVAE(Model):
     unit = "squared error over variance"
     terms = ("loss", "reconstruction", "codebook", "commitment")
     discrete_codes = True
+    judged_by = "reconstruction"  # the other terms grow while vectors spread over more of the space
 
     def __init__(
         self, input_shape=(28, 28, 1), network="auto", codes=0, latent_dim=0, codebooks=1, residual_codes=False,

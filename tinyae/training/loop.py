@@ -191,7 +191,7 @@ class Trainer:
         record |= self.model.report(watched.spread(self.model.chunk))
         self.model.end_epoch()
         self.records.append(record)
-        judged = record.get("validation", record["train"])["loss"]
+        judged = record.get("validation", record["train"])[self.model.judged_by]
         unsettled = self.best is None or self.model.last_is_best or self._unsettled(self.best["step"])
         if unsettled or judged < self.best["loss"]:
             self.best = {"epoch": epoch, "step": self.step, "loss": judged}
