@@ -246,14 +246,18 @@ class Model:
         """Add into grads[name] without computing dx: for a network that the data enter."""
         self.networks[name].add_grads(self.store.tree[name], cache, dy, grads[name])
 
-    def in_chunks(self, function, x, *others):
-        """function over rows of `x`, and of `others` of the same length, in bounded memory; a NumPy array."""
+    def in_chunks(self, function, x, *others, size=None):
+        """function over rows of `x`, and of `others` of the same length, in bounded memory; a NumPy array.
+
+        size: rows at a time, by default `chunk`.
+        """
+        size = size or self.chunk
         x = x if hasattr(x, "shape") else np.asarray(x)
         if not x.shape:
             return self.backend.to_host(function(x, *others))  # where the shape is checked and refused
         if x.shape[0] == 0:
             raise ShapeError(f"{self.name}: no examples (x has shape {x.shape})")
-        parts = [slice(i, i + self.chunk) for i in range(0, len(x), self.chunk)]
+        parts = [slice(i, i + size) for i in range(0, len(x), size)]
         return np.concatenate(
             [self.backend.to_host(function(x[rows], *(other[rows] for other in others))) for rows in parts]
         )

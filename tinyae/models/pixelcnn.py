@@ -20,6 +20,7 @@ NETWORKS = {  # name: (networks, their usual width and blocks)
     "residual": (residual_networks, 128, 2),
     "gated": (gated_networks, 64, 15),
 }
+DRAWN = 128  # maps drawn side by side: of each, a sampler remembers some rows alone
 
 
 class PixelCNN(Labelled, Model):
@@ -158,9 +159,11 @@ class PixelCNN(Labelled, Model):
             self.check_labels(labels, n)
         draw = raster.Draw(self, temperature, top_k)
         uniforms = self.backend.noise(seed).uniform("sample", (n, math.prod(self.map_shape)), self.dtype)
-        codes = self.in_chunks(
-            lambda u, labels: raster.incremental(self, draw, u, self.backend.asarray(labels)), uniforms, labels
-        )
+
+        def run(u, labels):
+            return raster.incremental(self, draw, u, self.backend.asarray(labels))
+
+        codes = self.in_chunks(run, uniforms, labels, size=DRAWN)
         if len(self.input_shape) == 2:
             return codes
         return (codes / max(1, self.levels - 1)).astype(self.dtype).reshape(n, *self.input_shape)
