@@ -13,10 +13,12 @@ from .mixture_vae import MixtureVAE
 from .pixelcnn import PixelCNN
 from .sparse_ae import SparseAE
 from .vae import VAE
+from .vae_gan import VAEGAN
 from .vq_vae import VQVAE
 
 SYSTEMS = (
     AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE, VQVAE, PixelCNN,
+    VAEGAN,
 )  # fmt: skip
 NAMES = {model.name: model for model in SYSTEMS}
 
@@ -35,5 +37,6 @@ __all__ = [
     "Model",
     "PixelCNN",
     "SparseAE",
+    "VAEGAN",
     "VQVAE",
 ]

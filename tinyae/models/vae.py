@@ -3,14 +3,12 @@
 from ..backend import array_module
 from ..latent import gaussian
 from . import importance
-from .base import Model
+from .gaussian_codes import GaussianCodes
 from .likelihood import likelihood as likelihood_of
 from .networks import dense_decoder, dense_encoder, size, sizes
 
-COLLAPSED = 0.01  # nats
 
-
-class VAE(Model):
+class VAE(GaussianCodes):
     """Encoder q(z|x) = N(mu(x), exp(logvar(x))), prior N(0, I), decoder p(x|z); the loss is the negative ELBO
 
         -E_q log p(x|z) + KL(q(z|x) || N(0, I))        (their equation 10, one draw of z)
@@ -23,7 +21,6 @@ class VAE(Model):
 
     name = "vae"
     terms = ("loss", "reconstruction", "kl")
-    generative = standard_prior = True
     samples = 1  # of z for each example
 
     def __init__(
@@ -77,10 +74,6 @@ class VAE(Model):
             self.add_grads("encoder", c_enc, dh, grads)
         return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, {"encoder": c_enc, "decoder": c_dec}
 
-    def split(self, h):
-        """(N, 2D) -> mu, logvar, (N, D) each."""
-        return h[:, : self.latent_dim], h[:, self.latent_dim :]
-
     def infer(self, batch):
         """mu, logvar of q(z|x), (N, latent_dim) each, of a prepared batch, on the device."""
         return self.split(self.forward("encoder", batch["x"])[0])
@@ -92,38 +85,6 @@ class VAE(Model):
     def log_likelihood(self, batch, z):
         """log p(x|z) in nats of a prepared batch and a code for each of its examples, (N, latent_dim) -> (N,)."""
         return self.likelihood.log_prob(self.forward("decoder", z)[0], batch["x"])
-
-    def posterior(self, x):
-        """mu, logvar of q(z|x), (N, latent_dim) each, as NumPy arrays."""
-        return self.split(self.in_chunks(lambda part: self.forward("encoder", self._inputs(part))[0], x))
-
-    def kl_per_dimension(self, x, labels=None):
-        """KL(q(z_j|x) || p(z_j)) in nats by dimension, averaged over the examples: (latent_dim,), as a NumPy array.
-
-        labels: (N,), where the model uses them.
-        """
-        return gaussian.kl_elements(*self.posterior(x, **self.given(labels))).mean(axis=0, dtype="float64")
-
-    def report(self, batch):
-        if "kl" not in self.terms:  # of a mixture, dimensions do not add up
-            return {}
-        return {"kl_per_dimension": self.kl_per_dimension(batch["x"], batch.get("labels")).tolist()}
-
-    def warnings(self, record):
-        """Names the dimensions that say next to nothing, COLLAPSED nats."""
-        each = record.get("kl_per_dimension", [])
-        empty = [str(i + 1) for i, kl in enumerate(each) if kl < COLLAPSED]
-        if not empty:
-            return []
-        some = f"dimension{'s' * (len(empty) > 1)} {', '.join(empty)} of {len(each)} collapsed"
-        return [f"{some}: a KL below {COLLAPSED} nats. A lower or rising weight of the KL, or free bits, may keep them"]
-
-    def sample(self, n, seed=0):
-        """(n, *input_shape): means of p(x|z) for z ~ N(0, I), as a NumPy array."""
-        return self.decode(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype))
-
-    def _encode(self, x):
-        return self.split(self.forward("encoder", x)[0])[0]
 
     def _decode(self, z):
         return self.likelihood.mean(self.forward("decoder", z)[0])

@@ -1,0 +1,48 @@
+"""Models whose encoder says a Gaussian of codes for each example, with N(0, I) as the prior of codes."""
+
+from ..latent import gaussian
+from .base import Model
+
+COLLAPSED = 0.01  # nats
+
+
+class GaussianCodes(Model):
+    """q(z|x) = N(mu(x), exp(logvar(x))): the network "encoder" puts out both, (N, 2 latent_dim). The code is mu."""
+
+    generative = standard_prior = True
+
+    def split(self, h):
+        """(N, 2D) -> mu, logvar, (N, D) each."""
+        return h[:, : self.latent_dim], h[:, self.latent_dim :]
+
+    def posterior(self, x):
+        """mu, logvar of q(z|x), (N, latent_dim) each, as NumPy arrays."""
+        return self.split(self.in_chunks(lambda part: self.forward("encoder", self._inputs(part))[0], x))
+
+    def kl_per_dimension(self, x, labels=None):
+        """KL(q(z_j|x) || p(z_j)) in nats by dimension, averaged over the examples: (latent_dim,), as a NumPy array.
+
+        labels: (N,), where the model uses them.
+        """
+        return gaussian.kl_elements(*self.posterior(x, **self.given(labels))).mean(axis=0, dtype="float64")
+
+    def report(self, batch):
+        if "kl" not in self.terms:  # of a mixture, dimensions do not add up
+            return {}
+        return {"kl_per_dimension": self.kl_per_dimension(batch["x"], batch.get("labels")).tolist()}
+
+    def warnings(self, record):
+        """Names the dimensions that say next to nothing, COLLAPSED nats."""
+        each = record.get("kl_per_dimension", [])
+        empty = [str(i + 1) for i, kl in enumerate(each) if kl < COLLAPSED]
+        if not empty:
+            return []
+        some = f"dimension{'s' * (len(empty) > 1)} {', '.join(empty)} of {len(each)} collapsed"
+        return [f"{some}: a KL below {COLLAPSED} nats. A lower or rising weight of the KL, or free bits, may keep them"]
+
+    def sample(self, n, seed=0):
+        """(n, *input_shape): means of p(x|z) for z ~ N(0, I), as a NumPy array."""
+        return self.decode(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype))
+
+    def _encode(self, x):
+        return self.split(self.forward("encoder", x)[0])[0]

@@ -1,0 +1,179 @@
+"""The VAE-GAN (Larsen et al. 2016): a VAE whose reconstructions are compared in what a discriminator sees of them."""
+
+from .. import adversarial
+from ..backend import array_module
+from ..errors import ConfigError
+from ..latent import gaussian
+from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
+from ..layers.activations import sigmoid
+from ..losses import mse
+from .adversary import Adversary
+from .base import Phase
+from .conv_vae import ConvVAE
+from .gaussian_codes import GaussianCodes
+from .networks import image_shape, levels, size, strided_channels, strided_decoder, strided_encoder
+
+SLOPE = 0.2  # of the discriminator's LeakyReLU
+
+
+class VAEGAN(Adversary, GaussianCodes):
+    """Codes z ~ q(z|x) of images and draws z' ~ N(0, I) of the prior are decoded by one network, y = decoder(z) and
+    y' = decoder(z'). A discriminator D tells both from real images; D_l is what its convolutions see. A step has three
+    phases (their algorithm 1):
+
+        encoder          KL(q(z|x) || N(0, I)) + 1/2 |D_l(x) - D_l(y)|^2                            (the "loss")
+        decoder          gamma 1/2 |D_l(x) - D_l(y)|^2 - log D(y) - log D(y')
+        discriminator    -log D(x) - log(1 - D(y)) - log(1 - D(y'))
+
+    Each is a mean over the batch that one side lessens while the others are frozen: the squares are not D's to lessen,
+    and D tells the encoder nothing else. The decoder's GAN terms are the non-saturating ones, where the paper has
+    log(1 - D): where D is sure, those have no gradient.
+
+    latent_dim, channels, units, activation: of encoder and decoder, as for ConvVAE. D has convolutions of the same
+    channels, then Dense(units), each with LeakyReLU(0.2), and one logit. start: a run of conv-vae, whose encoder and
+    decoder this one begins with; it must be of the same sizes. The default has 2,528,074 parameters.
+    """
+
+    name = "vae-gan"
+    terms = ("loss", "reconstruction", "kl", "decoder", "generator", "discriminator", "accuracy")
+    part = 32  # convolution is as fast on few images
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=20, channels=(), units=256, activation="relu", gamma=0.01, start="",
+        seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        self.input_shape, self.latent_dim = image_shape(input_shape), size("latent_dim", latent_dim)
+        channels = levels("channels", channels or strided_channels(self.input_shape))
+        if not 0 < gamma < float("inf"):
+            raise ConfigError(f"gamma must be a positive number, got {gamma}")
+        self.gamma, self.start = gamma, start
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, channels=channels, units=size("units", units),
+            activation=activation, gamma=gamma, start=start,
+        )  # fmt: skip
+        features = Sequential(*(layer for c in channels for layer in (Conv2D(c, 4, stride=2, init="he"), _leaky())))
+        head = Sequential(Flatten(), Dense(units, init="he"), _leaky(), Dense(1))
+        networks = {
+            "encoder": (strided_encoder(channels, units, 2 * latent_dim, activation), self.input_shape),
+            "decoder": (strided_decoder(channels, units, self.input_shape, activation), (latent_dim,)),
+            "features": (features, self.input_shape),
+            "head": (head, features.output_shape(self.input_shape)),
+        }
+        self.build(networks, config, seed, backend, dtype)
+
+    @classmethod
+    def examples(cls):
+        first = cls(input_shape=(4, 4, 1), latent_dim=2, channels=(2, 3), units=4, gamma=0.5)
+        return [first, cls(input_shape=(5, 3, 2), latent_dim=3, channels=(2,), units=3, activation="tanh", gamma=2.0)]
+
+    @property
+    def phases(self):
+        return [
+            Phase("encoder", self.autoencode, ("encoder",)),
+            Phase("decoder", self.generate, ("decoder",), objective="decoder"),
+            Phase("discriminator", self.discriminate, ("features", "head"), objective="discriminator"),
+        ]
+
+    def autoencode(self, batch, rng, grads=None, train=True, batch_size=None):
+        """Through D's convolutions and the decoder, both frozen, to mu and logvar.
+
+        y = sigmoid(logits):  dlogits = y (1 - y) dy.
+        """
+        x, version = batch["x"], self.store.version
+
+        h, c_enc = self.forward("encoder", x, train, rng)
+        mu, logvar = self.split(h)
+        z, c_z = gaussian.sample(mu, logvar, rng.normal("z", mu.shape, mu.dtype))
+        logits, c_dec = self.forward("decoder", z, train, rng)
+        y = sigmoid(logits)
+        seen, c_y = self.forward("features", y, train, rng)
+        rec, dseen = feature_loss(seen, self.forward("features", x, train, rng)[0], batch_size)
+        kl, dmu_kl, dlogvar_kl = gaussian.kl_standard(mu, logvar, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dy = self.backward("features", c_y, dseen, grads)
+            dz = self.backward("decoder", c_dec, y * (1 - y) * dy, grads)
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
+            dh = array_module(h).concatenate((dmu + dmu_kl, dlogvar + dlogvar_kl), axis=1)
+            self.add_grads("encoder", c_enc, dh, grads)
+        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, {}
+
+    def generate(self, batch, rng, grads=None, train=True, batch_size=None):
+        """Two gradients meet in D's convolutions: that of the logits, and of y alone that of the squares."""
+        x, version = batch["x"], self.store.version
+        n = len(x)
+
+        y, c_dec = self._fakes(x, rng, train)
+        seen, c_y = self.forward("features", y, train, rng)
+        fake, c_head = self.forward("head", seen, train, rng)
+        rec, dsquares = feature_loss(seen[:n], self.forward("features", x, train, rng)[0], batch_size)
+        gan, dfake = adversarial.generator_loss(fake, batch_size or n)
+
+        if grads is not None:
+            self.store.check(version)
+            dseen = self.backward("head", c_head, dfake, grads)
+            dseen = array_module(x).concatenate((dseen[:n] + self.gamma * dsquares, dseen[n:]))
+            dy = self.backward("features", c_y, dseen, grads)
+            self.add_grads("decoder", c_dec, y * (1 - y) * dy, grads)
+        return {"decoder": self.gamma * rec + gan, "generator": gan}, {}
+
+    def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
+        """Real images, decoded codes and decoded draws in one batch, as nothing in D couples its examples."""
+        x, version = batch["x"], self.store.version
+        n = len(x)
+
+        y, _ = self._fakes(x, rng, train)
+        seen, c_x = self.forward("features", array_module(x).concatenate((x, y)), train, rng)
+        logits, c_head = self.forward("head", seen, train, rng)
+        real, decoded, drawn = logits[:n], logits[n : 2 * n], logits[2 * n :]
+        loss, dreal, dfake = adversarial.discriminator_loss(real, logits[n:], batch_size=batch_size or n)
+        told = [adversarial.accuracy(real, fake, batch_size) for fake in (decoded, drawn)]
+
+        if grads is not None:
+            self.store.check(version)
+            dseen = self.backward("head", c_head, array_module(x).concatenate((dreal, dfake)), grads)
+            self.add_grads("features", c_x, dseen, grads)
+        return {"discriminator": loss, "accuracy": 0.5 * (told[0] + told[1])}, {}
+
+    def _fakes(self, x, rng, train):
+        """(y, below them y', (2N, *input_shape); the decoder's cache)."""
+        mu, logvar = self.split(self.forward("encoder", x, train, rng)[0])
+        z, _ = gaussian.sample(mu, logvar, rng.normal("z", mu.shape, mu.dtype))
+        codes = array_module(x).concatenate((z, rng.normal("prior", mu.shape, mu.dtype)))
+        logits, cache = self.forward("decoder", codes, train, rng)
+        return sigmoid(logits), cache
+
+    def begin(self, batch, noise):
+        """Take encoder and decoder over from the run `start`."""
+        if not self.start:
+            return
+        from ..training import checkpoint
+
+        found = checkpoint.read(checkpoint.find(self.start))
+        if found.meta["model"] != ConvVAE.name:
+            raise ConfigError(f"start: {self.start} is a run of {found.meta['model']}: give one of {ConvVAE.name}")
+        theirs, names = found.meta["config"], ("input_shape", "latent_dim", "channels", "units", "activation")
+        ours = {name: self.config[name] for name in names} | {"likelihood": "bernoulli"}
+        for name, value in checkpoint.json_ready(ours).items():
+            if theirs[name] != value:
+                raise ConfigError(f"start: {self.start} has {name}={theirs[name]!r}, and not {value!r} as this model")
+        both = ("encoder", "decoder")
+        self.store.part(both).flat[...] = found.model(self.backend).store.part(both).flat
+        self.store.version += 1
+
+    def report(self, batch):
+        return GaussianCodes.report(self, batch) | Adversary.report(self, batch)
+
+    def _decode(self, z):
+        return sigmoid(self.forward("decoder", z)[0])
+
+
+def feature_loss(seen, target, batch_size=None):
+    """1/(2N) sum (seen - target)^2;  dseen = (seen - target) / N: a Gaussian of variance 1, up to its constant."""
+    squares, dseen = mse(seen, target, batch_size)
+    return 0.5 * squares, 0.5 * dseen
+
+
+def _leaky():
+    return LeakyReLU(SLOPE)
