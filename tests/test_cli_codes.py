@@ -339,6 +339,7 @@ REFUSALS = [
     (("sample", "vq"), "vq-vae has no prior: train one on its codes with tinyae train pixelcnn --codes RUN"),
     (("sample", "plain", "--labels", "1"), "pixelcnn draws without labels: leave --labels out"),
     (("sample", "prior", "--labels", "10"), "pixelcnn has 10 classes, so labels are 0 to 9, got 10 to 10"),
+    (("sample", "prior", "-n", "1000000000000"), "not enough memory"),
     (("sample", "prior", "--temperature", "0"), "temperature must be above 0"),
     (("sample", "prior", "--temperature", "hot"), "--temperature: expected a number, got 'hot'"),
     (("sample", "prior", "--top-k", "9"), "top_k: expected 0 for all codes, or up to 8 of them, got 9"),

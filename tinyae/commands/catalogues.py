@@ -12,7 +12,7 @@ def models_options(parser):
 
 
 def models(arguments):
-    """List the models: what they are, their parameter counts at 28x28, and their options for --set."""
+    """List the models: what they are, their parameter counts at 28x28 (pixelcnn: 7x7), and their options for --set."""
     from ..models import NAMES
 
     rows = []

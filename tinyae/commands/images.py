@@ -45,7 +45,7 @@ def sample(arguments):
     if model.uses_labels:
         turn = list(range(model.classes)) if turn is None else turn
         n = OF_EACH * len(turn) if n is None else n
-        given["labels"] = [turn[i % len(turn)] for i in range(n)]
+        given["labels"] = np.array(turn)[np.arange(n) % len(turn)]
     elif turn is not None:
         raise ConfigError(f"{model.name} draws without labels: leave --labels out")
     drawn = model.sample(64 if n is None else n, seed=arguments.seed, **given)
@@ -53,7 +53,7 @@ def sample(arguments):
     if kind == ".png":
         show(out, images, turn or [])
     else:
-        labels = {name: np.array(value) for name, value in given.items() if name == "labels"}
+        labels = {"labels": given["labels"]} if model.uses_labels else {}
         save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}) | labels)
     print(out)
 
