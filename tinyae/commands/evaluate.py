@@ -222,7 +222,8 @@ class Asked:
             if name in TITLE:
                 continue
             if isinstance(value, list):
-                words = " ".join(map(in_words, sorted(value, reverse=True)))
+                values = sorted(value, reverse=True) if name == "kl_per_dimension" else value
+                words = " ".join(map(in_words, values))
             else:
                 words = f"{value:>12,}" if isinstance(value, int) else f"{value:12.4f}"
             print(f"  {name.replace('_', ' '):<34}{words}")
