@@ -55,7 +55,8 @@ def test_perplexity_is_counted_over_the_epoch(digits):
     history = fit(model, digits, lr=1e-30, batch_size=10)
     usage = model.usage(digits)
     assert usage.sum() == 600 * 4
-    for record in history.records:  # of the second epoch too: counted anew
+    assert not model.state.named["codebook.usage"].any(), "the next epoch counts anew"
+    for record in history.records:
         assert record["perplexity"] == pytest.approx([float(perplexity(usage[0]))], rel=1e-5)
         assert record["codes_used"] == [(usage > 0).sum()]
     batches = [float(perplexity(model.usage(digits[i : i + 10])[0])) for i in range(0, 600, 10)]
