@@ -8,6 +8,7 @@ from .conv_ae import ConvAE
 from .conv_vae import ConvVAE
 from .cvae import CVAE
 from .denoising_ae import DenoisingAE
+from .gan import GAN
 from .masked_ae import MaskedAE
 from .mixture_vae import MixtureVAE
 from .pixelcnn import PixelCNN
@@ -18,12 +19,13 @@ from .vq_vae import VQVAE
 
 SYSTEMS = (
     AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE, VQVAE, PixelCNN,
-    VAEGAN,
+    GAN, VAEGAN,
 )  # fmt: skip
 NAMES = {model.name: model for model in SYSTEMS}
 
 __all__ = [
     "AE",
+    "GAN",
     "NAMES",
     "VAE",
     "BetaVAE",

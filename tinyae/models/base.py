@@ -26,12 +26,12 @@ class Phase:
     name: "" where there is but one. step: a function like `Model.step`, that returns the terms of this phase. trains:
     the networks that are moved, neighbours in the model's order; all others are frozen, and pass gradients on. rate:
     what the learning rate is multiplied by. every: k for a phase of each k-th step, the first among them. objective:
-    the term that it lessens.
+    the term that it lessens. momentum: beta1 of its Adam, and the momentum of SGD.
     """
 
-    def __init__(self, name, step, trains, rate=1.0, every=1, objective="loss"):
+    def __init__(self, name, step, trains, rate=1.0, every=1, objective="loss", momentum=0.9):
         self.name, self.step, self.trains, self.rate, self.every = name, step, tuple(trains), rate, every
-        self.objective = objective
+        self.objective, self.momentum = objective, momentum
 
     @property
     def prefix(self):

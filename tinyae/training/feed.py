@@ -45,6 +45,7 @@ UNIT_RANGE = {
     ("likelihood", "categorical"): "gaussian",
     ("loss", "bce"): "mse",
     ("loss", "ssim"): "mse",
+    ("output", "sigmoid"): "linear",
 }
 
 

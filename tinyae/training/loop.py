@@ -24,6 +24,8 @@ from .run import LAST, Run
 from .step import Optimizers, Step
 from .threads import workers
 
+MOMENTA = {"sgd": "momentum", "adam": "beta1", "adamw": "beta1"}  # what optimisers call it
+
 
 class History:
     """What `fit` returns: `records` (one per epoch, as in metrics.jsonl), `steps` done, `best` and `interrupted`."""
@@ -259,7 +261,7 @@ def _optimizer(settings, phase, steps):
     if settings["schedule"] not in SCHEDULES:
         raise suggest("schedule", settings["schedule"], SCHEDULES)
     rate = make_schedule(settings["schedule"], settings["lr"] * phase.rate, phase.updates(steps), settings["warmup"])
-    return OPTIMIZERS[name](rate, momentum=0.9) if name == "sgd" else OPTIMIZERS[name](rate)
+    return OPTIMIZERS[name](rate, **({MOMENTA[name]: phase.momentum} if name in MOMENTA else {}))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,151 @@
+"""Generative adversarial networks: Goodfellow et al. 2014, convolutional (Radford et al. 2016), and Wasserstein."""
+
+from .. import adversarial
+from ..errors import ConfigError, suggest
+from .adversary import Adversary
+from .base import Phase
+from .gan_networks import conv_discriminator, conv_generator, dense_discriminator, dense_generator
+from .gradient_penalty import gradient_penalty
+from .networks import image_shape, size, sizes, strided_channels
+
+NETWORKS = ("dense", "conv")
+OUTPUTS = ("sigmoid", "linear")
+LOSSES = {"non-saturating": ("accuracy",), "wasserstein": ("distance", "penalty")}  # terms besides the two sides' own
+
+MOMENTUM = 0.5  # of both sides: with Adam's usual 0.9 they overshoot one another (Radford et al. 2016, section 4)
+
+
+class GAN(Adversary):
+    """A generator G draws images from noise z ~ N(0, I); a discriminator D, trained at the same time, tells them from
+    real ones. Each step has two phases, and each freezes the other side:
+
+        discriminator    min over D of   -E log D(x) - E log(1 - D(G(z)))          ("non-saturating")
+                                         E D(G(z)) - E D(x) + gradient penalty     ("wasserstein")
+        generator        min over G of   -E log D(G(z))   or   -E D(G(z)),         with another draw of z
+
+    In the first phase G draws as in training, BatchNorm with the batch's own statistics, but its running ones move in
+    the second alone. D, which has no BatchNorm, sees real and drawn examples apart.
+
+    network: "dense", of sizes `hidden` in D and mirrored in G, or "conv", with `channels` per halving of the image, by
+    default `strided_channels`. loss: "non-saturating", with one-sided label `smoothing`, or "wasserstein" (Gulrajani et
+    al. 2017) with `penalty` times the gradient penalty and a generator's phase each `critic_steps` steps. dropout: in
+    D. output: "sigmoid", or "linear" for data of any range. The default has 1,083,921 parameters.
+
+    Terms: "discriminator" what D lessens, "loss" what G lessens, "accuracy" the share that D tells right; of the
+    Wasserstein loss "distance", E D(x) - E D(G(z)), and "penalty".
+    """
+
+    name = "gan"
+    standard_prior = True
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=64, network="dense", hidden=(512, 256), channels=(),
+        loss="non-saturating", smoothing=0.0, penalty=10.0, critic_steps=5, dropout=0.3, output="sigmoid", seed=0,
+        backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        kinds = ("network", network, NETWORKS), ("loss", loss, LOSSES), ("output", output, OUTPUTS)
+        for option, value, known in kinds:
+            if value not in known:
+                raise suggest(option, value, known)
+        if not 0 <= smoothing < 0.5:
+            raise ConfigError(f"smoothing: expected a number from 0 to below 0.5, got {smoothing!r}")
+        if smoothing and loss == "wasserstein":
+            raise ConfigError("smoothing: a Wasserstein critic has no labels to smooth: leave it 0")
+        if not 0 <= penalty < float("inf"):
+            raise ConfigError(f"penalty: expected a number of at least 0, got {penalty!r}")
+        self.input_shape = image_shape(input_shape) if network == "conv" else sizes("input_shape", input_shape)
+        self.latent_dim, hidden, channels = size("latent_dim", latent_dim), sizes("hidden", hidden), tuple(channels)
+        self.wasserstein, self.smoothing, self.penalty = loss == "wasserstein", smoothing, penalty
+        self.terms = ("discriminator", *LOSSES[loss], "loss")
+        self.critic_steps = size("critic_steps", critic_steps)
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, network=network, hidden=hidden, channels=channels,
+            loss=loss, smoothing=smoothing, penalty=penalty, critic_steps=critic_steps, dropout=dropout, output=output,
+        )  # fmt: skip
+        bounded = output == "sigmoid"
+        if network == "dense":
+            generator = dense_generator(hidden, self.input_shape, bounded)
+            discriminator = dense_discriminator(hidden, dropout)
+        else:
+            channels = sizes("channels", channels or strided_channels(self.input_shape))
+            generator = conv_generator(channels, self.input_shape, bounded)
+            discriminator = conv_discriminator(channels, dropout)
+        networks = {"generator": (generator, (self.latent_dim,)), "discriminator": (discriminator, self.input_shape)}
+        self.build(networks, config, seed, backend, dtype)
+
+    @classmethod
+    def examples(cls):
+        dense = dict(input_shape=(2, 3, 1), latent_dim=2, hidden=(5, 4))
+        conv = dict(input_shape=(5, 4, 1), latent_dim=2, network="conv", channels=(2, 3), dropout=0.0)
+        return [cls(**dense, smoothing=0.1), cls(**conv)] + [
+            cls(**dense, loss="wasserstein", critic_steps=2), cls(**conv, loss="wasserstein", penalty=3.0),
+            cls(input_shape=(3,), latent_dim=2, hidden=(4,), output="linear"),
+        ]  # fmt: skip
+
+    @property
+    def phases(self):
+        every = self.critic_steps if self.wasserstein else 1
+        return [
+            Phase("discriminator", self.discriminate, ("discriminator",), objective="discriminator", momentum=MOMENTUM),
+            Phase("generator", self.generate, ("generator",), every=every, momentum=MOMENTUM),
+        ]
+
+    def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
+        """D's phase."""
+        x, version = batch["x"], self.store.version
+
+        drawn, _ = self.forward("generator", self._prior(rng, len(x)), train, rng)
+        real, c_real = self.forward("discriminator", x, train, rng.child("real"))
+        fake, c_fake = self.forward("discriminator", drawn, train, rng.child("drawn"))
+        if self.wasserstein:
+            loss, dreal, dfake = adversarial.critic_loss(real, fake, batch_size)
+            penalty = self._gradient_penalty(x, drawn, rng, grads, train, batch_size)
+            terms = {"discriminator": loss + penalty, "distance": -loss, "penalty": penalty}
+        else:
+            loss, dreal, dfake = adversarial.discriminator_loss(real, fake, self.smoothing, batch_size)
+            terms = {"discriminator": loss, "accuracy": adversarial.accuracy(real, fake, batch_size)}
+
+        if grads is not None:
+            self.store.check(version)
+            self.add_grads("discriminator", c_real, dreal, grads)
+            self.add_grads("discriminator", c_fake, dfake, grads)
+        return terms, {}
+
+    def generate(self, batch, rng, grads=None, train=True, batch_size=None):
+        """G's phase: through D, which is frozen, to the images, and through them to G."""
+        version = self.store.version
+
+        drawn, c_gen = self.forward("generator", self._prior(rng, len(batch["x"])), train, rng)
+        fake, c_fake = self.forward("discriminator", drawn, train, rng)
+        side = adversarial.critic_generator_loss if self.wasserstein else adversarial.generator_loss
+        loss, dfake = side(fake, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            ddrawn = self.backward("discriminator", c_fake, dfake, grads)
+            self.add_grads("generator", c_gen, ddrawn, grads)
+        return {"loss": loss}, {"generator": c_gen}
+
+    def _prior(self, rng, n):
+        return rng.normal("z", (n, self.latent_dim), self.dtype)
+
+    def _gradient_penalty(self, x, drawn, rng, grads, train, batch_size):
+        """At points drawn between real and drawn examples, e x + (1 - e) G(z) with e ~ U(0, 1) for each."""
+        e = rng.uniform("mix", (len(x), *(1,) * len(self.input_shape)), self.dtype)
+        mixed, critic = drawn + e * (x - drawn), self.networks["discriminator"]
+        own = None if grads is None else grads["discriminator"]
+        params = self.store.tree["discriminator"]
+        return gradient_penalty(critic, params, mixed, self.penalty, own, train, rng.child("mixed"), batch_size)
+
+    def sample(self, n, seed=0):
+        """(n, *input_shape): G(z) for z ~ N(0, I), as a NumPy array."""
+        return self.decode(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype))
+
+    def encode(self, x):
+        raise ConfigError(f"{self.name} has no encoder, it draws from noise: use `sample`, or a model such as 'aae'")
+
+    def reconstruct(self, x):
+        self.encode(x)
+
+    def _decode(self, z):
+        return self.forward("generator", z)[0]
