@@ -1,5 +1,6 @@
 """The systems, one file each, by the names of the command line."""
 
+from .aae import AAE
 from .ae import AE
 from .base import Model
 from .beta_vae import BetaVAE
@@ -19,11 +20,12 @@ from .vq_vae import VQVAE
 
 SYSTEMS = (
     AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE, VQVAE, PixelCNN,
-    GAN, VAEGAN,
+    GAN, AAE, VAEGAN,
 )  # fmt: skip
 NAMES = {model.name: model for model in SYSTEMS}
 
 __all__ = [
+    "AAE",
     "AE",
     "GAN",
     "NAMES",

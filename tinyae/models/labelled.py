@@ -14,6 +14,7 @@ class Labelled:
 
     uses_labels = True
     unlabelled = "train vae"  # what to do without labels
+    least_label = 0  # -1 for a model that takes examples of no known class
 
     def prepare(self, batch):
         if "labels" not in batch:
@@ -31,10 +32,11 @@ class Labelled:
         if labels.ndim != 1 or (count is not None and len(labels) != count):
             raise ShapeError(f"{self.name}: expected a label for each of {count} examples, got shape {labels.shape}")
         whole = labels.dtype.kind in "iu"
-        if not whole or labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
+        if not whole or labels.size and not self.least_label <= labels.min() <= labels.max() < self.classes:
             found = f"{labels.min()} to {labels.max()}" if whole else labels.dtype
+            unknown = ", or -1 if unknown" if self.least_label else ""
             raise DataError(
-                f"{self.name} has {self.classes} classes, so labels are 0 to {self.classes - 1}, got {found}: "
+                f"{self.name} has {self.classes} classes, so labels are 0 to {self.classes - 1}{unknown}, got {found}: "
                 "use labels of that range, or train with another number of classes"
             )
 

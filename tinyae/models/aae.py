@@ -1,0 +1,178 @@
+"""The adversarial autoencoder (Makhzani et al. 2015): an autoencoder whose codes look like draws of a prior."""
+
+import math
+
+import numpy as np
+
+from .. import adversarial
+from ..backend import array_module
+from ..errors import suggest
+from ..latent.priors import PRIORS
+from ..layers import Dense, Dropout, Flatten, ReLU, Reshape, Sequential
+from .adversary import Adversary
+from .ae import AE
+from .base import Model, Phase
+from .labelled import Labelled
+from .networks import dense_decoder, dense_encoder, size, sizes
+
+NETWORKS = ("small", "reference")
+
+
+class AAE(Labelled, Adversary, AE):
+    """z = encoder(x), y = decoder(z); a discriminator D tells draws of the prior p(z) from codes. A step has three
+    phases, each with an optimiser of its own, the last two at half the learning rate:
+
+        reconstruction   encoder and decoder lessen the reconstruction error of y        (the "loss")
+        discriminator    D lessens  -log D(z' ~ p(z)) - log(1 - D(encoder(x))),  the encoder in evaluation mode
+        generator        the encoder lessens  -log D(encoder(x)),  through the frozen D
+
+    prior, scale: p(z), of `latent.priors`, and what its draws are multiplied by. classes: of labels that each have a
+    region of the prior, 0 for none; D is then told the label beside the code, as one number more for each class, and
+    none of them is 1 for an example of label -1, whose class is unknown (their section 2.3).
+    network: "small", of sizes `hidden`, mirrored in the decoder, and `units` in D; or "reference", that of their MNIST
+    experiments (`reference_networks`), meant for latent_dim=120, scale=5 and a learning rate of 1e-4. loss: as for AE.
+    """
+
+    name = "aae"
+    terms = ("loss", "reconstruction", "discriminator", "accuracy", "generator")
+    last_is_best = False  # the loss is the reconstruction's, which means the same in every epoch
+    uses_labels = False  # unless told the number of classes
+    unlabelled = "leave classes out"
+    least_label = -1  # of an unknown class
+    rate = 0.5  # of the learning rate, where the two sides work against each other
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=2, prior="gaussian", scale=1.0, classes=0, network="small",
+        hidden=(512, 256), units=(256, 256), activation="relu", loss="bce", seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        self.input_shape, hidden, units = (
+            sizes(*option) for option in (("input_shape", input_shape), ("hidden", hidden), ("units", units))
+        )
+        self.use_loss(loss)
+        self.latent_dim = size("latent_dim", latent_dim)
+        if prior not in PRIORS:
+            raise suggest("prior", prior, PRIORS)
+        if network not in NETWORKS:
+            raise suggest("network", network, NETWORKS)
+        self.classes = classes if classes == 0 else size("classes", classes)
+        self.uses_labels = classes > 0
+        self.prior = PRIORS[prior](latent_dim, classes, scale)
+        self.standard_prior = prior == "gaussian" and scale == 1 and not classes
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, prior=prior, scale=scale, classes=classes,
+            network=network, hidden=hidden, units=units, activation=activation, loss=loss,
+        )  # fmt: skip
+        if network == "reference":
+            encoder, decoder, discriminator = reference_networks(latent_dim, self.input_shape)
+        else:
+            encoder = dense_encoder(hidden, latent_dim, activation)
+            decoder = dense_decoder(hidden, self.input_shape, activation)
+            discriminator = dense_encoder(units, 1, activation)
+        networks = {
+            "encoder": (encoder, self.input_shape),
+            "decoder": (decoder, (latent_dim,)),
+            "discriminator": (discriminator, (latent_dim + classes,)),
+        }
+        self.build(networks, config, seed, backend, dtype)
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(3, 3, 1), latent_dim=2, hidden=(5,), units=(6,))
+        smooth = small | dict(activation="tanh")
+        return [cls(**small), cls(**smooth, prior="ring", classes=3), cls(**smooth, prior="swiss-roll", loss="mse")] + [
+            cls(input_shape=(4,), latent_dim=3, hidden=(6, 5), units=(4, 4), prior="uniform", classes=2, loss="l1"),
+        ]
+
+    @property
+    def phases(self):
+        return [
+            Phase("reconstruction", self.autoencode, ("encoder", "decoder")),
+            Phase("discriminator", self.discriminate, ("discriminator",), self.rate, objective="discriminator"),
+            Phase("generator", self.generate, ("encoder",), self.rate, objective="generator"),
+        ]
+
+    def autoencode(self, batch, rng, grads=None, train=True, batch_size=None):
+        """An autoencoder's whole step: `AE.step`."""
+        return AE.step(self, batch, rng, grads, train, batch_size)
+
+    def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
+        """The encoder is in evaluation mode: D judges codes as they are used, without dropout; its own is on."""
+        x, version = batch["x"], self.store.version
+
+        z, _ = self.forward("encoder", x)
+        drawn = self.prior.sample(rng.child("prior"), len(x), self.dtype, self.told(batch))
+        real, c_real = self.forward("discriminator", self.beside(drawn, batch), train, rng.child("real"))
+        fake, c_fake = self.forward("discriminator", self.beside(z, batch), train, rng.child("fake"))
+        loss, dreal, dfake = adversarial.discriminator_loss(real, fake, batch_size=batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            self.add_grads("discriminator", c_real, dreal, grads)
+            self.add_grads("discriminator", c_fake, dfake, grads)
+        terms = {"discriminator": loss, "accuracy": adversarial.accuracy(real, fake, batch_size)}
+        return terms, {}
+
+    def generate(self, batch, rng, grads=None, train=True, batch_size=None):
+        """dz = dD/dz^T dlogit, through D that is frozen; of what D is told, the label gets no gradient."""
+        x, version = batch["x"], self.store.version
+
+        z, c_enc = self.forward("encoder", x, train, rng)
+        fake, c_dis = self.forward("discriminator", self.beside(z, batch), train, rng)
+        loss, dfake = adversarial.generator_loss(fake, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dz = self.backward("discriminator", c_dis, dfake, grads)[:, : self.latent_dim]
+            self.add_grads("encoder", c_enc, dz, grads)
+        return {"generator": loss}, {}
+
+    def told(self, batch):
+        """The labels (N,) where there are classes, else None."""
+        return batch["labels"] if self.classes else None
+
+    def beside(self, z, batch):
+        """What D sees: z (N, D), and beside it where there are classes the labels: (N, D + classes)."""
+        if not self.classes:
+            return z
+        return array_module(z).concatenate((z, self.one_hot(batch["labels"])), axis=1)
+
+    def prepare(self, batch):
+        return super().prepare(batch) if self.classes else Model.prepare(self, batch)
+
+    def example_batch(self, noise, n):
+        return super().example_batch(noise, n) if self.classes else Model.example_batch(self, noise, n)
+
+    def draw_prior(self, n, seed=0, labels=None):
+        """n codes of the prior, (n, latent_dim), as a NumPy array.
+
+        labels: (n,), or one for all, whose regions they are drawn in; None for the whole of the prior.
+        """
+        if labels is not None:
+            labels = np.full(n, labels) if np.ndim(labels) == 0 else np.asarray(labels)
+            self.check_labels(labels, n)
+            labels = self.backend.asarray(labels)
+        noise = self.backend.noise(seed).child("sample")
+        return self.backend.to_host(self.prior.sample(noise, n, self.dtype, labels))
+
+    def sample(self, n, seed=0, labels=None):
+        """(n, *input_shape): decoded codes of the prior, as a NumPy array. labels: as in `draw_prior`."""
+        return self.decode(self.draw_prior(n, seed, labels))
+
+
+def reference_networks(latent_dim, input_shape):
+    """Encoder, decoder and discriminator of `bfarzin/pytorch_aae`, main_aae.py: two hidden layers of 1000 units each
+    with dropout 0.25, of 500 with 0.2 in the discriminator. The dropout comes before the ReLU, and the decoder's second
+    layer has none.
+    """
+
+    def dense(units, rate):
+        return Dense(units, init="uniform"), Dropout(rate)
+
+    def relu(units, rate):
+        return *dense(units, rate), ReLU()
+
+    outputs = Dense(math.prod(input_shape), init="uniform"), Reshape(input_shape)
+    encoder = Sequential(Flatten(), *relu(1000, 0.25), *relu(1000, 0.25), Dense(latent_dim, init="uniform"))
+    decoder = Sequential(*relu(1000, 0.25), *dense(1000, 0.25), *outputs)
+    discriminator = Sequential(*relu(500, 0.2), *relu(500, 0.2), Dense(1, init="uniform"))
+    return encoder, decoder, discriminator
