@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from . import image_losses, losses
+from . import adversarial, image_losses, losses
 from .backend import Noise
 from .errors import ConfigError, suggest
 from .latent import gaussian, kl_forms, mixture, quantize, sparsity
@@ -261,6 +261,13 @@ def functions():
         ),
         "commitment_loss": (lambda z: quantize.commitment_loss(z, target), draw("z")),
         "unit": (unit_vectors, draw("z")),
+        "discriminator_loss": (
+            lambda real, fake: adversarial.discriminator_loss(real, fake, smoothing=0.1),
+            draw("real", "fake", shape=(4, 1)),
+        ),
+        "generator_loss": (adversarial.generator_loss, draw("fake", shape=(4, 1))),
+        "critic_loss": (adversarial.critic_loss, draw("real", "fake", shape=(4, 1))),
+        "critic_generator_loss": (adversarial.critic_generator_loss, draw("fake", shape=(4, 1))),
     }
 
 
