@@ -8,6 +8,8 @@ from pathlib import Path
 
 from . import machine
 from .contenders import CONVOLUTION, OPTIONS
+from .nearest import NAMES as NEAREST
+from .pixelcnn import NAMES as PIXELCNN
 
 
 def main(arguments=None):
@@ -35,6 +37,8 @@ def parser():
         ("backends", 10, None, "every layer and model on NumPy and on CuPy"),
         ("convolution", 7, CONVOLUTION, "convolutions and steps of convolutional models, beside PyTorch and JAX"),
         ("memory", 3, CONVOLUTION, "peak memory of training a convolutional model, beside PyTorch and JAX"),
+        ("nearest", 20, NEAREST, "the nearest codes of many vectors, beside PyTorch"),
+        ("pixelcnn", 5, PIXELCNN, "steps of pixelcnn and images drawn a second, beside PyTorch"),
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
         ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
         ("disentanglement", None, None, "how far codes of dSprites tell its factors apart, beside PCA and pixels"),

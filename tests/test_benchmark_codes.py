@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import codes, photographs
+from benchmarks import codes, nearest, photographs, pixelcnn
 from benchmarks.__main__ import main
 
 Image = pytest.importorskip("PIL.Image")
@@ -79,3 +79,51 @@ def test_commands_take_their_options(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["codes", "--help"])
     assert "--prior-epochs" in capsys.readouterr().out
+
+
+def test_nearest_codes_are_compared_and_timed(capsys):
+    result = nearest.measure(["tinyae", "numpy"], rounds=1, sizes=[(50, 7, 3)])
+    (measured,) = result["sizes"].values()
+    assert measured["flops"] == 2 * 50 * 7 * 3 and measured["ratios"]["numpy"]["median"] > 0
+    nearest.show(result)
+    assert "50 in 7, 3 wide" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="tinyae and numpy agree on 75.0 %"):
+        nearest.agree({"tinyae": [0, 1, 2, 3], "numpy": [0, 1, 2, 0]})
+
+
+@pytest.mark.parametrize("name", ["torch-cdist", "torch-addmm"])
+def test_peers_find_the_nearest_codes(name):
+    pytest.importorskip("torch")
+    z, codebook = nearest.data(40, 9, 5)
+    function, convert = nearest.contender(name)
+    brute = ((z[:, None] - codebook) ** 2).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(function(convert(z), convert(codebook)).numpy(), brute)
+
+
+TINY = {
+    "residual 7x7": (dict(input_shape=(5, 4), levels=6, width=6, blocks=1), 3),
+    "gated 7x7": (dict(input_shape=(5, 4), levels=6, network="gated", width=4, blocks=3), 3),
+}
+
+
+@pytest.mark.usefixtures("torch_on_one_thread")
+@pytest.mark.parametrize("case", TINY)
+def test_pytorch_trains_the_same_pixelcnn(case, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(pixelcnn, "CASES", TINY)
+    ours, theirs = (pixelcnn.begin(name) for name in ("tinyae", "torch"))
+    word = case.replace(" ", "/")
+    np.testing.assert_allclose(ours("check", word), theirs("check", word), rtol=1e-5)
+    assert ours("draw", word) > 0 and theirs("step", word) > 0
+    from benchmarks.pixelcnn_torch import Contender
+
+    drawn = Contender("torch").run(pixelcnn.PixelCNN(**TINY[case][0])).draw(4)
+    assert drawn.shape == (4, 5, 4) and drawn.dtype == torch.int64 and 0 <= drawn.min() <= drawn.max() < 6
+
+
+def test_pixelcnn_is_timed_in_processes(capsys):
+    result = pixelcnn.measure(["tinyae-anew"], rounds=1, cases=["gated 7x7"])
+    assert list(result["steps"]["gated 7x7"]["contenders"]) == ["tinyae"]
+    assert result["drawn"]["gated 7x7"]["ratios"]["tinyae-anew"]["median"] > 0
+    pixelcnn.show(result)
+    assert "images/s" in capsys.readouterr().out
