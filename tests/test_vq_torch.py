@@ -15,7 +15,7 @@ from tinyae import models, optim  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_on_one_thread")
 
-BATCH = 3
+BATCH = 2
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pytest
 
 import tinyae
 from tinyae import models
+from tinyae.backend import Noise
 from tinyae.errors import DataError, DivergedError
 from tinyae.latent.quantize import perplexity
 from tinyae.training import progress
@@ -41,12 +42,23 @@ def test_it_learns(learning, digits):
     fit(model, digits[:500], epochs=1, lr=1e-30)  # the codes of k-means, the networks as drawn
     before = float(model.loss({"x": unseen})["reconstruction"])
     model = make(learning)
-    history = fit(model, digits[:500], epochs=10, lr=4e-3)
+    history = fit(model, digits[:500], epochs=8, lr=4e-3)
     assert float(model.loss({"x": unseen})["reconstruction"]) < 0.35 * before
     variance = (unseen / 255).var()
     assert ((model.reconstruct(unseen) - unseen / 255) ** 2).mean() < 0.4 * variance
     assert min(history.records[-1]["perplexity"]) > 0.2 * model.code_count
     assert (perplexity(model.usage(unseen)) > 0.2 * model.code_count).all()
+
+
+@pytest.mark.parametrize("learning", ("loss", "ema"))
+def test_a_second_training_goes_on_with_the_codes(learning, digits):
+    """A decoder knows its codes: k-means anew would undo what it learned."""
+    model = make(learning)
+    fit(model, digits[:200], lr=2e-3)
+    before = model.store.flat.copy(), model.state.flat.copy()
+    model.begin({"x": digits[:50] // 2}, Noise(3))
+    np.testing.assert_array_equal(model.store.flat, before[0])
+    np.testing.assert_array_equal(model.state.flat, before[1])
 
 
 def test_perplexity_is_counted_over_the_epoch(digits):
@@ -101,8 +113,7 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("killed_at", (3, 7))
-@each_learning
+@pytest.mark.parametrize("learning, killed_at", [("ema", 3), *((learning, 7) for learning in LEARNING)])
 def test_a_run_killed_within_an_epoch_ends_on_the_same_bits(learning, killed_at, digits, tmp_path):
     """Codes die and are restarted before and after: parameters, moving averages, counts and records."""
 

@@ -21,8 +21,8 @@ class VQVAE(Model):
     network: "small", "paper" or "residual" (`code_networks`), by default the one published for images of about this
     size. codes: K, and latent_dim: D, by default the network's. codebooks, residual_codes, cosine, restart: as
     `Codebook` has books, residual, cosine and restart. ema: codes are moving averages with `decay` instead of
-    parameters, and the second term is absent. relative: as training begins, `variance` becomes that of the data, and
-    the codes the centres of k-means of what the encoder says of them.
+    parameters, and the second term is absent. relative: `variance` is that of the data, not 1. It is found as a first
+    training begins; then, too, the codes become the centres of k-means of what the encoder says of the data.
 
     A code is a map of integers (N, h, w), with several codebooks (N, h, w, codebooks). The default has 49,937
     parameters: 19,856 + 28,033 + 2,048.
@@ -123,7 +123,12 @@ class VQVAE(Model):
         self.store.version += 1
 
     def begin(self, batch, noise):
-        """Before the first step, by a batch of the training data: the codes and the variance to start from."""
+        """Before the first step, by a batch of the training data: the codes and the variance to start from.
+
+        A model that was trained before goes on with its own: its decoder knows these codes.
+        """
+        if (self.backend.to_host(self.state.tree["codebook"]["counts"]) != 1).any():
+            return
         x = self.scaled(self.prepare(batch)["x"])
         if self.relative:
             self.state.tree["scale"]["variance"][...] = x.var() + 1e-6  # of a single grey there is none
