@@ -1,5 +1,7 @@
 """`aae`: sizes, what each phase sees and trains, its regions for labels, training, and what is refused."""
 
+import math
+
 import numpy as np
 import oracles
 import pytest
@@ -85,10 +87,11 @@ def test_the_small_form_has_two_dimensions():
 
 def test_the_phases_of_the_reference():
     """Four Adams: 1e-4 for encoder and decoder, 5e-5 for the discriminator and for the encoder as the generator."""
-    assert [(p.name, set(p.trains), 1e-4 * p.rate, p.every) for p in AAE(network="reference").phases] == [
-        ("reconstruction", TRAINED["reconstruction"], 1e-4, 1),
-        ("discriminator", TRAINED["discriminator"], 5e-5, 1),
-        ("generator", TRAINED["generator"], 5e-5, 1),
+    phases = AAE(network="reference").phases
+    assert [(p.name, set(p.trains), 1e-4 * p.rate, p.every, p.momentum) for p in phases] == [
+        ("reconstruction", TRAINED["reconstruction"], 1e-4, 1, 0.9),
+        ("discriminator", TRAINED["discriminator"], 5e-5, 1, 0.9),
+        ("generator", TRAINED["generator"], 5e-5, 1, 0.9),
     ]
 
 
@@ -251,7 +254,28 @@ def digits():
 
 
 def of_digits(**options):
-    return AAE((8, 8, 1), hidden=(32,), units=(32,), **options)
+    return AAE((8, 8, 1), hidden=(64,), units=(64, 64), **options)
+
+
+def test_codes_take_the_priors_place(digits):
+    """All are in the square, or nearly so, and each ninth of it has its own."""
+    model = of_digits(prior="uniform", scale=0.5)
+    history = fit(model, digits[0], epochs=150, batch_size=50, lr=2e-3, progress=False)
+    z = model.encode(digits[0])
+    assert (np.abs(z) < 1.25).all(axis=1).mean() > 0.95
+    cells, _, _ = np.histogram2d(*z.T, bins=3, range=[(-1, 1)] * 2)
+    assert cells.min() > 0.02 * len(z)
+    losses = [record["train"]["loss"] for record in history.records]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_codes_go_to_the_region_of_their_label(digits):
+    x, labels = digits
+    model, known = of_digits(prior="ring", classes=10), np.where(np.arange(300) % 3, labels, -1)
+    fit(model, (x, known), epochs=150, batch_size=50, lr=2e-3, progress=False)
+    angles = np.arctan2(*model.encode(x).T[::-1]) / (2 * math.pi) % 1
+    right = np.rint(10 * angles) % 10 == labels
+    assert right[known >= 0].mean() > 0.8 and right[known < 0].mean() > 0.5
 
 
 class Killed(Exception):
