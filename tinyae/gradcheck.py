@@ -94,7 +94,7 @@ def check(name, problems, seed, tolerance, directions):
     for make, draw in itertools.product(problems, range(directions)):
         for attempt in range(POINTS):
             noise = Noise(seed, draw * POINTS + attempt)
-            outcome = _check_point(*make(noise.child("point")), noise.child("direction"))
+            outcome = _check_point(*make(noise.child("point")), noise.child("direction"), tolerance)
             if outcome is not None:
                 break
         else:
@@ -105,7 +105,7 @@ def check(name, problems, seed, tolerance, directions):
     return report
 
 
-def _check_point(point, evaluate, noise):
+def _check_point(point, evaluate, noise, tolerance):
     """[(relative error, where)] over the directions at one point, or None where a kink is near."""
     loss, gradient = evaluate(point, True)
     errors = []
@@ -123,8 +123,8 @@ def _check_point(point, evaluate, noise):
         scale = max(abs(coarse), abs(analytic), typical)
         if abs(coarse - fine) > 1e-7 * max(abs(coarse), typical) + 8 * rounding:
             return None
-        # A derivative that is zero is known to rounding only: there is no relative error to speak of.
-        error = abs(coarse - analytic) / scale if scale > 1e3 * rounding else abs(coarse - analytic)
+        # What is lost in rounding the losses is no error, be the derivative as small as it may.
+        error = abs(coarse - analytic) / max(scale, 2 * rounding / tolerance)
         errors.append((error, ", ".join(keys) if len(keys) == 1 else "all together"))
     return errors
 
