@@ -36,10 +36,11 @@ class Coded:
         self.model, self.origin = load_run(arguments)
         shape = tuple(self.model.input_shape)
         self.told = bool(self.model.given(()))  # whether encoder and decoder are told the label
-        nothing = np.zeros((1, *shape), self.model.dtype)
-        code = self.model.encode(nothing, **self.model.given(np.zeros(1, int)))
-        if code.ndim != 2 or code.dtype.kind != "f":
-            raise ConfigError(f"{self.model.name} has no codes that are vectors of numbers")
+        if not hasattr(self.model, "prior_codes"):  # which are vectors
+            nothing = np.zeros((1, *shape), self.model.dtype)
+            code = self.model.encode(nothing, **self.model.given(np.zeros(1, int)))
+            if code.ndim != 2 or code.dtype.kind != "f":
+                raise ConfigError(f"{self.model.name} has no codes that are vectors of numbers")
         if self.kind == ".png" and (len(shape) != 3 or shape[2] not in (1, 3)):
             hint = ": write arrays, with --out FILE.npz" if ".npz" in kinds else ""
             raise ConfigError(f"pictures show images, and {self.model.name} has examples of shape {shape}{hint}")

@@ -11,7 +11,11 @@ from .trained import codec_of, load_checkpoint, load_data
 
 PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
 NEIGHBOURS = 5
-BESIDE = ("samples", "quality", "parzen", "probe", "clusters", "disentanglement", "held_out")  # the loss and its terms
+DRAWN = 1000  # samples for --diversity, and images beside them
+LEARNED, KNOWN = 20_000, 60_000  # training images that classes are learned from, and that samples may be near to
+BESIDE = (
+    "samples", "quality", "parzen", "diversity", "probe", "clusters", "disentanglement", "held_out",
+)  # fmt: skip
 BLOCK = 4096  # examples looked at together
 TITLE = ("model", "data", "split", "images", "unit", "binarized", "notes")  # what is not a row of the table
 
@@ -22,6 +26,8 @@ def evaluate_options(parser):
     add("--quality", action="store_true", help="errors of the reconstructions by pixel, at edges and by structure")
     parzen = f"Parzen-window log-likelihood of {PARZEN_SAMPLES:,} images drawn from the model"
     add("--parzen", action="store_true", help=parzen)
+    diversity = f"classes of {DRAWN:,} images drawn from the model, and how near they are to training images"
+    add("--diversity", action="store_true", help=diversity)
     probe = f"classes from codes: a linear probe, and a vote of the {NEIGHBOURS} nearest training images"
     add("--probe", action="store_true", help=probe)
     factors = "how far each factor is told by one number of the code: Higgins' metric and the mutual information gap"
@@ -39,6 +45,7 @@ def evaluate(arguments):
         (arguments.samples, asked.log_likelihood),
         (arguments.quality, asked.quality),
         (arguments.parzen, asked.parzen),
+        (arguments.diversity, asked.diversity),
         (arguments.probe, asked.probe),
         (arguments.clusters, asked.clusters),
         (arguments.disentanglement, asked.disentanglement),
@@ -161,6 +168,36 @@ class Asked:
             self.notes.append("the best Parzen bandwidth is the least or largest that was tried")
         return {f"parzen_{name}": value for name, value in found.items()}
 
+    def diversity(self):
+        """Distances to the nearest training image, of samples and of images of the part; where there are labels, the
+        classes of both by a `DenseProbe` of pixels, and how often that is right."""
+        from ..evaluation import diversity as measure
+        from ..evaluation.dense_probe import DenseProbe
+
+        train, rows = self.data.train, spread(len(self.grey), DRAWN)
+        both = {"sample": self.model.sample(DRAWN, seed=self.arguments.seed), "data": np.asarray(self.grey[rows])}
+        known = np.asarray(train.x[spread(len(train), KNOWN)])
+        distances = {name: measure.nearest_images(images, known)[1].mean() for name, images in both.items()}
+        found = {f"{name}_to_training": float(distance) for name, distance in distances.items()}
+        if self.arguments.split == "train":
+            self.notes.append("images of the training part are at distance 0 from themselves: use --split test")
+        elif distances["sample"] < 0.5 * distances["data"]:
+            self.notes.append("samples are much nearer to training images than other images: learned by heart?")
+        if self.labels is None or train.labels is None:
+            return found
+
+        classes, learned = self.data.class_count, spread(len(train), LEARNED)
+        probe = DenseProbe(classes).fit(measure.rows(train.x[learned]), train.labels[learned])
+        found["classifier_accuracy"] = probe.score(measure.rows(both["data"]), self.labels[rows])
+        shares = {name: measure.shares(probe.predict(measure.rows(x)), classes) for name, x in both.items()}
+        for name, values in shares.items():
+            found |= {f"{name}_class_entropy": measure.entropy(values), f"{name}_classes": values.tolist()}
+        missing = measure.hardly_drawn(shares["sample"], shares["data"])
+        if len(missing):
+            names = self.data.class_names or range(classes)
+            self.notes.append(f"hardly drawn: {', '.join(str(names[label]) for label in missing)}")
+        return found
+
     def probe(self):
         from ..evaluation.neighbours import nearest, vote
         from ..evaluation.probe import LinearProbe
@@ -229,6 +266,11 @@ class Asked:
             print(f"  {name.replace('_', ' '):<34}{words}")
         for note in self.notes:
             print(f"  note: {note}")
+
+
+def spread(count, most):
+    """The indices of `most` of so many examples at most, spread evenly over them."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
 def in_words(value):

@@ -13,7 +13,8 @@ PATHS = {"linear": explore.linear, "spherical": explore.spherical}
 
 def interpolate_options(parser):
     add = coded_options(parser, "interpolation")
-    add("--index", type=NATURAL, nargs="+", metavar="I", help="images of the data, two and two (default 0 1 2 3 4 5)")
+    index = "images of the data, or of gan draws of the prior, two and two (default 0 1 2 3 4 5)"
+    add("--index", type=NATURAL, nargs="+", metavar="I", help=index)
     add("--codes", metavar="FILE", help="a .npy of codes, or an .npz as 'tinyae encode' writes, in place of the data's")
     add("--steps", type=at_least(2), default=10, metavar="N", help="codes on a path, its ends included (default 10)")
     paths = "straight, turning at an even rate, or one below the other (default both)"
@@ -24,15 +25,15 @@ def interpolate_options(parser):
 def interpolate(arguments):
     """Walk from the code of one image to that of another, straight and over the sphere."""
     coded = Coded(arguments, "interpolation")
-    if arguments.codes is None:
+    given = _given_codes(arguments, coded.model)
+    if given is None:
         indices = coded.check(arguments.index or range(min(6, len(coded.part) // 2 * 2)))
         codes, names = coded.encode(indices), [coded.name(i) for i in indices]
     else:
-        codes = read_codes(arguments.codes, coded.model)
-        indices = np.array(arguments.index or range(min(6, len(codes) // 2 * 2)))
-        if indices.max(initial=-1) >= len(codes):
-            raise ConfigError(f"--index {indices.max()}: {arguments.codes} has codes 0 to {len(codes) - 1}")
-        codes, names = codes[indices], [f"code {i}" for i in indices]
+        indices = np.array(arguments.index or range(min(6, len(given) // 2 * 2)))
+        if indices.max(initial=-1) >= len(given):
+            raise ConfigError(f"--index {indices.max()}: {arguments.codes} has codes 0 to {len(given) - 1}")
+        codes, names = given[indices], [f"code {i}" for i in indices]
     if len(indices) % 2 or not len(indices):
         raise ConfigError(f"an interpolation needs images two and two, --index I J, got {len(indices)}")
 
@@ -46,15 +47,24 @@ def interpolate(arguments):
             facts.append({"from": int(indices[i]), "to": int(indices[i + 1]), "path": path, "norms": norms.tolist()})
             walks.append(walk)
     walks = np.stack(walks)
-    firsts = None if arguments.codes else indices[::2].repeat(len(chosen))
+    firsts = indices[::2].repeat(len(chosen)) if given is None else None
     images = explore.decode(coded.model, walks, coded.decoded_as(firsts))
     columns = [f"{t:.2f}" for t in np.linspace(0, 1, arguments.steps)]
-    if arguments.codes is None and coded.kind == ".png":
+    if given is None and coded.kind == ".png":
         ends = coded.images(indices).reshape(-1, 2, *images.shape[2:]).repeat(len(chosen), axis=0)
         images = np.concatenate((ends[:, :1], images, ends[:, 1:]), axis=1)
         columns = ["first image", *columns, "second image"]
     title = "From one code to another" + (", under the first one's label" if coded.told else "")
     coded.answer(images, {"codes": walks}, {"walks": facts}, title=title, row_labels=rows, column_labels=columns)
+
+
+def _given_codes(arguments, model):
+    """The codes to choose among that are not of images, or None: of a file, or of a prior where there is no encoder."""
+    if arguments.codes is not None:
+        return read_codes(arguments.codes, model)
+    if hasattr(model, "prior_codes"):
+        return model.prior_codes(max(arguments.index or [5]) + 1)
+    return None
 
 
 def read_codes(path, model):

@@ -139,7 +139,11 @@ class GAN(Adversary):
 
     def sample(self, n, seed=0):
         """(n, *input_shape): G(z) for z ~ N(0, I), as a NumPy array."""
-        return self.decode(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype))
+        return self.decode(self.prior_codes(n, seed))
+
+    def prior_codes(self, n, seed=0):
+        """z ~ N(0, I), (n, latent_dim), as a NumPy array: those of `sample`, and all the codes that there are."""
+        return self.backend.to_host(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype))
 
     def encode(self, x):
         raise ConfigError(f"{self.name} has no encoder, it draws from noise: use `sample`, or a model such as 'aae'")
