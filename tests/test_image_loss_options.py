@@ -29,14 +29,14 @@ def test_each_is_better_at_what_it_trains_for(loss):
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_who_takes_them(name):
-    x = np.random.default_rng(0).random((4, 12, 12, 1), dtype="float32")
+    batch = {"x": np.random.default_rng(0).random((4, 12, 12, 1), dtype="float32"), "labels": np.arange(4)}
     for loss in ("ssim", "edges"):
         if name == "masked-ae":
             with pytest.raises(ConfigError, match=f"unknown loss '{loss}': .*known: bce, mse, l1$"):
                 NAMES[name]((12, 12, 1), loss=loss)
         else:
             model = NAMES[name]((12, 12, 1), loss=loss)
-            assert model.unit != "nats" and float(model.loss({"x": x})["reconstruction"]) > 0
+            assert model.unit != "nats" and float(model.loss(batch)["reconstruction"]) > 0
 
 
 def test_on_what_they_are_refused():

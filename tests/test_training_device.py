@@ -22,10 +22,11 @@ def test_training_on_the_stand_in_is_training_on_numpy(name, optimizer, tmp_path
     rng = np.random.default_rng(0)
     x, labels = rng.integers(0, 256, (50, 4, 4, 1), dtype="uint8"), rng.integers(0, 10, 50)
     needed = (labels,) if name == "cvae" else ()  # by its encoder
+    few = {"labelled": 10} if name == "semi-aae" else {}  # of 40 examples
     options = dict(epochs=2, batch_size=20, optimizer=optimizer, clip_norm=5.0, validation=0.2, progress=False)
 
     def make(backend):
-        return tinyae.models.NAMES[name](input_shape=(4, 4, 1), backend=backend, dtype="float64")
+        return tinyae.models.NAMES[name](input_shape=(4, 4, 1), backend=backend, dtype="float64", **few)
 
     host = make("numpy")
     tinyae.fit(host, (x, labels), threads=1, **options)

@@ -13,6 +13,7 @@ from .gan import GAN
 from .masked_ae import MaskedAE
 from .mixture_vae import MixtureVAE
 from .pixelcnn import PixelCNN
+from .semi_aae import SemiAAE
 from .sparse_ae import SparseAE
 from .vae import VAE
 from .vae_gan import VAEGAN
@@ -20,7 +21,7 @@ from .vq_vae import VQVAE
 
 SYSTEMS = (
     AE, SparseAE, ConvAE, DenoisingAE, MaskedAE, VAE, ConvVAE, BetaVAE, CVAE, ClassMeanVAE, MixtureVAE, VQVAE, PixelCNN,
-    GAN, AAE, VAEGAN,
+    GAN, AAE, SemiAAE, VAEGAN,
 )  # fmt: skip
 NAMES = {model.name: model for model in SYSTEMS}
 
@@ -40,6 +41,7 @@ __all__ = [
     "MixtureVAE",
     "Model",
     "PixelCNN",
+    "SemiAAE",
     "SparseAE",
     "VAEGAN",
     "VQVAE",

@@ -179,6 +179,11 @@ class Model:
         """
         return lambda: self.phase_terms(phase, batch, None, seed, step)[phase.objective]
 
+    @property
+    def begin_on(self):
+        """How many examples `begin` is given at most."""
+        return self.chunk
+
     def begin(self, batch, noise):
         """Called once before training, with a batch of the training data: for what starts from data."""
 

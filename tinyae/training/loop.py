@@ -124,7 +124,7 @@ class Trainer:
             self._resume(run, display)
         if self.step == 0:
             first = self.model.backend.noise(self.settings["seed"]).child("begin")
-            self.model.begin(self.feed.spread(self.model.chunk), first)
+            self.model.begin(self.feed.spread(self.model.begin_on), first)
         display.skip(self.step)
         pairs = zip(self.phases, self.optimizers.each, strict=True)
         clip = self.settings["clip_norm"]

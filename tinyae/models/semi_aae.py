@@ -1,0 +1,234 @@
+"""The semi-supervised adversarial autoencoder (Makhzani et al. 2015, section 2.4): classes learned from few labels."""
+
+import numpy as np
+
+from .. import adversarial
+from ..backend import array_module
+from ..errors import ConfigError, suggest
+from ..latent.mixture import softmax, softmax_backward
+from ..latent.priors import PRIORS
+from ..losses import cross_entropy_with_logits
+from .aae import NETWORKS
+from .adversary import Adversary
+from .ae import AE
+from .base import Phase
+from .labelled import Labelled
+from .networks import dense_decoder, dense_encoder, size, sizes
+
+
+class SemiAAE(Labelled, Adversary, AE):
+    """(logits, z) = encoder(x), p = softmax(logits), y = decoder(p, z): p says the class and z the style, as one
+    discriminator tells p from one-hot draws of a class, and another z from draws of the prior. The phases of a step:
+
+        reconstruction     encoder and decoder lessen the reconstruction error of y      (the "loss")
+        discriminators     each lessens  -log D(drawn) - log(1 - D(encoded));  the term is their sum
+        generator          the encoder lessens  -log D(encoded)  of both, through the frozen discriminators
+        classes            the encoder lessens  -log p[label]  of examples drawn among the few labelled ones
+
+    labelled: how many examples have a label, as many of each class, chosen by the training's seed when it begins, and
+    kept with the model; no other label is read in training. In evaluation "cross_entropy" and "classified", the share
+    of examples whose label is the most probable class, are those of the examples evaluated.
+    A code is (p, z), of `latent_dim` numbers after the `classes` of p. Other options: as for AAE, with z for the code.
+    """
+
+    name = "semi-aae"
+    terms = ("loss", "reconstruction", "discriminators", "accuracy", "generator", "cross_entropy", "classified")
+    last_is_best = False
+
+    def __init__(
+        self, input_shape=(28, 28, 1), latent_dim=10, classes=10, labelled=100, prior="gaussian", scale=1.0,
+        hidden=(512, 256), units=(256, 256), activation="relu", loss="bce", seed=0, backend="numpy", dtype="float32",
+    ):  # fmt: skip
+        self.input_shape, hidden, units = (
+            sizes(*option) for option in (("input_shape", input_shape), ("hidden", hidden), ("units", units))
+        )
+        self.use_loss(loss)
+        self.classes, self.labelled = size("classes", classes), size("labelled", labelled)
+        if labelled % classes:
+            raise ConfigError(f"labelled={labelled}: as many of each of {classes} classes, so give a multiple of that")
+        if prior not in PRIORS:
+            raise suggest("prior", prior, PRIORS)
+        self.prior = PRIORS[prior](size("latent_dim", latent_dim), 0, scale)
+        self.latent_dim = classes + latent_dim
+        config = dict(
+            input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, labelled=labelled, prior=prior,
+            scale=scale, hidden=hidden, units=units, activation=activation, loss=loss,
+        )  # fmt: skip
+        networks = {
+            "encoder": (dense_encoder(hidden, self.latent_dim, activation), self.input_shape),
+            "decoder": (dense_decoder(hidden, self.input_shape, activation), (self.latent_dim,)),
+            "discriminator": (dense_encoder(units, 1, activation), (latent_dim,)),
+            "class_discriminator": (dense_encoder(units, 1, activation), (classes,)),
+            "labelled": (Kept(labelled), self.input_shape),
+        }
+        self.build(networks, config, seed, backend, dtype)
+
+    @classmethod
+    def examples(cls):
+        small = dict(input_shape=(3, 3, 1), latent_dim=2, classes=3, labelled=6, hidden=(5,), units=(4,))
+        odd = dict(input_shape=(4,), latent_dim=1, classes=2, labelled=2, hidden=(6, 5), units=(4, 4), loss="mse")
+        return [cls(**small, activation="tanh"), cls(**odd, prior="uniform", activation="gelu")]
+
+    separable = True  # the state is read alone
+
+    @property
+    def begin_on(self):
+        """So many examples to choose the labelled ones among."""
+        return max(self.chunk, 8 * self.labelled)
+
+    def begin(self, batch, noise):
+        labels = self.backend.to_host(batch["labels"])
+        order, each = noise.permutation(len(labels)), self.labelled // self.classes
+        chosen = [order[labels[order] == label][:each] for label in range(self.classes)]
+        for label, rows in enumerate(chosen):
+            if len(rows) < each:
+                raise ConfigError(
+                    f"labelled={self.labelled} is {each} of each class, and class {label} has {len(rows)} among "
+                    f"{len(labels)} examples: label fewer"
+                )
+        rows, state = self.backend.asarray(np.concatenate(chosen)), self.state.tree["labelled"]
+        state["x"][...] = self.prepare(batch)["x"][rows]
+        state["labels"][...] = batch["labels"][rows]
+
+    @property
+    def phases(self):
+        rates = NETWORKS["small"]
+        of_sides = dict(momentum=rates["momentum"])
+        sides = ("discriminator", "class_discriminator")
+        return [
+            Phase("reconstruction", self.autoencode, ("encoder", "decoder")),
+            Phase("discriminators", self.discriminate, sides, rates["discriminator"], 1, "discriminators", **of_sides),
+            Phase("generator", self.generate, ("encoder",), rates["generator"], 1, "generator", **of_sides),
+            Phase("classes", self.learn_classes, ("encoder",), objective="cross_entropy"),
+        ]
+
+    def infer(self, x, train=False, rng=None):
+        """-> (p (N, classes), z (N, D), the encoder's cache)."""
+        h, cache = self.forward("encoder", x, train, rng)
+        return softmax(h[:, : self.classes])[0], h[:, self.classes :], cache
+
+    def infer_backward(self, p, dp, dz, cache, grads):
+        """dh = (dlogits, dz), dlogits of p = softmax(logits); adds into the encoder's gradients."""
+        dh = array_module(p).concatenate((softmax_backward(p, dp), dz), axis=1)
+        self.add_grads("encoder", cache, dh, grads)
+
+    def autoencode(self, batch, rng, grads=None, train=True, batch_size=None):
+        x, version = batch["x"], self.store.version
+
+        p, z, c_enc = self.infer(x, train, rng)
+        y, c_dec = self.forward("decoder", array_module(p).concatenate((p, z), axis=1), train, rng)
+        loss, dy = self.loss_function(y, x, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dcode = self.backward("decoder", c_dec, dy, grads)
+            self.infer_backward(p, dcode[:, : self.classes], dcode[:, self.classes :], c_enc, grads)
+        return {"loss": loss, "reconstruction": loss}, {}
+
+    def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
+        """The encoder is in evaluation mode, as in AAE."""
+        x, version, terms = batch["x"], self.store.version, {"discriminators": 0.0, "accuracy": 0.0}
+
+        p, z, _ = self.infer(x)
+        styles = self.prior.sample(rng.child("prior"), len(x), self.dtype)
+        drawn = self.one_hot((rng.uniform("class", (len(x),), self.dtype) * self.classes).astype("int64"))
+        for name, real_ones, fake_ones in (("discriminator", styles, z), ("class_discriminator", drawn, p)):
+            real, c_real = self.forward(name, real_ones, train, rng.child("real"))
+            fake, c_fake = self.forward(name, fake_ones, train, rng.child("fake"))
+            loss, dreal, dfake = adversarial.discriminator_loss(real, fake, batch_size=batch_size)
+            terms["discriminators"] = terms["discriminators"] + loss
+            terms["accuracy"] = terms["accuracy"] + 0.5 * adversarial.accuracy(real, fake, batch_size)
+
+            if grads is not None:
+                self.store.check(version)
+                self.add_grads(name, c_real, dreal, grads)
+                self.add_grads(name, c_fake, dfake, grads)
+        return terms, {}
+
+    def generate(self, batch, rng, grads=None, train=True, batch_size=None):
+        version = self.store.version
+
+        p, z, c_enc = self.infer(batch["x"], train, rng)
+        fake_z, c_z = self.forward("discriminator", z, train, rng)
+        fake_p, c_p = self.forward("class_discriminator", p, train, rng)
+        loss_z, dfake_z = adversarial.generator_loss(fake_z, batch_size)
+        loss_p, dfake_p = adversarial.generator_loss(fake_p, batch_size)
+
+        if grads is not None:
+            self.store.check(version)
+            dp = self.backward("class_discriminator", c_p, dfake_p, grads)
+            dz = self.backward("discriminator", c_z, dfake_z, grads)
+            self.infer_backward(p, dp, dz, c_enc, grads)
+        return {"generator": loss_z + loss_p}, {}
+
+    def learn_classes(self, batch, rng, grads=None, train=True, batch_size=None):
+        """As many labelled examples as the batch has, drawn with replacement. z has no part in it: dz = 0."""
+        x, labels, version = batch["x"], batch["labels"], self.store.version
+        if train:
+            kept = self.state.tree["labelled"]
+            rows = (rng.uniform("labelled", (len(x),), self.dtype) * self.labelled).astype("int64")
+            x, labels = kept["x"][rows], kept["labels"][rows].astype("int64")
+
+        h, c_enc = self.forward("encoder", x, train, rng)
+        logits = h[:, : self.classes]
+        loss, dlogits = cross_entropy_with_logits(logits, labels, batch_size)
+        right = (logits.argmax(axis=1) == labels).sum() / (batch_size or len(x))
+
+        if grads is not None:
+            self.store.check(version)
+            xp = array_module(h)
+            dh = xp.concatenate((dlogits, xp.zeros_like(h[:, self.classes :])), axis=1)
+            self.add_grads("encoder", c_enc, dh, grads)
+        return {"cross_entropy": loss, "classified": right}, {}
+
+    def probabilities(self, x):
+        """p of each example: (N, classes), as a NumPy array."""
+        return self.encode(x)[:, : self.classes]
+
+    def classify(self, x):
+        """The most probable class of each example: (N,) integers, as a NumPy array."""
+        return self.probabilities(x).argmax(axis=1)
+
+    def style(self, x, labels):
+        """z of x: (N, D). The labels are not needed."""
+        return self.encode(x)[:, self.classes :]
+
+    def styled(self, z, labels):
+        one_hot = np.eye(self.classes, dtype=self.dtype)[self.known(labels, len(z))]
+        return self.decode(np.concatenate((one_hot, z), axis=1))
+
+    def sample(self, n, seed=0, labels=None):
+        """(n, *input_shape): decoded styles of the prior, as a NumPy array.
+
+        labels: (n,), one for all, or None for the classes in turn.
+        """
+        if labels is None or np.ndim(labels) == 0:
+            labels = np.arange(n) % self.classes if labels is None else np.full(n, labels)
+        z = self.prior.sample(self.backend.noise(seed).child("sample"), n, self.dtype)
+        return self.styled(self.backend.to_host(z), labels)
+
+    def _encode(self, x):
+        p, z, _ = self.infer(x)
+        return array_module(p).concatenate((p, z), axis=1)
+
+
+class Kept:
+    """To a model a layer that only keeps: the labelled examples "x" (count, ...), and their "labels" (count,)."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def param_shapes(self, input_shape):
+        return {}
+
+    def state_shapes(self, input_shape):
+        return {"x": (self.count, *input_shape), "labels": (self.count,)}
+
+    def init(self, input_shape, rng, dtype):
+        return {}
+
+    def init_state(self, input_shape, xp, dtype):
+        return {name: xp.zeros(shape, dtype=dtype) for name, shape in self.state_shapes(input_shape).items()}
