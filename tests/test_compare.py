@@ -7,8 +7,9 @@ import pytest
 from command_line import refused, run
 
 import tinyae
-from tinyae import compare
+from tinyae import cli, compare, models
 from tinyae.errors import ConfigError, ShapeError
+from tinyae.evaluation import classifier, judge
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ class Copy:
     """A model whose code is its image."""
 
     generative = standard_prior = uses_labels = discrete_codes = False
-    input_shape, latent_dim = (6, 5, 1), 30
+    input_shape, latent_dim, networks = (6, 5, 1), 30, ("encoder", "decoder")
 
     def given(self, labels):
         return {}
@@ -83,6 +84,65 @@ def test_models_that_know_labels_are_told_them(x):
         compare.compare(runs, x)
 
 
+class Judge:
+    """Remembers what it was asked about."""
+
+    count, data = 130, {"frechet": 0.5, "nearest": 0.25}
+
+    def __init__(self):
+        self.seen = []
+
+    def figures(self, drawn):
+        self.seen.append(drawn)
+        return {"frechet": 1.5, "nearest": 2.0}
+
+
+@pytest.fixture
+def drawers():
+    """What draws images and reconstructs none, or not by itself: a GAN, a prior over codes, one over pixels."""
+    prior = models.PixelCNN((2, 2), 4, width=3, blocks=1)
+    prior.codec = models.VQVAE((6, 5, 1), codes=4, latent_dim=2)
+    pixels = models.PixelCNN((6, 5, 1), 2, width=3, blocks=1)
+    return [("gan", models.GAN((6, 5, 1), hidden=(4,))), ("prior", prior), ("pixels", pixels)]
+
+
+def test_what_draws_and_does_not_reconstruct(x, drawers):
+    gan, prior, pixels = (model for _, model in drawers)
+    (of_gan, of_prior, of_pixels), rows = compare.compare(drawers, x)
+    assert of_gan["rms"] is None and of_gan["sharpness"] is None and of_pixels["rms"] is None
+    back = prior.codec.reconstruct(x).clip(0, 1)
+    assert of_prior["rms"] == pytest.approx(np.sqrt(np.mean((back - x) ** 2)), rel=1e-5)
+    assert of_gan["random_rms"] > 0 and of_pixels["random_rms"] > 0
+    drawn = dict(rows)
+    assert list(drawn) == ["input", "gan: samples", "prior: reconstruction", "prior: samples", "pixels: samples"]
+    np.testing.assert_allclose(drawn["prior: samples"], prior.images(prior.sample(100))[:10].clip(0, 1), atol=1e-6)
+    np.testing.assert_array_equal(drawn["pixels: samples"], pixels.sample(100)[:10])
+
+
+def test_a_judge_is_shown_as_many_as_it_asks_for(x, drawers):
+    one, runs = Judge(), [("copy", Copy()), *drawers]
+    plain, _ = compare.compare(runs, x)
+    figures, rows = compare.compare(runs, x, judge=one)
+    assert [drawn.shape for drawn in one.seen] == [(130, 6, 5, 1)] * 4
+    for row, (label, images) in zip(one.seen, [pair for pair in rows if "recon" not in pair[0]][1:], strict=True):
+        np.testing.assert_array_equal(row[:10], images, err_msg=label)
+    assert [label for label, _ in rows][:3] == ["input", "copy: reconstruction", "copy: random codes"]
+    for row, without in zip(figures, plain, strict=True):
+        assert row == {**without, "random_rms": pytest.approx(without["random_rms"], rel=0.1)} | one.figures(None)
+
+
+def test_the_table():
+    figures = [{"run": "gan", "rms": None, "frechet": 1.23456}, {"run": "a long name", "rms": 0.5, "frechet": 200.0}]
+    assert compare.table(figures) == [
+        "                    rms   frechet",
+        "gan                   -    1.2346",
+        "a long name      0.5000  200.0000",
+    ]
+    above = compare.table(figures, Judge())
+    assert above[1].split() == ["training", "images", "-", "0.5000"] and len(above) == 4
+    assert len({len(line) for line in above}) == 1
+
+
 def test_other_shapes_are_refused(x):
     with pytest.raises(ShapeError, match=r"copy takes \(6, 5, 1\), the images are \(5, 6, 1\)"):
         compare.compare([("copy", Copy())], x.transpose(0, 2, 1, 3))
@@ -98,3 +158,42 @@ def test_the_command(tmp_path):
     assert [figures["run"] for figures in answer["runs"]] == ["ae (ae)", "vae (vae)"]
     assert (tmp_path / "ae" / "comparison.png").stat().st_size > 1000
     assert "different names" in refused("compare", "ae", "ae", cwd=tmp_path)
+
+
+def test_the_command_with_a_judge(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("PIL")
+    monkeypatch.chdir(tmp_path)
+    for module, name, value in ((classifier, "STEPS", 96), (classifier, "CHANNELS", (8, 8)), (judge, "COUNT", 60)):
+        monkeypatch.setattr(module, name, value)
+    for words in (("gan", "hidden=8"), ("vq-vae", "codes=8")):
+        train(*words)
+    train("pixelcnn", "width=4", "--codes", "vq-vae")
+    capsys.readouterr()
+    assert cli.main(["compare", "gan", "pixelcnn", "--frechet", "--json", "--out", "c.png"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    about, figures = answer["judge"], dict(zip(("gan", "pixelcnn"), answer["runs"], strict=True))
+    assert about["classifier"]["images"] == 60 and 0.3 < about["classifier"]["accuracy"] < 1
+    assert figures["gan"]["rms"] is None and figures["pixelcnn"]["rms"] > 0
+    names = {"frechet", "sample_sharpness", "diversity", "class_entropy", "nearest"}
+    assert set(about["training_images"]) == names < set(figures["gan"])
+    assert about["training_images"]["frechet"] < min(row["frechet"] for row in figures.values())
+    assert (tmp_path / "c.png").stat().st_size > 1000
+    assert cli.main(["compare", "gan", "pixelcnn", "--frechet", "--out", "c.png"]) == 0
+    said = capsys.readouterr().out
+    assert f"is right on {about['classifier']['accuracy']:.1%} of the test images" in said and "training images" in said
+
+
+def test_a_judge_needs_labels(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("images.npy", np.random.default_rng(0).random((12, 8, 8, 1), dtype="float32"))
+    train("gan", "hidden=8", "--data", "images.npy")
+    capsys.readouterr()
+    assert cli.main(["compare", "gan", "--frechet", "--split", "train"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "needs labelled training and test images, and images has none" in said.err
+    assert said.err.count("\n") == 1
+
+
+def train(name, option, *words):
+    data = () if words else ("--data", "digits")
+    cli.main(["train", name, *data, *words, "--set", option, "--epochs", "1", "--no-pictures", "--out", name])
