@@ -44,6 +44,7 @@ def parser():
         ("disentanglement", None, None, "how far codes of dSprites tell its factors apart, beside PCA and pixels"),
         ("codes", None, None, "vq-vae and pixelcnn on images, beside published numbers"),
         ("photographs", None, None, "vq-vae on crops of 128x128 from photographs, judged on other photographs"),
+        ("generative", None, None, "autoencoders, adversaries and priors side by side, and their samples judged"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         add = command.add_argument
@@ -87,6 +88,11 @@ def parser():
             add("--lr", type=float, default=5e-4, help="at the cosine's begin (0.0005)")
             add("--codes", type=int, default=0, help="of the codebook (64)")
             add("--crops", type=int, default=240, help="of each training photograph (240)")
+            add("--threads", type=int, help="worker threads (default: the cores)")
+        elif name == "generative":
+            add("--data", default="fashion-mnist", help="labelled images (fashion-mnist)")
+            add("--out", default="runs/generative", metavar="DIR", help="for the trained models and the picture")
+            add("--epochs", type=int, default=10, help="of each (10)")
             add("--threads", type=int, help="worker threads (default: the cores)")
     return top
 

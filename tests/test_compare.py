@@ -138,8 +138,9 @@ def test_the_table():
         "gan                   -    1.2346",
         "a long name      0.5000  200.0000",
     ]
-    above = compare.table(figures, Judge())
-    assert above[1].split() == ["training", "images", "-", "0.5000"] and len(above) == 4
+    above = compare.table([row | {"n": 1234} for row in figures], Judge.data)
+    assert above[1].split() == ["training", "images", "-", "0.5000", "-"] and len(above) == 4
+    assert above[-1].endswith(" 1,234")
     assert len({len(line) for line in above}) == 1
 
 

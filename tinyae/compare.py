@@ -92,17 +92,21 @@ def nearest_rms(drawn, x):
     return float(nearest_images(drawn, x)[1].mean())
 
 
-def table(figures, judge=None):
-    """The figures of `compare` as lines of text, below the data's own where there is a judge; "-" for what is not."""
-    rows = ([{"run": "training images"} | judge.data] if judge else []) + figures
+def table(figures, data=None):
+    """The figures of `compare` as lines of text, below those of the `Judge.data` if given; "-" for what is not."""
+    rows = ([{"run": "training images"} | data] if data else []) + figures
     names = list(figures[0])[1:]
     beside, widths = max(len(row["run"]) for row in rows) + 2, [max(len(name), 8) + 2 for name in names]
     words = [[name.replace("_", " ") for name in names]]
-    words += [["-" if row.get(name) is None else f"{row[name]:.4f}" for name in names] for row in rows]
+    words += [[_text(row.get(name)) for name in names] for row in rows]
     return [
         f"{label:<{beside}}" + "".join(f"{word:>{width}}" for word, width in zip(line, widths, strict=True))
         for label, line in zip(["", *(row["run"] for row in rows)], words, strict=True)
     ]
+
+
+def _text(value):
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def draw(path, rows):

@@ -41,7 +41,7 @@ def compare(arguments):
         print_json(answer | ({"judge": judge.about()} if judge else {}))
         return
     print(f"{data.name}, {arguments.split} part, {len(part):,} images")
-    print("\n".join(side_by_side.table(figures, judge)))
+    print("\n".join(side_by_side.table(figures, judge.data if judge else None)))
     if judge:
         print(f"note: {judge.note()}")
     print(out)
