@@ -311,11 +311,25 @@ def test_outliers_do_not_stretch_the_axes():
 def test_principal_directions_keep_the_origin_and_tell_their_share():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(500, 5)) * [0.1, 3, 0.1, 1, 0.1] + [0, 10, 0, 0, 0]
-    points, names = scatter._plane(z)
+    points, moved, names = scatter._plane(z, z[:7] + [0, 0, 0, 2, 0])
+    assert np.linalg.norm(moved - points[:7], axis=1) == pytest.approx(2, abs=0.1), "draws go where codes would"
     assert abs(abs(points[:, 0].mean()) - 10) < 0.5  # not centred: the prior's mean stays at 0
     assert abs(points[:, 0].std() - 3) < 0.3 and abs(points[:, 1].std() - 1) < 0.1
     shares = [int(re.fullmatch(r"principal direction \d of 5 \((\d+)% of the variance\)", name)[1]) for name in names]
     assert abs(shares[0] - 90) < 3 and abs(shares[1] - 10) < 3
+
+
+@pytest.mark.parametrize("dim", (1, 2, 4))
+def test_codes_lie_over_draws_of_their_prior(tmp_path, dim):
+    """The grey ground is seen where there are no codes, and the frame holds it."""
+    rng = np.random.default_rng(0)
+    z, drawn = 0.3 * rng.normal(size=(300, dim)), 3 * rng.normal(size=(3000, dim))
+
+    def of_ground(prior):
+        picture = read(plot.codes(tmp_path / "a.png", z, prior=prior)).astype(int)
+        return ((np.ptp(picture, axis=2) < 4) & (picture.mean(axis=2) > 150) & (picture.mean(axis=2) < 222)).mean()
+
+    assert of_ground(drawn) > 0.015 > 3 * of_ground(drawn[:0])
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -194,18 +194,25 @@ class SemiAAE(Labelled, Adversary, AE):
         return self.encode(x)[:, self.classes :]
 
     def styled(self, z, labels):
-        one_hot = np.eye(self.classes, dtype=self.dtype)[self.known(labels, len(z))]
-        return self.decode(np.concatenate((one_hot, z), axis=1))
+        return self.decode(self._of_class(z, labels))
 
-    def sample(self, n, seed=0, labels=None):
-        """(n, *input_shape): decoded styles of the prior, as a NumPy array.
+    def draw_prior(self, n, seed=0, labels=None):
+        """n codes of a label and a style of the prior each, (n, latent_dim), as a NumPy array.
 
         labels: (n,), one for all, or None for the classes in turn.
         """
         if labels is None or np.ndim(labels) == 0:
             labels = np.arange(n) % self.classes if labels is None else np.full(n, labels)
         z = self.prior.sample(self.backend.noise(seed).child("sample"), n, self.dtype)
-        return self.styled(self.backend.to_host(z), labels)
+        return self._of_class(self.backend.to_host(z), labels)
+
+    def sample(self, n, seed=0, labels=None):
+        """(n, *input_shape): decoded codes of the prior, as a NumPy array. labels: as in `draw_prior`."""
+        return self.decode(self.draw_prior(n, seed, labels))
+
+    def _of_class(self, z, labels):
+        one_hot = np.eye(self.classes, dtype=self.dtype)[self.known(labels, len(z))]
+        return np.concatenate((one_hot, z), axis=1)
 
     def _encode(self, x):
         p, z, _ = self.infer(x)

@@ -21,6 +21,7 @@ from .training_curves import curves
 from .usage import usage
 
 VECTORS = 2**16  # whose codes are counted at most
+PRIOR_DRAWS = 5000  # below the codes of a model that is taught a prior by its draws
 NO_PRIOR = "Images from uniform codes: without a prior"
 
 
@@ -72,7 +73,9 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
     def draw_codes(path):
         z = model.encode(x, **given(slice(None)))
         means = getattr(model, "class_means", None)
-        return codes(path, z.reshape(len(z), -1), labels, class_names, model.standard_prior, means)
+        drawn = hasattr(model, "draw_prior")
+        prior = model.draw_prior(PRIOR_DRAWS) if drawn else model.standard_prior
+        return codes(path, z.reshape(len(z), -1), labels, class_names, prior, means)
 
     def draw_manifold(path):
         z = None if model.standard_prior else model.encode(x)
@@ -92,7 +95,7 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
             add("samples.png", lambda path: samples(path, model.sample(side * side)))
             if hasattr(model, "cluster"):
                 add("clusters.png", lambda path: clusters(path, model, x, labels, class_names))
-            if model.uses_labels:
+            if hasattr(model, "styled"):
                 add("styles.png", lambda path: styles(path, model, class_names))
                 if labels is not None:
                     add("transfers.png", draw_transfers)

@@ -6,14 +6,17 @@ from ..errors import ShapeError
 from .axes import MOST_CLASSES, SERIES, class_legend, palette, save, tidy
 from .contact_sheet import INK, needs_viz
 
+GROUND = "#b0b0b0"
+
 
 def codes(path, z, labels=None, class_names=None, prior=True, means=None):
     """Scatter of codes z (N, D), coloured by class. More than two dimensions are projected on the first two principal
     directions of the codes; one dimension is spread at random over the other axis.
 
-    labels: (N,) integers. class_names: by label. prior: draw circles at one and two standard deviations of N(0, I),
-    which projections keep. means: (classes, D), marked by crosses where D is 2. Rows that are not finite are left out,
-    and the axes pass over a few outliers and say so.
+    labels: (N,) integers. class_names: by label. prior: codes (M, D) drawn from the prior, as a grey ground under the
+    codes, that shows where it is empty; or True for circles at one and two standard deviations of N(0, I), which
+    projections keep. means: (classes, D), marked by crosses where D is 2. Rows that are not finite are left out, and
+    the axes pass over a few outliers and say so.
     Raises `ShapeError` where nothing is left to show.
     """
     with needs_viz():
@@ -28,11 +31,13 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
     if labels is not None and len(labels) != len(z):
         raise ShapeError(f"codes: {len(labels)} labels for {len(z)} codes")
     order = np.random.default_rng(0).permutation(np.flatnonzero(finite))  # so that no class is painted over the rest
-    points, names = _plane(z[order])
+    drawn = np.zeros((0, z.shape[1])) if isinstance(prior, bool) else np.asarray(prior, np.float64)
+    points, ground, names = _plane(z[order], drawn)
     n = len(points)
 
     figure = Figure(figsize=(7.5, 7.5), dpi=120)
     axes = figure.add_subplot(box_aspect=1)
+    axes.scatter(*ground.T, 12, GROUND, alpha=0.5, linewidths=0, zorder=0.9)
     size, alpha = min(36, max(5, 15000 / n)), 0.85 if n < 3000 else 0.7
     if labels is None:
         axes.scatter(*points.T, size, SERIES["train"], alpha=alpha, linewidths=0)
@@ -46,7 +51,7 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
             colours = palette(len(classes))
             axes.scatter(*points.T, size, colours[np.searchsorted(classes, labels)], alpha=alpha, linewidths=0)
             class_legend(axes, np.intersect1d(classes, labels), colours[np.isin(classes, labels)], class_names)
-    if prior and z.shape[1] > 1:
+    if prior is True and z.shape[1] > 1:
         for radius in (1, 2):
             axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle=(0, (4, 3)), linewidth=1))
             axes.text(
@@ -58,8 +63,8 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
         fill = palette(len(means)) if len(means) <= MOST_CLASSES else "white"
         axes.scatter(*np.asarray(means).T, 120, fill, marker="X", edgecolors=INK, linewidths=1.2, zorder=3)
 
-    low, high = core(points)
-    if prior:
+    low, high = core(np.concatenate((points, ground)))
+    if prior is True:
         low, high = np.minimum(low, -2.1), np.maximum(high, 2.1)
     centre, half = (low + high) / 2, 1.04 * ((high - low).max() / 2 or 1)
     axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
@@ -68,25 +73,28 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
         axes.set_yticks([])
     hidden = np.count_nonzero((np.abs(points - centre) > half).any(axis=1))
     note = f", {hidden} of them outside the frame" if hidden else ""
-    axes.set_title(f"Codes of {n} example{'s' * (n != 1)}{note}", loc="left", color=INK)
+    over = f" over {len(ground):,} draws of the prior" if len(ground) else ""
+    axes.set_title(f"Codes of {n} example{'s' * (n != 1)}{over}{note}", loc="left", color=INK)
     tidy(axes)
     return save(path, figure)
 
 
-def _plane(z):
-    """(N, D) -> (N, 2) and the names of the two axes."""
+def _plane(z, drawn):
+    """z (N, D) -> (N, 2), drawn (M, D) -> (M, 2) by the same map, and the names of the two axes."""
     if z.shape[1] == 1:
-        spread = np.random.default_rng(1).uniform(-1, 1, z.shape) * (z.std() or 1)
-        return np.concatenate((z, spread), axis=1), ("z1", "(spread at random)")
+        rng, reach = np.random.default_rng(1), z.std() or 1
+        points, ground = (np.concatenate((a, rng.uniform(-1, 1, a.shape) * reach), axis=1) for a in (z, drawn))
+        return points, ground, ("z1", "(spread at random)")
     if z.shape[1] == 2:
-        return z, ("z1", "z2")
+        return z, drawn, ("z1", "z2")
     _, singular, directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
     share = singular**2 / (np.sum(singular**2) or 1)
     # The origin is kept, not moved to the mean, so that the prior's projection is a standard normal again.
-    points = z @ directions[:2].T
+    points, ground = (a @ directions[:2].T for a in (z, drawn))
     if len(directions) < 2:  # a single example
-        points, share = np.pad(points, ((0, 0), (0, 1))), np.zeros(2)
-    return points, [f"principal direction {i + 1} of {z.shape[1]} ({share[i]:.0%} of the variance)" for i in (0, 1)]
+        points, ground, share = np.pad(points, ((0, 0), (0, 1))), np.zeros((0, 2)), np.zeros(2)
+    names = [f"principal direction {i + 1} of {z.shape[1]} ({share[i]:.0%} of the variance)" for i in (0, 1)]
+    return points, ground, names
 
 
 def core(points):
