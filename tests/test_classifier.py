@@ -78,6 +78,13 @@ def test_it_learns_and_the_seed_decides(data):
     assert not np.array_equal(model.store.flat, other)
 
 
+def test_weights_are_those_of_the_seed(data, monkeypatch):
+    monkeypatch.setattr(classifier, "STEPS", 1)
+    monkeypatch.setattr(classifier, "RATE", 1e-9)
+    model, _ = train_classifier(data, seed=3)
+    np.testing.assert_allclose(model.store.flat, Classifier((6, 5, 1), 3, seed=3).store.flat, atol=1e-7)
+
+
 def test_features_are_those_of_evaluation_and_keep_their_dtype():
     for dtype in ("float32", "float64"):
         model, x = Classifier((6, 5, 1), 3, dtype=dtype), batch(dtype=dtype)["x"]
