@@ -5,7 +5,7 @@ import pytest
 
 import tinyae
 from tinyae import models, optim
-from tinyae.errors import ConfigError, StaleParamsError
+from tinyae.errors import CheckpointError, ConfigError, StaleParamsError
 from tinyae.evaluation.likelihood import importance_weighted
 from tinyae.layers.activations import sigmoid
 from tinyae.models.vae_gan import feature_loss
@@ -243,9 +243,9 @@ def test_a_run_that_began_with_a_vae_needs_it_no_more(vae, digits, tmp_path):
 @pytest.mark.parametrize(
     "start, options, said",
     [
-        (None, dict(latent_dim=4), r"has latent_dim=3, and not 4 as this model"),
-        (None, dict(channels=(4, 5)), r"has channels=\[4, 6\], and not \[4, 5\] as this model"),
-        (models.ConvVAE(**SMALL, likelihood="gaussian"), {}, "has likelihood='gaussian', and not 'bernoulli'"),
+        (None, dict(latent_dim=4), r"has latent_dim=3, this model 4: give both the same"),
+        (None, dict(channels=(4, 5)), r"has channels=\[4, 6\], this model \[4, 5\]: give both the same"),
+        (models.ConvVAE(**SMALL, likelihood="gaussian"), {}, "has likelihood='gaussian', this model 'bernoulli'"),
         (models.VAE(input_shape=(8, 8, 1)), {}, "is a run of vae: give one of conv-vae"),
     ],
 )
@@ -257,6 +257,11 @@ def test_a_start_of_another_kind_is_refused_in_one_line(start, options, said, va
     with pytest.raises(ConfigError, match=f"^start: .* {said}") as caught:
         fit(make(start=str(path), **options), digits[:50])
     assert "\n" not in str(caught.value)
+
+
+def test_a_start_that_is_not_there_is_said_in_one_line(digits, tmp_path):
+    with pytest.raises(CheckpointError, match=r"^start: no such run \S*/nothing: give the folder of a conv-vae$"):
+        fit(make(start=str(tmp_path / "nothing")), digits[:50])
 
 
 @pytest.mark.parametrize("gamma", [0, -1.0, float("inf"), float("nan")])

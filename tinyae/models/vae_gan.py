@@ -1,8 +1,10 @@
 """The VAE-GAN (Larsen et al. 2016): a VAE whose reconstructions are compared in what a discriminator sees of them."""
 
+import os
+
 from .. import adversarial
 from ..backend import array_module
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..latent import gaussian
 from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
 from ..layers.activations import sigmoid
@@ -10,10 +12,9 @@ from ..losses import mse
 from .adversary import Adversary
 from .base import Phase
 from .conv_vae import ConvVAE
+from .gan_networks import SLOPE
 from .gaussian_codes import GaussianCodes
 from .networks import image_shape, levels, size, strided_channels, strided_decoder, strided_encoder
-
-SLOPE = 0.2  # of the discriminator's LeakyReLU
 
 
 class VAEGAN(Adversary, GaussianCodes):
@@ -26,8 +27,8 @@ class VAEGAN(Adversary, GaussianCodes):
         discriminator    -log D(x) - log(1 - D(y)) - log(1 - D(y'))
 
     Each is a mean over the batch that one side lessens while the others are frozen: the squares are not D's to lessen,
-    and D tells the encoder nothing else. The decoder's GAN terms are the non-saturating ones, where the paper has
-    log(1 - D): where D is sure, those have no gradient.
+    and D tells the encoder nothing else. The paper's decoder has log(1 - D) in place of -log D; its gradient vanishes
+    where D is not fooled at all.
 
     latent_dim, channels, units, activation: of encoder and decoder, as for ConvVAE. D has convolutions of the same
     channels, then Dense(units), each with LeakyReLU(0.2), and one logit. start: a run of conv-vae, whose encoder and
@@ -39,7 +40,7 @@ class VAEGAN(Adversary, GaussianCodes):
     part = 32  # convolution is as fast on few images
 
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=20, channels=(), units=256, activation="relu", gamma=0.01, start="",
+        self, input_shape=(28, 28, 1), latent_dim=20, channels=(), units=256, activation="relu", gamma=1.0, start="",
         seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim = image_shape(input_shape), size("latent_dim", latent_dim)
@@ -150,6 +151,8 @@ class VAEGAN(Adversary, GaussianCodes):
             return
         from ..training import checkpoint
 
+        if not os.path.exists(self.start):
+            raise CheckpointError(f"start: no such run {self.start}: give the folder of a {ConvVAE.name}")
         found = checkpoint.read(checkpoint.find(self.start))
         if found.meta["model"] != ConvVAE.name:
             raise ConfigError(f"start: {self.start} is a run of {found.meta['model']}: give one of {ConvVAE.name}")
@@ -157,7 +160,8 @@ class VAEGAN(Adversary, GaussianCodes):
         ours = {name: self.config[name] for name in names} | {"likelihood": "bernoulli"}
         for name, value in checkpoint.json_ready(ours).items():
             if theirs[name] != value:
-                raise ConfigError(f"start: {self.start} has {name}={theirs[name]!r}, and not {value!r} as this model")
+                differ = f"{self.start} has {name}={theirs[name]!r}, this model {value!r}"
+                raise ConfigError(f"start: {differ}: give both the same")
         both = ("encoder", "decoder")
         self.store.part(both).flat[...] = found.model(self.backend).store.part(both).flat
         self.store.version += 1
