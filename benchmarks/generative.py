@@ -3,7 +3,8 @@
 `ae`, `vae` and `aae` are dense, with one encoder and one decoder of the same sizes; `conv-vae` and `vae-gan` have the
 same convolutional ones, and all five codes of 20 numbers: what differs between them is what they are trained for. The
 prior of `vq-vae` is a `pixelcnn` over its codes with as many epochs of its own. What equal epochs cost in time stands
-beside. Then `tinyae compare --frechet`. A stopped run goes on where it was.
+beside. The table is that of `tinyae compare --frechet`, which takes the runs' folders too. A stopped run goes on where
+it was.
 """
 
 import sys
@@ -15,6 +16,7 @@ import tinyae
 from tinyae import compare
 from tinyae.data.codes import codes_of
 from tinyae.evaluation.judge import Judge
+from tinyae.training.checkpoint import CODEC
 
 from .codes import fit
 
@@ -47,6 +49,7 @@ def measure(data="fashion-mnist", out="runs/generative", epochs=10, threads=None
     codec = trained.pop("vq-vae")
     prior = tinyae.models.PixelCNN(codec.code_shape, codec.code_count, **settings)
     seconds, _ = fit(prior, codes_of(data, codec), out / name, batch_size=BATCH, lr=lr, **options)
+    codec.save(out / name / CODEC)
     prior.codec, first, both = codec, costs.pop("vq-vae"), f"vq-vae + {name}"
     trained[both] = prior
     costs[both] = {"parameters": first["parameters"] + prior.param_count, "seconds": first["seconds"] + round(seconds)}

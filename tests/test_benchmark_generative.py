@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+import tinyae
 from benchmarks import generative
 from benchmarks.__main__ import main
 from tinyae.evaluation import classifier, judge
@@ -33,6 +35,8 @@ def test_all_are_trained_and_compared_and_on_again(tiny, tmp_path, capsys):
     assert result["judge"]["classifier"]["images"] == 60 and result["epochs"] == 1
     assert "digits, test part; epochs of each: 1, in batches of 128" in said and all(name in said for name in runs)
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 1000
+    drawn = tinyae.load(tmp_path / "out" / "pixelcnn").images(np.zeros((1, 2, 2), int))  # it knows its vq-vae
+    assert drawn.shape == (1, 8, 8, 1)
     main([*words, "--json", str(tmp_path / "b.json")])  # finds the trained ones
     again = json.loads((tmp_path / "b.json").read_text())["runs"]
     for row, other in zip(result["runs"], again, strict=True):
