@@ -37,7 +37,10 @@ class Twin:
             phase: [w for name, w in self.p.items() if name.startswith(networks)]
             for phase, networks in zip(PHASES, ("encoder", "decoder", ("features", "head")), strict=True)
         }
-        self.optimizers = {phase: torch.optim.Adam(group, lr=1e-3) for phase, group in self.groups.items()}
+        self.optimizers = {
+            phase: torch.optim.Adam(group, lr=1e-3, betas=(0.9 if phase == "encoder" else 0.5, 0.999))
+            for phase, group in self.groups.items()
+        }
 
     def encode(self, x):
         h = F.relu(conv(self.p, "encoder.2", F.relu(conv(self.p, "encoder.0", x, 2)), 2)).permute(0, 2, 3, 1).flatten(1)
@@ -94,7 +97,7 @@ def test_thirty_steps_of_three_phases_are_pytorchs(side, gamma, pictures):
     options = dict(input_shape=(side, side, 1), channels=(8, 6), units=32, latent_dim=5, gamma=gamma)
     model = models.VAEGAN(**options, dtype="float64")
     twin, rng = Twin(model), np.random.default_rng(0)
-    steppers = [Step(model, optim.Adam(1e-3), phase=phase) for phase in model.phases]
+    steppers = [Step(model, optim.Adam(1e-3, beta1=phase.momentum), phase=phase) for phase in model.phases]
     for step in range(STEPS):
         x = pictures[rng.integers(0, len(pictures), BATCH), :side, :side]
         noise = {f"{p}.{name}": rng.normal(size=(BATCH, 5)) for p in PHASES for name in ("z", "prior")}

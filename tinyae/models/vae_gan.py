@@ -12,6 +12,7 @@ from ..losses import mse
 from .adversary import Adversary
 from .base import Phase
 from .conv_vae import ConvVAE
+from .gan import MOMENTUM
 from .gan_networks import SLOPE
 from .gaussian_codes import GaussianCodes
 from .networks import image_shape, levels, size, strided_channels, strided_decoder, strided_encoder
@@ -20,7 +21,7 @@ from .networks import image_shape, levels, size, strided_channels, strided_decod
 class VAEGAN(Adversary, GaussianCodes):
     """Codes z ~ q(z|x) of images and draws z' ~ N(0, I) of the prior are decoded by one network, y = decoder(z) and
     y' = decoder(z'). A discriminator D tells both from real images; D_l is what its convolutions see. A step has three
-    phases (their algorithm 1):
+    phases (their algorithm 1), each at the parameters that the one before left:
 
         encoder          KL(q(z|x) || N(0, I)) + 1/2 |D_l(x) - D_l(y)|^2                            (the "loss")
         decoder          gamma 1/2 |D_l(x) - D_l(y)|^2 - log D(y) - log D(y')
@@ -71,8 +72,10 @@ class VAEGAN(Adversary, GaussianCodes):
     def phases(self):
         return [
             Phase("encoder", self.autoencode, ("encoder",)),
-            Phase("decoder", self.generate, ("decoder",), objective="decoder"),
-            Phase("discriminator", self.discriminate, ("features", "head"), objective="discriminator"),
+            Phase("decoder", self.generate, ("decoder",), objective="decoder", momentum=MOMENTUM),
+            Phase(
+                "discriminator", self.discriminate, ("features", "head"), objective="discriminator", momentum=MOMENTUM
+            ),
         ]
 
     def autoencode(self, batch, rng, grads=None, train=True, batch_size=None):
