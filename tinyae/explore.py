@@ -160,7 +160,7 @@ def transfer(model, x, labels, targets):
     The style is what a model that knows the label finds in x beside it (Kingma et al. 2014, section 4.3): the code, or
     how far the code is from the mean of its class. Raises `ConfigError` for a model without labels.
     """
-    if not model.uses_labels:
+    if not hasattr(model, "styled"):
         raise ConfigError(f"{model.name} knows no labels to move a style to: train cvae or class-mean-vae")
     styles = model.style(x, labels).repeat(len(targets), axis=0)
     return model.styled(styles, np.tile(targets, len(x))).reshape(len(x), len(targets), *model.input_shape)

@@ -10,11 +10,16 @@ class Labelled:
 
     style(x, labels)   -> (N, D): what the code of x says beside its label, as N(0, I) draws it
     styled(z, labels)  -> images of the styles z (N, D) under labels (N,)
+    style_dim          D, `latent_dim` where a code is a style
     """
 
     uses_labels = True
     unlabelled = "train vae"  # what to do without labels
     least_label = 0  # -1 for a model that takes examples of no known class
+
+    @property
+    def style_dim(self):
+        return self.latent_dim
 
     def prepare(self, batch):
         if "labels" not in batch:

@@ -32,6 +32,7 @@ class SemiAAE(Labelled, Adversary, AE):
     """
 
     name = "semi-aae"
+    style_dim = None  # numbers of z
     terms = ("loss", "reconstruction", "discriminators", "accuracy", "generator", "cross_entropy", "classified")
     last_is_best = False
 
@@ -49,7 +50,7 @@ class SemiAAE(Labelled, Adversary, AE):
         if prior not in PRIORS:
             raise suggest("prior", prior, PRIORS)
         self.prior = PRIORS[prior](size("latent_dim", latent_dim), 0, scale)
-        self.latent_dim = classes + latent_dim
+        self.style_dim, self.latent_dim = latent_dim, classes + latent_dim
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, labelled=labelled, prior=prior,
             scale=scale, hidden=hidden, units=units, activation=activation, loss=loss,

@@ -14,7 +14,7 @@ def styles(path, model, class_names=None, seed=0):
 
     model: one with `across` (`models.labelled`).
     """
-    drawn = model.backend.to_host(model.backend.noise(seed).normal("styles", (ROWS, model.latent_dim), model.dtype))
+    drawn = model.backend.to_host(model.backend.noise(seed).normal("styles", (ROWS, model.style_dim), model.dtype))
     drawn[0] = 0
     title = "A style in each row, under every label"
     return _sheet(path, model, drawn, class_names, title, ["mean"] + [""] * (ROWS - 1))
