@@ -1,10 +1,12 @@
 """`vae-gan`: what each phase moves and what it leaves alone, sizes, its start from a VAE, resuming, what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 
 import tinyae
-from tinyae import models, optim
+from tinyae import cli, models, optim
 from tinyae.errors import CheckpointError, ConfigError, StaleParamsError
 from tinyae.evaluation.likelihood import importance_weighted
 from tinyae.layers.activations import sigmoid
@@ -273,3 +275,20 @@ def test_gamma_is_a_positive_number(gamma):
 def test_it_claims_no_likelihood():
     with pytest.raises(ConfigError, match="vae-gan has no likelihood"):
         importance_weighted(make(), np.zeros((2, 8, 8, 1)), 2)
+
+
+def test_on_the_command_line_a_vae_goes_on_as_a_vae_gan(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sizes = [word for name in ("channels=4", "units=8") for word in ("--set", name)]
+    common = ["--data", "digits", "--epochs", "1", "--threads", "1", "--latent-dim", "3", *sizes]
+    assert cli.main(["train", "conv-vae", *common, "--no-pictures"]) == 0
+    assert cli.main(["train", "vae-gan", *common, "--set", "start=runs/conv-vae"]) == 0
+    assert {"reconstructions.png", "samples.png"} <= {path.name for path in tmp_path.glob("runs/vae-gan/*.png")}
+    assert cli.main(["sample", "runs/vae-gan", "-n", "4", "--out", "four.npz"]) == 0
+    assert [array.shape for array in np.load("four.npz").values()] == [(4, 8, 8, 1)]
+    capsys.readouterr()
+    assert cli.main(["evaluate", "runs/vae-gan", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(models.VAEGAN.terms) <= found.keys() and "elbo" not in found
+    assert cli.main(["train", "vae-gan", *common, "--set", "start=runs/none", "--out", "other"]) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("tinyae: start: no such run runs/none")
