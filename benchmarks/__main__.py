@@ -86,7 +86,8 @@ def parser():
             add("--out", default="runs/photographs", metavar="DIR", help="for the crops, the model and the picture")
             add("--epochs", type=int, default=8)
             add("--lr", type=float, default=5e-4, help="at the cosine's begin (0.0005)")
-            add("--codes", type=int, default=0, help="of the codebook (64)")
+            add("--codes", type=int, default=0, help="of a codebook (64)")
+            add("--codebooks", type=int, default=1, help="each but the first quantising what is left (1)")
             add("--crops", type=int, default=240, help="of each training photograph (240)")
             add("--threads", type=int, help="worker threads (default: the cores)")
         elif name == "generative":

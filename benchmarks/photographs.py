@@ -3,7 +3,8 @@
 The photographs of the test part are in no crop of the training part. The crops lie in a folder as PNG, so that the
 command does the same as
 
-    tinyae train vq-vae --data OUT/crops --batch-size 8 --schedule cosine --lr 0.0005 --epochs 8 --out OUT/run
+    tinyae train vq-vae --data OUT/crops --batch-size 8 --schedule cosine --lr 0.0005 --epochs 8 --set ema=true
+        --out OUT/run
 
 on top of which it measures the test part and draws it. A stopped run goes on where it was.
 """
@@ -29,15 +30,17 @@ SHOWN = 10  # in the picture
 FIT = {"batch_size": 8, "schedule": "cosine"}
 
 
-def measure(out, epochs=8, lr=5e-4, codes=0, crops=CROPS["train"], threads=None):
+def measure(out, epochs=8, lr=5e-4, codes=0, codebooks=1, crops=CROPS["train"], threads=None):
     """The test part's PSNR in dB, over all and by photograph, what share of its variance is lost, and how its codes are
-    used and what they cost. codes: K, 0 for the network's 64. crops: of each training photograph.
+    used and what they cost. codes: K, 0 for the network's 64. codebooks: several quantise what those before left, and
+    are moving averages as a single one is. crops: of each training photograph.
     """
     out = Path(out)
     if not (out / "crops").exists():
         write_crops(out / "crops", {"train": crops, "test": CROPS["test"]})
     data = tinyae.data.load(out / "crops")
-    model, folder = tinyae.models.VQVAE(input_shape=data.shape, codes=codes), out / "run"
+    books = {"codes": codes, "codebooks": codebooks, "residual_codes": codebooks > 1, "ema": True}
+    model, folder = tinyae.models.VQVAE(input_shape=data.shape, **books), out / "run"
     began = time.monotonic()
     options = FIT | {"epochs": epochs, "lr": lr}
     history = tinyae.fit(model, data, out=folder, resume=folder.exists(), threads=threads, **options)
@@ -54,8 +57,9 @@ def measure(out, epochs=8, lr=5e-4, codes=0, crops=CROPS["train"], threads=None)
     )  # fmt: skip
     return {
         "versions": {"numpy": np.__version__}, "photographs": PHOTOGRAPHS,
-        "crops": {"train": len(data.train), "test": len(x)}, "fit": options, "codes": model.code_count,
-        "steps": history.steps, "seconds": seconds, "psnr": float(found.mean()), "psnr_by_photograph": by_photograph,
+        "crops": {"train": len(data.train), "test": len(x)}, "fit": options, "model": model.config,
+        "codes": model.code_count, "steps": history.steps, "seconds": seconds,
+        "psnr": float(found.mean()), "psnr_by_photograph": by_photograph,
         "error_over_variance": error_over_variance(model, x), **usage(model, x),
     }  # fmt: skip
 
@@ -97,5 +101,6 @@ def show(result):
     print("  PSNR of the test part " + f"{result['psnr']:.1f} dB: ", end="")
     print(", ".join(f"{name} {value:.1f}" for name, value in result["psnr_by_photograph"].items()))
     print(f"  lost of the variance  {100 * result['error_over_variance']:.2f} %")
-    print(f"  perplexity            {result['perplexity'][0]:.1f} of {result['codes']} codes")
+    perplexity = ", ".join(f"{value:.1f}" for value in result["perplexity"])
+    print(f"  perplexity            {perplexity} of {result['codes']} codes")
     print(f"  bits per pixel        {result['bits_per_pixel']:.3f}, {result['entropy_bits_per_pixel']:.3f} by entropy")
