@@ -6,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 from devices import assert_same
+from killing import Killed, KilledAt
 
 import tinyae
 from tinyae import adversarial, fit, gradcheck, models
@@ -13,7 +14,6 @@ from tinyae.backend import Noise
 from tinyae.errors import ConfigError, DataError, ShapeError, StaleParamsError
 from tinyae.layers import Dense, Dropout, ReLU
 from tinyae.models import AAE
-from tinyae.training import progress
 from tinyae.training.step import Step
 
 SMALL = dict(input_shape=(3, 3, 1), latent_dim=2, hidden=(5,), units=(4,), activation="tanh", dtype="float64")
@@ -278,20 +278,8 @@ def test_codes_go_to_the_region_of_their_label(digits):
     assert right[known >= 0].mean() > 0.8 and right[known < 0].mean() > 0.5
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("killed_at", (2, 8))
 def test_a_run_killed_within_an_epoch_ends_on_the_same_bits(killed_at, digits, tmp_path):
-    class Killing(progress.Silent):
-        steps = 0
-
-        def step(self, images, terms):
-            self.steps += 1
-            if self.steps == killed_at:
-                raise Killed
-
     def make():
         return AAE((8, 8, 1), 4, network="reference", scale=5.0)
 
@@ -299,7 +287,7 @@ def test_a_run_killed_within_an_epoch_ends_on_the_same_bits(killed_at, digits, t
     whole = make()
     expected = fit(whole, digits[0], progress=False, **options)
     with pytest.raises(Killed):
-        fit(make(), digits[0], out=tmp_path, progress=Killing(), **options)
+        fit(make(), digits[0], out=tmp_path, progress=KilledAt(killed_at), **options)
     resumed = make()
     history = fit(resumed, digits[0], out=tmp_path, resume=True, progress=False, **options)
     assert history.records == expected.records and history.steps == 10

@@ -1,7 +1,7 @@
 """`aae` and `semi-aae` on the command line: training with its pictures, samples by label, what evaluate says."""
 
+import contextlib
 import json
-import os
 
 import numpy as np
 import pytest
@@ -20,14 +20,11 @@ def call(*words, code=0):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Runs `plain`, `regions`, whose discriminator is told the labels, and `semi`."""
-    folder, before = tmp_path_factory.mktemp("place"), os.getcwd()
-    os.chdir(folder)
-    try:
+    folder = tmp_path_factory.mktemp("place")
+    with contextlib.chdir(folder):
         call("train", "aae", *OPTIONS, "--out", "plain")
         call("train", "aae", *OPTIONS, "--set", "prior=ring", "--set", "classes=10", "--out", "regions")
         call("train", "semi-aae", *OPTIONS, "--set", "labelled=50", "--out", "semi")
-    finally:
-        os.chdir(before)
     return folder
 
 

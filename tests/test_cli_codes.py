@@ -1,5 +1,6 @@
 """From images to codes to new images on the command line: vq-vae, pixelcnn over its codes, and pixelcnn over pixels."""
 
+import contextlib
 import itertools
 import json
 import math
@@ -36,16 +37,12 @@ def place(tmp_path_factory):
     np.save(folder / "unlabelled.npy", image)
     np.savez(folder / "twelve.npz", x=image, labels=np.arange(30) % 12)
     (folder / "empty").mkdir()
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         call(*VQ, "--out", "vq")
         call(*PRIOR, "--codes", "vq", "--set", "classes=10", "--epochs", 1, "--out", "prior")
         call(*PRIOR, "--codes", "vq", "--epochs", 1, "--no-pictures", "--out", "plain")
         call(*PRIOR, "--data", "digits", "--set", "levels=4", "--epochs", 1, "--out", "pixels")
         call("train", "vae", "--data", "digits", "--epochs", 1, "--set", "hidden=4", "--no-pictures", "--out", "vae")
-    finally:
-        os.chdir(before)
     return folder
 
 

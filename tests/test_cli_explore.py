@@ -1,5 +1,6 @@
 """The commands on codes: what they answer is what the functions give, and one line for whatever is wrong."""
 
+import contextlib
 import json
 import os
 
@@ -38,15 +39,11 @@ def place(tmp_path_factory):
     np.save(folder / "fives.npy", np.ones((4, 5), "float32"))
     np.save(folder / "nan.npy", np.full((2, 4), np.nan))
     np.savez(folder / "nothing.npz", x=np.ones((4, 5)))
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         call("train", "vae", *TINY, 4, "--out", "vae")
         call("train", "ae", *TINY, 3, "--out", "ae")
         call("train", "ae", *TINY, 1, "--out", "flat")
         call("train", "vae", "--data", "rows.npy", "--epochs", 1, "--no-pictures", "--out", "table")
-    finally:
-        os.chdir(before)
     return folder
 
 

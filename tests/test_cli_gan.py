@@ -1,7 +1,7 @@
 """`gan` on the command line: training with its pictures, samples, walks from drawn codes, diversity, and refusals."""
 
+import contextlib
 import json
-import os
 
 import numpy as np
 import pytest
@@ -23,16 +23,12 @@ def place(tmp_path_factory):
     """Runs `gan` and `critic` on digits, and `rows` on numbers without labels."""
     folder = tmp_path_factory.mktemp("place")
     np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(60, 7)))
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         call(*TRAIN, "--latent-dim", 2, "--out", "gan")
         wasserstein = ("--set", "loss=wasserstein", "--set", "network=conv", "--set", "channels=4")
         call(*TRAIN, *wasserstein, "--no-pictures", "--out", "critic")
         options = ("--standardize", "--set", "output=linear", "--epochs", 1)
         call("train", "gan", "--data", "rows.npy", *options, "--out", "rows")
-    finally:
-        os.chdir(before)
     return folder
 
 

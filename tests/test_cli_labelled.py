@@ -1,7 +1,7 @@
 """Models with labels and the options of beta-vae and the likelihoods on the command line; their pictures."""
 
+import contextlib
 import json
-import os
 
 import numpy as np
 import pytest
@@ -26,14 +26,10 @@ def place(tmp_path_factory):
     np.save(folder / "images.npy", np.random.default_rng(0).random((30, 8, 8, 1), dtype="float32"))
     labels = np.arange(30) % 12
     np.savez(folder / "twelve.npz", x=np.zeros((30, 8, 8, 1), "uint8"), labels=labels)
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         for name in NAMES:
             call("train", name, *TINY, "--out", name)
         call("train", "vae", *TINY, "--no-pictures", "--out", "vae")
-    finally:
-        os.chdir(before)
     return folder
 
 

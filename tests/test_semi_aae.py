@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from devices import assert_same
+from killing import Killed, KilledAt
 
 import tinyae
 from tinyae import fit
 from tinyae.backend import Noise
 from tinyae.errors import ConfigError, StaleParamsError
 from tinyae.models import SemiAAE
-from tinyae.training import progress
 
 SMALL = dict(
     input_shape=(3, 3, 1), latent_dim=2, classes=3, labelled=6, hidden=(5,), units=(4,), activation="tanh",
@@ -206,26 +206,14 @@ def test_images_without_labels_help(digits):
     assert right == pytest.approx((model.classify(digits.test.x) == digits.test.labels).mean())
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("killed_at", (2, 8))
 def test_a_run_killed_within_an_epoch_ends_on_the_same_bits(killed_at, digits, tmp_path):
-    class Killing(progress.Silent):
-        steps = 0
-
-        def step(self, images, terms):
-            self.steps += 1
-            if self.steps == killed_at:
-                raise Killed
-
     data = digits.train.x[:300], digits.train.labels[:300]
     options = dict(epochs=2, batch_size=60, checkpoint_every=0.0)
     whole = of_digits(labelled=20)
     expected = fit(whole, data, progress=False, **options)
     with pytest.raises(Killed):
-        fit(of_digits(labelled=20), data, out=tmp_path, progress=Killing(), **options)
+        fit(of_digits(labelled=20), data, out=tmp_path, progress=KilledAt(killed_at), **options)
     resumed = of_digits(labelled=20)
     history = fit(resumed, data, out=tmp_path, resume=True, progress=False, **options)
     assert history.records == expected.records

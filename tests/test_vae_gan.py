@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from killing import Killed, KilledAt
 
 import tinyae
 from tinyae import cli, models, optim
@@ -11,7 +12,6 @@ from tinyae.errors import CheckpointError, ConfigError, StaleParamsError
 from tinyae.evaluation.likelihood import importance_weighted
 from tinyae.layers.activations import sigmoid
 from tinyae.models.vae_gan import feature_loss
-from tinyae.training import progress
 from tinyae.training.step import Step
 
 SMALL = dict(input_shape=(8, 8, 1), latent_dim=3, channels=(4, 6), units=8)
@@ -174,24 +174,12 @@ def test_it_learns_images_that_no_phase_compares_in_pixels(digits):
     assert last["spread"] > 0.5
 
 
-class Killed(Exception):
-    pass
-
-
 def test_a_run_killed_within_an_epoch_ends_on_the_same_bits(digits, tmp_path):
-    class Killing(progress.Silent):
-        steps = 0
-
-        def step(self, images, terms):
-            self.steps += 1
-            if self.steps == 7:
-                raise Killed
-
     options, x = dict(epochs=3, lr=2e-3, checkpoint_every=0.0), digits[:250]
     whole = make()
     expected = fit(whole, x, **options)
     with pytest.raises(Killed):
-        fit(make(), x, out=tmp_path, **options | {"progress": Killing()})
+        fit(make(), x, out=tmp_path, **options | {"progress": KilledAt(7)})
     resumed = make()
     history = fit(resumed, x, out=tmp_path, resume=True, **options)
     assert history.records == expected.records and history.steps == 15

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from killing import Killed, KilledAt
 
 import tinyae
 from tinyae import models
@@ -109,27 +110,15 @@ def test_the_least_used_codebook_decides(perplexities, lines):
     assert len(make().warnings({"perplexity": perplexities})) == lines
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("learning, killed_at", [("ema", 3), *((learning, 7) for learning in LEARNING)])
 def test_a_run_killed_within_an_epoch_ends_on_the_same_bits(learning, killed_at, digits, tmp_path):
     """Codes die and are restarted before and after: parameters, moving averages, counts and records."""
-
-    class Killing(progress.Silent):
-        steps = 0
-
-        def step(self, images, terms):
-            self.steps += 1
-            if self.steps == killed_at:
-                raise Killed
 
     options, x = dict(epochs=3, lr=2e-3, checkpoint_every=0.0), digits[:250]
     whole = make(learning, decay=0.5)
     expected = fit(whole, x, **options)
     with pytest.raises(Killed):
-        fit(make(learning, decay=0.5), x, out=tmp_path, **options | {"progress": Killing()})
+        fit(make(learning, decay=0.5), x, out=tmp_path, **options | {"progress": KilledAt(killed_at)})
     resumed = make(learning, decay=0.5)
     history = fit(resumed, x, out=tmp_path, resume=True, **options)
     assert history.records == expected.records and history.steps == 15
