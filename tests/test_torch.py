@@ -10,10 +10,10 @@ from torch.nn import functional as F  # noqa: E402
 from torch_images import IMAGE_TWINS  # noqa: E402
 
 import tinyae  # noqa: E402
-from tinyae import image_losses, losses, models, optim  # noqa: E402
+from tinyae import adversarial, image_losses, losses, models, optim  # noqa: E402
 from tinyae.backend import Noise  # noqa: E402
 from tinyae.gradcheck import functions  # noqa: E402
-from tinyae.latent import gaussian, kl_forms, mixture, sparsity  # noqa: E402
+from tinyae.latent import gaussian, kl_forms, mixture, quantize, sparsity  # noqa: E402
 from tinyae.layers import REGISTRY  # noqa: E402
 from tinyae.params import ParamStore, child, nest, walk  # noqa: E402
 
@@ -194,6 +194,16 @@ def theirs_kl_to_mixture(z, logvar, scores, means):
     return ((scores.softmax(dim=1) * surprise).sum() - normal(z, logvar).entropy().sum()) / len(z)
 
 
+def ours_unit(z, cotangent):
+    y, cache = quantize.unit(z)
+    return (y * cotangent).sum(), quantize.unit_backward(cache, cotangent)
+
+
+def theirs_sides(a, b):
+    real, fake = torch.full_like(a, 0.9), torch.zeros_like(b)
+    return theirs_bce(a, real) + theirs_bce(b, fake)
+
+
 def theirs_kl_to_rate(h):
     active = torch.sigmoid(h).mean(dim=0)
     return kl(D.Bernoulli(torch.full_like(active, 0.1)), D.Bernoulli(active), 1)
@@ -230,8 +240,23 @@ FUNCTIONS = {
     ),
     "l1_of_code": ("a", sparsity.l1_of_code, lambda a: F.relu(a).sum() / len(a)),
     "kl_to_rate": ("a", lambda a: sparsity.kl_to_rate(a, 0.1), theirs_kl_to_rate),
+    "codebook_loss": (
+        "book x picks",
+        lambda book, x, picks: quantize.codebook_loss(x, book, picks),
+        lambda book, x, picks: F.mse_loss(F.embedding(picks, book), x, reduction="sum") / len(x),
+    ),
+    "commitment_loss": (
+        "a x",
+        quantize.commitment_loss,
+        lambda a, x: F.mse_loss(a, x, reduction="sum") / len(a),
+    ),
+    "unit": ("a y", ours_unit, lambda a, y: (a / (a.square().sum(1, keepdim=True) + 1e-6).sqrt() * y).sum()),
+    "discriminator_loss": ("a b", lambda a, b: adversarial.discriminator_loss(a, b, smoothing=0.1), theirs_sides),
+    "generator_loss": ("a", adversarial.generator_loss, lambda a: theirs_bce(a, torch.ones_like(a))),
+    "critic_loss": ("a b", adversarial.critic_loss, lambda a, b: (b.sum() - a.sum()) / len(a)),
+    "critic_generator_loss": ("a", adversarial.critic_generator_loss, lambda a: -a.sum() / len(a)),
 }
-CONSTANT = ("x", "y", "unit", "labels", "picture")  # arguments without a gradient
+CONSTANT = ("x", "y", "unit", "labels", "picture", "picks")  # arguments without a gradient
 
 
 def test_every_function_has_a_twin():
@@ -253,6 +278,8 @@ def test_function(name, n, dtype, seed):
         "logits": lambda: (4 * rng.normal(size=(n, 3, 6))).astype(dtype),
         "scores": lambda: (4 * rng.normal(size=(n, 6))).astype(dtype),
         "means": lambda: rng.normal(size=(6, 5)).astype(dtype),
+        "book": lambda: rng.normal(size=(6, 5)).astype(dtype),
+        "picks": lambda: rng.integers(0, 6, n),
     }
     arrays = {a: special.get(a, lambda: rng.normal(size=(n, 5)).astype(dtype))() for a in arguments.split()}
     loss, *gradients = ours(*arrays.values())
