@@ -25,22 +25,23 @@ PHOTOGRAPHS = {
     "train": ("astronaut.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg"),
     "test": ("chelsea.png", "coffee.png"),
 }
-CROPS = {"train": 240, "test": 32}  # of each photograph
+TEST_CROPS = 32  # of each photograph
 SHOWN = 10  # in the picture
 FIT = {"batch_size": 8, "schedule": "cosine"}
 
 
-def measure(out, epochs=8, lr=5e-4, codes=0, codebooks=1, crops=CROPS["train"], threads=None):
+def measure(out, epochs=8, lr=5e-4, network="residual", width=0, codes=0, codebooks=1, crops=240, threads=None):
     """The test part's PSNR in dB, over all and by photograph, what share of its variance is lost, and how its codes are
-    used and what they cost. codes: K, 0 for the network's 64. codebooks: several quantise what those before left, and
-    are moving averages as a single one is. crops: of each training photograph.
+    used and what they cost. width, codes: D and K, 0 for the network's own. codebooks: several quantise what those
+    before left, and are moving averages as a single one is. crops: of each training photograph.
     """
     out = Path(out)
     if not (out / "crops").exists():
-        write_crops(out / "crops", {"train": crops, "test": CROPS["test"]})
+        write_crops(out / "crops", {"train": crops, "test": TEST_CROPS})
     data = tinyae.data.load(out / "crops")
     books = {"codes": codes, "codebooks": codebooks, "residual_codes": codebooks > 1, "ema": True}
-    model, folder = tinyae.models.VQVAE(input_shape=data.shape, **books), out / "run"
+    model = tinyae.models.VQVAE(input_shape=data.shape, network=network, latent_dim=width, **books)
+    folder = out / "run"
     began = time.monotonic()
     options = FIT | {"epochs": epochs, "lr": lr}
     history = tinyae.fit(model, data, out=folder, resume=folder.exists(), threads=threads, **options)

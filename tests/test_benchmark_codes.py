@@ -33,7 +33,7 @@ def drawn(tmp_path, monkeypatch):
         Image.fromarray(photograph).save(tmp_path / name)
     monkeypatch.setattr(photographs, "photographs", lambda: tmp_path)
     monkeypatch.setattr(photographs, "PHOTOGRAPHS", {"train": ("a.png",), "test": ("b.png",)})
-    monkeypatch.setattr(photographs, "CROPS", {"train": 2, "test": 2})
+    monkeypatch.setattr(photographs, "TEST_CROPS", 2)
     return photograph
 
 
