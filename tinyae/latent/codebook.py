@@ -1,7 +1,5 @@
 """The codebook between encoder and decoder of a VQ-VAE: one, or several that share a vector's work."""
 
-import math
-
 import numpy as np
 
 from ..backend import array_module, as_noise
@@ -199,10 +197,6 @@ class Codebook:
         books = [quantize.unit(book)[0] if self.cosine else book for book in self.weight(params, state)]
         found = [quantize.lookup(book, rows[:, b]) for b, book in enumerate(books)]
         return self._joined(found).reshape(*shape, self.units)
-
-    def bits(self):
-        """Bits of one vector's codes."""
-        return self.books * math.log2(self.codes)
 
 
 class Quantized:

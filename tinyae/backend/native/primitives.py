@@ -9,7 +9,7 @@ from . import address, library
 
 BLOCK, ROWS = 1024, 32  # as in pointwise.cpp and columns.cpp: what makes a partial sum
 SCORED, LANES = 28, 16  # as in codes.cpp: the rows that are scored at once, and what their length is a multiple of
-Four, Pool = ctypes.c_long * 4, ctypes.c_long * 11
+Pool = ctypes.c_long * 11
 
 
 def bce_with_logits(logits, x, scale):
