@@ -7,6 +7,7 @@ from ..backend import array_module
 from ..errors import ConfigError, suggest
 from ..latent.mixture import softmax, softmax_backward
 from ..latent.priors import PRIORS
+from ..layers.base import Layer
 from ..losses import cross_entropy_with_logits
 from .aae import NETWORKS
 from .adversary import Adversary
@@ -60,7 +61,7 @@ class SemiAAE(Labelled, Adversary, AE):
             "decoder": (dense_decoder(hidden, self.input_shape, activation), (self.latent_dim,)),
             "discriminator": (dense_encoder(units, 1, activation), (latent_dim,)),
             "class_discriminator": (dense_encoder(units, 1, activation), (classes,)),
-            "labelled": (Kept(labelled), self.input_shape),
+            "labelled": (_Kept(labelled), self.input_shape),
         }
         self.build(networks, config, seed, backend, dtype)
 
@@ -220,23 +221,11 @@ class SemiAAE(Labelled, Adversary, AE):
         return array_module(p).concatenate((p, z), axis=1)
 
 
-class Kept:
-    """To a model a layer that only keeps: the labelled examples "x" (count, ...), and their "labels" (count,)."""
+class _Kept(Layer):
+    """What only keeps: the labelled examples "x" (count, ...), and their "labels" (count,)."""
 
     def __init__(self, count):
         self.count = count
 
-    def output_shape(self, input_shape):
-        return tuple(input_shape)
-
-    def param_shapes(self, input_shape):
-        return {}
-
     def state_shapes(self, input_shape):
         return {"x": (self.count, *input_shape), "labels": (self.count,)}
-
-    def init(self, input_shape, rng, dtype):
-        return {}
-
-    def init_state(self, input_shape, xp, dtype):
-        return {name: xp.zeros(shape, dtype=dtype) for name, shape in self.state_shapes(input_shape).items()}

@@ -5,6 +5,7 @@ import numpy as np
 from ..errors import ConfigError, ShapeError, suggest
 from ..latent import quantize
 from ..latent.codebook import Codebook, HeldCodebook
+from ..layers.base import Layer
 from ..losses import mse
 from .base import Model
 from .code_networks import NETWORKS, code_size, network_for
@@ -64,7 +65,7 @@ class VQVAE(Model):
             "encoder": (encoder, self.input_shape),
             "codebook": (self.codebook, self.map_shape),
             "decoder": (decoder, self.map_shape),
-            "scale": (Variance(), ()),
+            "scale": (_Variance(), ()),
         }
         self.build(networks, config, seed, backend, dtype)
         if ema:
@@ -211,20 +212,11 @@ class VQVAE(Model):
         return (y + 1) / 2 if self.signed else y
 
 
-class Variance:
+class _Variance(Layer):
     """The data's variance, what squared error is divided by; 1 until training begins."""
-
-    def output_shape(self, input_shape):
-        return input_shape
-
-    def param_shapes(self, input_shape):
-        return {}
 
     def state_shapes(self, input_shape):
         return {"variance": ()}
-
-    def init(self, input_shape, rng, dtype="float32"):
-        return {}
 
     def init_state(self, input_shape, xp=np, dtype="float32"):
         return {"variance": xp.ones((), dtype=dtype)}
