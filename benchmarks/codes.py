@@ -56,12 +56,15 @@ def measure_seed(data, seed, folder, epochs, prior_epochs, threads=None):
 
 
 def fit(model, data, folder, threads, **options):
-    """(seconds, the last epoch's record) of a training, or of what was missing of it."""
-    began = time.monotonic()
+    """(seconds, the last epoch's record) of a training; the seconds of one that was stopped are kept in its folder."""
+    spent, began = folder / "seconds.txt", time.monotonic()
+    before = float(spent.read_text()) if spent.exists() else 0.0
     history = tinyae.fit(model, data, out=folder, resume=folder.exists(), threads=threads, **options)
+    seconds = before + time.monotonic() - began
+    spent.write_text(f"{seconds:.1f}\n")
     if history.interrupted:
         raise SystemExit(f"stopped; the same command goes on with {folder}")
-    return time.monotonic() - began, history.records[-1]
+    return seconds, history.records[-1]
 
 
 def text(row):

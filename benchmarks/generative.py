@@ -1,10 +1,10 @@
 """Generative systems side by side: the same images, the same number of epochs, one table and one picture.
 
 `ae`, `vae` and `aae` are dense, with one encoder and one decoder of the same sizes; `conv-vae` and `vae-gan` have the
-same convolutional ones, and all five codes of 20 numbers: what differs between them is what they are trained for. The
-prior of `vq-vae` is a `pixelcnn` over its codes with as many epochs of its own. What equal epochs cost in time stands
-beside. The table is that of `tinyae compare --frechet`, which takes the runs' folders too. A stopped run goes on where
-it was.
+same convolutional ones, and all five codes of 20 numbers: what differs between them is what they are trained for. Two
+are trained in two stages of so many epochs each: `vae-gan` starts from the `conv-vae`, and the prior of `vq-vae`
+is a `pixelcnn` over its codes. What equal epochs cost in time stands beside. The table is that of `tinyae compare
+--frechet`, which takes the runs' folders too. A stopped run goes on where it was.
 """
 
 import sys
@@ -26,7 +26,7 @@ SYSTEMS = {  # name: (options, learning rate); those of the two with images agai
     "vae": (DENSE, 1e-3),
     "aae": (DENSE, 1e-3),
     "conv-vae": (CONVOLUTIONAL, 1e-3),
-    "vae-gan": (CONVOLUTIONAL, 3e-4),
+    "vae-gan": (CONVOLUTIONAL | {"start": "conv-vae"}, 3e-4),
     "gan": ({"network": "conv"}, 2e-4),
     "vq-vae": ({}, 1e-3),
 }
@@ -42,6 +42,8 @@ def measure(data="fashion-mnist", out="runs/generative", epochs=10, threads=None
     data, out = tinyae.data.load(data), Path(out)
     options, trained, costs = {"epochs": epochs, "threads": threads}, {}, {}
     for name, (settings, lr) in SYSTEMS.items():
+        if "start" in settings:
+            settings = settings | {"start": str(out / settings["start"])}
         model = tinyae.models.NAMES[name](input_shape=data.shape, **settings)
         seconds, _ = fit(model, data, out / name, batch_size=BATCH, lr=lr, **options)
         trained[name], costs[name] = model, {"parameters": model.param_count, "seconds": round(seconds)}

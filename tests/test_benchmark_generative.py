@@ -16,6 +16,8 @@ pytest.importorskip("PIL")
 @pytest.fixture
 def tiny(monkeypatch):
     systems = {"ae": ({"latent_dim": 2, "hidden": (4,)}, 1e-3), "gan": ({"hidden": (4,)}, 1e-3)}
+    conv = {"latent_dim": 2, "channels": (2, 3), "units": 4}
+    systems |= {"conv-vae": (conv, 1e-3), "vae-gan": (conv | {"start": "conv-vae"}, 1e-9)}
     monkeypatch.setattr(generative, "SYSTEMS", systems | {"vq-vae": ({"codes": 4, "latent_dim": 2}, 1e-3)})
     monkeypatch.setattr(generative, "PRIOR", ("pixelcnn", {"width": 4, "blocks": 1}, 1e-3))
     for module, name, value in ((classifier, "STEPS", 24), (classifier, "CHANNELS", (4, 4)), (judge, "COUNT", 60)):
@@ -28,10 +30,11 @@ def test_all_are_trained_and_compared_and_on_again(tiny, tmp_path, capsys):
     said = capsys.readouterr().out
     result = json.loads((tmp_path / "a.json").read_text())
     runs = {row["run"]: row for row in result["runs"]}
-    assert list(runs) == ["ae", "gan", "vq-vae + pixelcnn"]
+    assert list(runs) == ["ae", "gan", "conv-vae", "vae-gan", "vq-vae + pixelcnn"]
     assert all(row["frechet"] > 0 and row["seconds"] >= 0 for row in runs.values())
     assert runs["gan"]["rms"] is None and runs["vq-vae + pixelcnn"]["rms"] > 0
     assert runs["ae"]["parameters"] == 64 * 4 + 4 + 4 * 2 + 2 + 2 * 4 + 4 + 4 * 64 + 64
+    assert abs(runs["vae-gan"]["rms"] - runs["conv-vae"]["rms"]) < 1e-6  # where it starts and hardly moves
     assert result["judge"]["classifier"]["images"] == 60 and result["epochs"] == 1
     assert "digits, test part; epochs of each: 1, in batches of 128" in said and all(name in said for name in runs)
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 1000
