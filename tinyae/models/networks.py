@@ -137,6 +137,13 @@ def size(name, value):
     return values[0]
 
 
+def rate(name, value):
+    """A positive number that a learning rate is multiplied by; ConfigError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ConfigError(f"{name}: expected a positive number, got {value!r}")
+    return value
+
+
 def image_shape(value):
     """(H, W, C) of a model that takes images; ConfigError otherwise."""
     shape = sizes("input_shape", value)
