@@ -49,9 +49,14 @@ def compare(runs, x, seed=0, labels=None, judge=None):
 
 
 def check(runs, x):
-    """Raises ShapeError where x are no images or a model is of another shape, ConfigError where labels are equal."""
+    """Raises ShapeError where x are no images, and the errors of `check_runs`."""
     if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) < COLUMNS:
         raise ShapeError(f"a comparison needs at least {COLUMNS} grey or colour images, got shape {x.shape}")
+    check_runs(runs, x)
+
+
+def check_runs(runs, x):
+    """Raises ShapeError where a model takes other examples than x, ConfigError where labels are equal."""
     for label, model in runs:
         shape = tuple((autoencoder(model) or model).input_shape)
         if shape != x.shape[1:]:
@@ -106,7 +111,9 @@ def table(figures, data=None):
 
 
 def _text(value):
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    if value is None or isinstance(value, str):
+        return value or "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def draw(path, rows):

@@ -7,44 +7,68 @@ from ..errors import ConfigError
 from .arguments import add_json, print_json, run_options
 from .trained import codec_of, load_data, load_run, output_file
 
+BESIDE = {False: "comparison.png", True: "comparison-codes.png"}  # the first run, with --codes or without
+
 
 def compare_options(parser):
-    out_help = "a .png picture (default comparison.png beside the first run)"
+    out_help = f"a .png picture (default {BESIDE[False]}, or {BESIDE[True]}, beside the first run)"
     add = run_options(parser, out_help, seed=True, several=True)
     frechet = "judge samples by a classifier trained on the data first: Frechet distance, diversity, nearest images"
     add("--frechet", action="store_true", help=frechet)
+    codes = "show codes over draws of the prior instead, and the shares of holes between them and of codes outside it"
+    add("--codes", action="store_true", help=codes)
     add_json(add)
 
 
 def compare(arguments):
-    """Show trained models side by side: reconstructions, interpolations, images from random codes."""
-    from .. import compare as side_by_side
-
+    """Show trained models side by side: reconstructions, interpolations, images from random codes; or their codes."""
+    if arguments.codes and arguments.frechet:
+        raise ConfigError("--codes compares codes and --frechet drawn images: give one of them at a time")
     runs = []
     for path in arguments.runs:
         arguments.run_path = path
         model, origin = load_run(arguments)
+        runs.append((f"{model.name} ({os.path.basename(os.path.normpath(path))})", model))
+    arguments.run_path = arguments.runs[0]
+    out, _ = output_file(arguments, BESIDE[arguments.codes], (".png",))
+    data, part = load_data(arguments, origin)
+    show = compare_codes if arguments.codes else compare_images
+    answer, lines = show(arguments, runs, data, part, out)
+    if arguments.json:
+        print_json({"data": data.name, "split": arguments.split, "picture": out} | answer)
+        return
+    print("\n".join([f"{data.name}, {arguments.split} part, {len(part):,} images", *lines, out]))
+
+
+def compare_images(arguments, runs, data, part, out):
+    """(answer for programs, lines of text)."""
+    from .. import compare as side_by_side
+
+    for path, (_, model) in zip(arguments.runs, runs, strict=True):
         if model.integer_input:
             codec_of(model)
         if model.given(None):
             raise ConfigError(f"{path}: {model.name} decodes beside labels, and random codes have none: leave it out")
-        runs.append((f"{model.name} ({os.path.basename(os.path.normpath(path))})", model))
-    arguments.run_path = arguments.runs[0]
-    out, _ = output_file(arguments, "comparison.png", (".png",))
-    data, part = load_data(arguments, origin)
     side_by_side.check(runs, part.x)  # before a long wait
     judge = judge_of(data, arguments.seed) if arguments.frechet else None
     figures, rows = side_by_side.compare(runs, part.x, arguments.seed, part.labels, judge)
     side_by_side.draw(out, rows)
-    if arguments.json:
-        answer = {"data": data.name, "split": arguments.split, "picture": out, "runs": figures}
-        print_json(answer | ({"judge": judge.about()} if judge else {}))
-        return
-    print(f"{data.name}, {arguments.split} part, {len(part):,} images")
-    print("\n".join(side_by_side.table(figures, judge.data if judge else None)))
-    if judge:
-        print(f"note: {judge.note()}")
-    print(out)
+    lines = side_by_side.table(figures, judge.data if judge else None)
+    if not judge:
+        return {"runs": figures}, lines
+    return {"runs": figures, "judge": judge.about()}, [*lines, f"note: {judge.note()}"]
+
+
+def compare_codes(arguments, runs, data, part, out):
+    """(answer for programs, lines of text)."""
+    from .. import compare_codes as over_priors
+    from ..compare import table
+
+    x, labels = over_priors.chosen(part)
+    figures, panels = over_priors.compare_codes(runs, x, labels, arguments.seed)
+    over_priors.draw(out, figures, panels, labels, data.class_names)
+    like = over_priors.of_the_prior(len(x))
+    return {"codes": len(x), "draws_of_the_prior": like, "runs": figures}, table([*figures, like])
 
 
 def judge_of(data, seed):

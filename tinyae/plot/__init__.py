@@ -4,8 +4,8 @@
     plot.training_report("pictures", model, x, labels, class_names, records)
 
 Images are magnified by a whole number, so that every pixel of the model stays a sharp square. They are laid out with
-Pillow alone; `codes`, `curves` and `usage` draw on a matplotlib `Figure` of their own, without pyplot and its global
-state.
+Pillow alone; `codes`, `codes_beside`, `curves` and `usage` draw on a matplotlib `Figure` of their own, without pyplot
+and its global state.
 Every function returns the path it wrote, and raises `MissingExtraError` without the extra. A file is replaced whole, so
 pictures may be rewritten while someone looks at them.
 """
@@ -13,6 +13,7 @@ pictures may be rewritten while someone looks at them.
 from .axes import COLOURS, SERIES
 from .cluster_sheet import clusters
 from .code_sheet import code_maps, codebook
+from .codes_beside import codes_beside
 from .contact_sheet import grid
 from .feature_sheet import features
 from .prior_sheet import priors
@@ -26,7 +27,7 @@ from .training_curves import curves
 from .usage import usage
 
 __all__ = [
-    "COLOURS", "SERIES", "clusters", "code_maps", "codebook", "codes", "columns", "curves", "features", "grid",
-    "manifold", "priors", "reconstructions", "regions", "restorations", "samples", "styles", "training_report",
+    "COLOURS", "SERIES", "clusters", "code_maps", "codebook", "codes", "codes_beside", "columns", "curves", "features",
+    "grid", "manifold", "priors", "reconstructions", "regions", "restorations", "samples", "styles", "training_report",
     "transfers", "usage",
 ]  # fmt: skip

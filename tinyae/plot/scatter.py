@@ -7,6 +7,7 @@ from .axes import MOST_CLASSES, SERIES, class_legend, palette, save, tidy
 from .contact_sheet import INK, needs_viz
 
 GROUND = "#b0b0b0"
+SIDE = 7.5  # inches of a picture of one model
 
 
 def codes(path, z, labels=None, class_names=None, prior=True, means=None):
@@ -24,34 +25,12 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
         from matplotlib.figure import Figure
         from matplotlib.patches import Circle
 
-    z = np.asarray(z, np.float64)
-    finite = np.isfinite(z).all(axis=1) if z.ndim == 2 else np.zeros(0, bool)
-    if not finite.any():
-        raise ShapeError(f"codes: expected finite numbers of shape (N, D), got {z.shape}")
-    if labels is not None and len(labels) != len(z):
-        raise ShapeError(f"codes: {len(labels)} labels for {len(z)} codes")
-    order = np.random.default_rng(0).permutation(np.flatnonzero(finite))  # so that no class is painted over the rest
-    drawn = np.zeros((0, z.shape[1])) if isinstance(prior, bool) else np.asarray(prior, np.float64)
-    points, ground, names = _plane(z[order], drawn)
-    n = len(points)
-
-    figure = Figure(figsize=(7.5, 7.5), dpi=120)
+    shown = Plane(z, labels, None if isinstance(prior, bool) else prior)
+    n, m, dim = len(shown.points), len(shown.ground), shown.dim
+    figure = Figure(figsize=(SIDE, SIDE), dpi=120)
     axes = figure.add_subplot(box_aspect=1)
-    axes.scatter(*ground.T, 12, GROUND, alpha=0.5, linewidths=0, zorder=0.9)
-    size, alpha = min(36, max(5, 15000 / n)), 0.85 if n < 3000 else 0.7
-    if labels is None:
-        axes.scatter(*points.T, size, SERIES["train"], alpha=alpha, linewidths=0)
-    else:
-        labels = np.asarray(labels)[order]
-        classes = np.union1d(np.arange(len(class_names or ())), labels)
-        if len(classes) > MOST_CLASSES:
-            shown = axes.scatter(*points.T, size, labels, alpha=alpha, linewidths=0, cmap="viridis")
-            figure.colorbar(shown, cax=axes.inset_axes((1.04, 0, 0.04, 1)), label="class").solids.set_alpha(1)
-        else:
-            colours = palette(len(classes))
-            axes.scatter(*points.T, size, colours[np.searchsorted(classes, labels)], alpha=alpha, linewidths=0)
-            class_legend(axes, np.intersect1d(classes, labels), colours[np.isin(classes, labels)], class_names)
-    if prior is True and z.shape[1] > 1:
+    shown.draw(axes, class_names)
+    if prior is True and dim > 1:
         for radius in (1, 2):
             axes.add_patch(Circle((0, 0), radius, fill=False, color=INK, linestyle=(0, (4, 3)), linewidth=1))
             axes.text(
@@ -59,24 +38,74 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
                 path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
 
-    if means is not None and z.shape[1] == 2:
+    if means is not None and dim == 2:
         fill = palette(len(means)) if len(means) <= MOST_CLASSES else "white"
         axes.scatter(*np.asarray(means).T, 120, fill, marker="X", edgecolors=INK, linewidths=1.2, zorder=3)
 
-    low, high = core(np.concatenate((points, ground)))
+    low, high = shown.core()
     if prior is True:
         low, high = np.minimum(low, -2.1), np.maximum(high, 2.1)
-    centre, half = (low + high) / 2, 1.04 * ((high - low).max() / 2 or 1)
-    axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
-    axes.set(xlabel=names[0], ylabel=names[1])
-    if z.shape[1] == 1:
-        axes.set_yticks([])
-    hidden = np.count_nonzero((np.abs(points - centre) > half).any(axis=1))
+    hidden = shown.frame(axes, low, high)
     note = f", {hidden} of them outside the frame" if hidden else ""
-    over = f" over {len(ground):,} draws of the prior" if len(ground) else ""
+    over = f" over {m:,} draws of the prior" if m else ""
     axes.set_title(f"Codes of {n} example{'s' * (n != 1)}{over}{note}", loc="left", color=INK)
-    tidy(axes)
     return save(path, figure)
+
+
+class Plane:
+    """Codes z (N, D) as points of a plane, over `drawn` codes (M, D) of their prior or None; labels (N,) or None.
+
+    Attributes: `points` (n, 2) of the codes that are finite, in an order in which no class is painted over the rest,
+    their `labels`, and `ground` (M, 2), the points of `drawn`. Raises `ShapeError` where no code is finite.
+    """
+
+    def __init__(self, z, labels=None, drawn=None):
+        z = np.asarray(z, np.float64)
+        finite = np.isfinite(z).all(axis=1) if z.ndim == 2 else np.zeros(0, bool)
+        if not finite.any():
+            raise ShapeError(f"codes: expected finite numbers of shape (N, D), got {z.shape}")
+        if labels is not None and len(labels) != len(z):
+            raise ShapeError(f"codes: {len(labels)} labels for {len(z)} codes")
+        order = np.random.default_rng(0).permutation(np.flatnonzero(finite))
+        drawn = np.zeros((0, z.shape[1])) if drawn is None else np.asarray(drawn, np.float64)
+        self.dim, self.labels = z.shape[1], None if labels is None else np.asarray(labels)[order]
+        self.points, self.ground, self.names = _plane(z[order], drawn)
+
+    def draw(self, axes, class_names=None, side=SIDE, legend=True):
+        """The points over the ground, on axes of `side` inches; the names of classes right of them, or their scale."""
+        share, n = (side / SIDE) ** 2, len(self.points)  # of the area of points on a whole page
+        size, alpha = share * min(36, max(5, 15000 / n)), 0.85 if n < 3000 else 0.7
+        axes.scatter(*self.ground.T, 12 * share, GROUND, alpha=0.5, linewidths=0, zorder=0.9)
+        if self.labels is None:
+            axes.scatter(*self.points.T, size, SERIES["train"], alpha=alpha, linewidths=0)
+            return
+        classes = np.union1d(np.arange(len(class_names or ())), self.labels)
+        if len(classes) > MOST_CLASSES:
+            shown = axes.scatter(*self.points.T, size, self.labels, alpha=alpha, linewidths=0, cmap="viridis")
+            if legend:
+                scale = axes.figure.colorbar(shown, cax=axes.inset_axes((1.04, 0, 0.04, 1)), label="class")
+                scale.solids.set_alpha(1)
+            return
+        colours = palette(len(classes))
+        of_each = colours[np.searchsorted(classes, self.labels)]
+        axes.scatter(*self.points.T, size, of_each, alpha=alpha, linewidths=0)
+        if legend:
+            there = np.isin(classes, self.labels)
+            class_legend(axes, classes[there], colours[there], class_names)
+
+    def core(self):
+        """(low, high) of each axis, of codes and ground."""
+        return core(np.concatenate((self.points, self.ground)))
+
+    def frame(self, axes, low, high):
+        """The square around low and high as the axes' limits; how many codes lie outside it."""
+        centre, half = (low + high) / 2, 1.04 * ((high - low).max() / 2 or 1)
+        axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+        axes.set(xlabel=self.names[0], ylabel=self.names[1])
+        if self.dim == 1:
+            axes.set_yticks([])
+        tidy(axes)
+        return np.count_nonzero((np.abs(self.points - centre) > half).any(axis=1))
 
 
 def _plane(z, drawn):

@@ -1,0 +1,44 @@
+"""Codes of several models over draws of their priors, a panel each."""
+
+import math
+
+import numpy as np
+
+from .axes import save
+from .contact_sheet import INK, needs_viz
+from .scatter import Plane
+
+COLUMNS, SIDE = 3, 4.3  # panels in a row; inches of one
+
+
+def codes_beside(path, panels, labels=None, class_names=None, title=""):
+    """panels: [(words, codes (N, D), drawn (M, D) or None), ...], drawn from the model's prior, and one or two lines of
+    words. labels: (N,) integers.
+
+    Each panel is one of `codes`, and panels over the same draws have the same axes. One legend serves all of them.
+    """
+    with needs_viz():
+        from matplotlib.figure import Figure
+
+    planes = [Plane(z, labels, drawn) for _, z, drawn in panels]
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(1.2 * SIDE * columns, 1.3 * SIDE * rows), dpi=120)
+    grid = figure.add_gridspec(rows, columns, wspace=0.2, hspace=0.3)
+    for i, ((words, _, drawn), plane) in enumerate(zip(panels, planes, strict=True)):
+        axes = figure.add_subplot(grid[divmod(i, columns)], box_aspect=1)
+        plane.draw(axes, class_names, SIDE, legend=i == columns - 1)
+        alike = [other.core() for other, (*_, its) in zip(planes, panels, strict=True) if same(its, drawn)]
+        low, high = zip(*(alike or [plane.core()]), strict=True)
+        hidden = plane.frame(axes, np.min(low, axis=0), np.max(high, axis=0))
+        if hidden:
+            axes.text(0.02, 0.02, f"{hidden} codes outside the frame", color=INK, fontsize=9, transform=axes.transAxes)
+        axes.set_title(words, loc="left", color=INK, fontsize=11, linespacing=1.4)
+        if i == 0:
+            above = dict(xycoords="axes fraction", xytext=(0, 52), textcoords="offset points")
+            axes.annotate(title, (0, 1), **above, color=INK, fontsize=12)
+    return save(path, figure)
+
+
+def same(drawn, other):
+    return drawn is not None and other is not None and np.array_equal(drawn, other)
