@@ -1,4 +1,5 @@
-"""The compiled library's threads: the same bits for any number of them, several callers, forks, and none to be had."""
+"""The compiled library's threads: the same bits for any number of them, several callers, a thread that is kept from its
+work, forks, Ctrl-C, the end of the process, and none to be had."""
 
 import os
 import subprocess
@@ -100,6 +101,82 @@ before = len(os.listdir("/proc/self/task"))  # BLAS may have threads of its own
 with threads.using(300):
     assert np.array_equal(primitives.affine(a, w), exact)
 assert len(os.listdir("/proc/self/task")) == before + 255
+""")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads and their signals as Linux has them")
+def test_a_thread_that_is_kept_from_its_work_holds_nothing_up(library):
+    """Signalled, a thread pauses for good, as if other processes had its core: the others do its pieces."""
+    run("""
+import ctypes, signal, time
+a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
+with threads.using(1):
+    exact = primitives.affine(a, a)
+before = set(os.listdir("/proc/self/task"))
+with threads.using(3):
+    primitives.affine(a, a)
+    held, _ = sorted(set(os.listdir("/proc/self/task")) - before)
+    libc = ctypes.CDLL(None)
+    libc.signal(signal.SIGUSR1, libc.pause)
+    libc.tgkill(os.getpid(), int(held), signal.SIGUSR1)
+    mask = 1 << signal.SIGUSR1 - 1
+    while not int(open(f"/proc/self/task/{held}/status").read().split("SigBlk:")[1].split()[0], 16) & mask:
+        time.sleep(0.001)
+    for _ in range(100):
+        assert np.array_equal(primitives.affine(a, a), exact)
+""")
+
+
+def test_an_interrupted_operation_ends_and_others_go_on(library):
+    run("""
+import signal, threading
+a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
+with threads.using(2):
+    exact = primitives.affine(a, a)
+    try:
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+        while True:
+            primitives.affine(a, a)
+    except KeyboardInterrupt:
+        assert np.array_equal(primitives.affine(a, a), exact)
+""")
+
+
+def test_a_process_ends_in_the_middle_of_an_operation(library):
+    run("""
+import threading, time
+def work():
+    while True:
+        primitives.affine(a, a)
+a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
+with threads.using(2):
+    primitives.affine(a, a)
+    threading.Thread(target=work, daemon=True).start()
+    time.sleep(0.05)
+    raise SystemExit(0)
+""")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts as Linux has them")
+def test_a_child_forked_in_the_middle_of_an_operation_works(library):
+    run("""
+import threading
+def work():
+    while not enough:
+        primitives.affine(a, a)
+a, enough = np.random.default_rng(0).standard_normal((400, 400)).astype("f4"), []
+with threads.using(2):
+    before = primitives.affine(a, a)
+    other = threading.Thread(target=work, daemon=True)
+    other.start()
+    for _ in range(10):
+        child = os.fork()
+        if child == 0:
+            right = np.array_equal(primitives.affine(a, a), before)
+            os._exit(0 if right and len(os.listdir("/proc/self/task")) == 2 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    enough.append(1)
+    other.join()
 """)
 
 
