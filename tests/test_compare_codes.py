@@ -62,6 +62,21 @@ def test_draws_are_those_of_each_prior():
     assert draw_prior(models.AE(**SMALL), 9, seed=0) is None
 
 
+@pytest.mark.parametrize("model, network", [
+    (models.MixtureVAE((4, 4, 1), 2, classes=3, channels=(2,), units=4), "means"),
+    (models.ClassMeanVAE((3, 3, 1), 2, classes=3, hidden=(4,)), "prior"),
+])  # fmt: skip
+def test_a_prior_around_means_is_drawn_around_each(model, network):
+    means = np.array([[0, 90], [90, 0], [-90, -90]], "float32")
+    model.store.tree[network]["weight"][:] = means
+    drawn = draw_prior(model, 3000, seed=0)
+    nearest = np.linalg.norm(drawn[:, None] - means, axis=2).argmin(axis=1)
+    for y in range(3):
+        around = drawn[nearest == y] - means[y]
+        assert len(around) == pytest.approx(1000, abs=100)
+        np.testing.assert_allclose([around.mean(axis=0), around.std(axis=0)], [[0, 0], [1, 1]], atol=0.1)
+
+
 def covered(points, others, k=5):
     """Whether each of points has one of others within the distance to its k-th neighbour."""
     for i, point in enumerate(points):

@@ -1,5 +1,7 @@
 """The class-mean VAE (the `cvae` of bojone/vae): a learned prior mean for each class, and nothing else of the label."""
 
+import numpy as np
+
 from ..backend import array_module
 from ..latent import gaussian
 from ..layers import Dense
@@ -75,6 +77,11 @@ class ClassMeanVAE(Labelled, VAE):
         """m(y) of every class: (classes, latent_dim), as a NumPy array."""
         every = self.one_hot(self.backend.xp.arange(self.classes))
         return self.backend.to_host(self.forward("prior", every)[0])
+
+    def draw_prior(self, n, seed=0):
+        """n codes z ~ p(z|y), (n, latent_dim), of the classes in turn, as a NumPy array."""
+        noise = self.backend.to_host(self.backend.noise(seed).normal("prior", (n, self.latent_dim), self.dtype))
+        return noise + self.class_means[np.arange(n) % self.classes]
 
     def kl_per_dimension(self, x, labels=None):
         means = self.class_means[self.known(labels, len(x))]

@@ -99,8 +99,8 @@ class MixtureVAE(VAE):
         """The most probable class of each image: (N,) integers in [0, classes)."""
         return self.probabilities(x).argmax(axis=1)
 
-    def sample(self, n, seed=0, labels=None):
-        """(n, *input_shape): means of p(x|z) for z ~ p(z|y), as a NumPy array.
+    def draw_prior(self, n, seed=0, labels=None):
+        """n codes z ~ p(z|y), (n, latent_dim), as a NumPy array.
 
         labels: the classes y, (n,) or one for all; drawn from the uniform p(y) if None.
         """
@@ -113,7 +113,11 @@ class MixtureVAE(VAE):
         if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
             raise ConfigError(f"{self.name}: labels count its classes, from 0 to {self.classes - 1}")
         means = self.store.tree["means"]["weight"][self.backend.asarray(np.broadcast_to(labels, (n,)))]
-        return self.decode(means + noise.normal("sample", (n, self.latent_dim), self.dtype))
+        return self.backend.to_host(means + noise.normal("sample", (n, self.latent_dim), self.dtype))
+
+    def sample(self, n, seed=0, labels=None):
+        """(n, *input_shape): means of p(x|z) for codes of `draw_prior`, as a NumPy array. labels: as there."""
+        return self.decode(self.draw_prior(n, seed, labels))
 
     def _probabilities(self, z):
         return mixture.softmax(self.forward("classifier", z)[0])[0]
