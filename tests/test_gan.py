@@ -246,13 +246,6 @@ def test_a_ring_of_points_is_learned():
     assert len(filled) == 8
 
 
-def test_alarms_name_a_discriminator_that_won_and_samples_that_collapsed():
-    model = models.GAN(**DENSE)
-    assert model.alarms({"epoch": 2, "train": {"accuracy": 0.7}, "spread": 0.9}) == []
-    won, collapsed = model.alarms({"epoch": 2, "train": {"accuracy": 0.999}, "spread": 0.05})
-    assert "the discriminator tells 99.9% right" in won and "collapsed" in collapsed
-
-
 def test_running_statistics_are_those_of_what_is_drawn():
     """Samples, which use them, are about as bright as what is drawn in training, with the batch's own statistics."""
     model = models.GAN(**CONV)

@@ -4,8 +4,41 @@ import numpy as np
 
 from .base import Model
 
-WON = 0.98  # of the examples told right over an epoch: from there on a discriminator teaches nothing
-NARROW = 0.1  # of the data's spread: below, what is drawn is nearly always the same
+MEASURED = 256  # examples, drawn and real
+MANY = 500  # steps that an alarm looks back over: sound trainings begin with 100 or so of the same look
+WON = 0.99  # of the examples told right: from there on a discriminator teaches nothing
+NARROW = 0.05  # of the spread there should be: codes of an autoencoder that learns have had 0.1 of it for long
+CROWDED = 0.3  # of the nearest distance there should be: sound trainings have 0.45 and more, from the first epoch on
+STEEP = 2.0  # times the gap, by theory 1 at most; with a gradient penalty of the usual weight it is below 1
+IDLE = 0.9  # of the highest distance: a generator that learns brings it below in so many steps of its own
+
+# {name: (whether the latest epochs went wrong, by the means of their terms and reports; what to say of them)}.
+ALARMS = {
+    "won": (
+        lambda mean: mean.get("accuracy", 0) > WON,
+        "the discriminator tells {accuracy:.1%} right, for many steps: the other side learns little from it. A lower "
+        "lr may help, or dropout or smoothing",
+    ),
+    "collapsed": (
+        lambda mean: mean.get("spread", 1) < NARROW or mean.get("nearest", 1) < CROWDED,
+        "the {what} collapse: their spread is {spread:.2g} of that of {whose}, and the nearest two are {nearest:.2g} "
+        "times as far apart as they should be. A lower lr may help",
+    ),
+    # Examples that are `gap` apart differ in D by that at most, |D(x) - D(y)| <= |x - y| (Gulrajani et al. 2017, 2.1).
+    "steep": (
+        lambda mean: mean.get("distance", 0) > STEEP * mean.get("gap", np.inf),
+        "the critic is too steep: a distance of {distance:.3g} where samples and data are {gap:.3g} apart. A larger "
+        "penalty may help",
+    ),
+    "behind": (
+        lambda mean: mean.get("distance", 1) <= 0,
+        "the critic does not tell samples from data: the distance is {distance:.3g}. More critic_steps may help",
+    ),
+    "idle": (
+        lambda mean: mean.get("stayed", 0) > IDLE,
+        "the distance stays at its highest, {distance:.3g}: the generator does not learn. Another lr may help",
+    ),
+}
 
 
 class Adversary(Model):
@@ -13,7 +46,7 @@ class Adversary(Model):
     train is frozen: it passes gradients on, and has none in `grads`.
 
     The term "accuracy" is the share of real and drawn examples that the discriminator tells apart, and "loss" that of
-    the phase which trains what makes images.
+    the phase which trains what makes images. A Wasserstein critic has the term "distance" instead.
     """
 
     generative = True
@@ -27,26 +60,73 @@ class Adversary(Model):
             terms, caches = terms | found, caches | kept
         return terms, caches
 
-    def report(self, batch):
-        """`spread`: of drawn images beside that of the batch, 1 if they are as different from one another."""
-        x = self.backend.to_host(self.prepare(batch)["x"])
-        drawn = self.sample(min(len(x), 64), seed=1)
-        return {"spread": spread(drawn) / max(spread(x[:64]), 1e-12)}
+    @property
+    def judges_codes(self):
+        """Whether the discriminator tells codes from draws of a prior, instead of drawn images from real ones."""
+        return hasattr(self, "draw_prior")
 
-    def alarms(self, record):
-        found, told = [], record["train"].get("accuracy", 0)
-        if told > WON:
-            found.append(
-                f"epoch {record['epoch']}: the discriminator tells {told:.1%} right, so the other side learns little "
-                "from it. A lower lr of its own, dropout or smoothing may help"
-            )
-        if record.get("spread", 1) < NARROW:
-            found.append(
-                f"epoch {record['epoch']}: the samples collapsed, their spread is {record['spread']:.2f} of the data's"
-            )
+    def report(self, batch):
+        """How different from one another those are that the discriminator is to take for real, beside real ones.
+
+        `spread`: of all of them, 1 if it is as wide. `nearest`: from each to the nearest other one, in units of the
+        spread, 1 if it is as far; few kinds of them lie close together, however far apart the kinds are. Images drawn
+        from codes of few numbers lie as close as the codes do, so then they are compared with these. `gap`
+        of a Wasserstein critic: the mean distance between a drawn and a real one.
+        """
+        x, n = batch["x"][:MEASURED], min(len(batch["x"]), MEASURED)
+        if n < 2:
+            return {}
+        if self.judges_codes:  # the class in a code is no draw: what is measured is the style after it
+            drawn, real = (codes[:, -self.style_dim :] for codes in (self.encode(x), self.draw_prior(n, seed=1)))
+            free = nearest(real)
+        else:
+            drawn, real = (self.backend.to_host(self._inputs(images)) for images in (self.sample(n, seed=1), x))
+            codes = self.backend.noise(1).normal("codes", (n, self.latent_dim), self.dtype)
+            free = min(nearest(real), nearest(self.backend.to_host(codes)))
+        found = {"spread": _ratio(spread(drawn), spread(real)), "nearest": _ratio(nearest(drawn), free)}
+        if "distance" in self.terms:
+            found["gap"] = float(np.linalg.norm((drawn - real).reshape(n, -1), axis=1).mean())
         return found
+
+    def alarms(self, records):
+        """{name: line} of those of ALARMS that the latest epochs give cause for."""
+        latest = _latest(records, MANY)
+        if not latest:
+            return {}
+        terms = [record | record["train"] for record in latest]
+        known = set(terms[0]).intersection(*terms) & {"accuracy", "distance", "spread", "nearest", "gap"}
+        mean = {name: float(np.mean([epoch[name] for epoch in terms])) for name in known}
+        if "distance" in mean:
+            while_moved = _latest(records, MANY * max(phase.every for phase in self.phases))
+            lowest = min((record["train"]["distance"] for record in while_moved), default=0)
+            mean["stayed"] = lowest / max(1e-12, *(record["train"]["distance"] for record in records))
+        what, whose = ("codes", "the prior") if self.judges_codes else ("samples", "the data")
+        return {
+            name: text.format(what=what, whose=whose, **mean) for name, (wrong, text) in ALARMS.items() if wrong(mean)
+        }
+
+
+def _latest(records, steps):
+    """The fewest latest epochs, two at least, that had so many steps; none where all together had fewer."""
+    ends = [0, *(record["step"] for record in records)]
+    enough = (count for count in range(2, len(ends)) if ends[-1] - ends[-1 - count] >= steps)
+    count = next(enough, 0)
+    return records[len(records) - count :]
 
 
 def spread(x):
     """Root mean squared deviation of examples (N, ...) from their mean example."""
     return float(np.sqrt(np.mean((x - x.mean(axis=0)) ** 2)))
+
+
+def nearest(x):
+    """The mean distance of examples (N, ...) from the nearest other one, over the root mean squared one of any two."""
+    x = (x - x.mean(axis=0)).reshape(len(x), -1)
+    squares = (x * x).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0))
+    np.fill_diagonal(distances, np.inf)
+    return _ratio(float(distances.min(axis=1).mean()), float(np.sqrt(2 * squares.sum() / (len(x) - 1))))
+
+
+def _ratio(value, whole):
+    return value / max(whole, 1e-12)

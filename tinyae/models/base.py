@@ -187,9 +187,9 @@ class Model:
     def begin(self, batch, noise):
         """Called once before training, with a batch of the training data: for what starts from data."""
 
-    def alarms(self, record):
-        """Lines to show after an epoch that went wrong, by its record."""
-        return []
+    def alarms(self, records):
+        """{name: line} of what goes wrong after the last of the epochs' records."""
+        return {}
 
     def end_epoch(self):
         """Called when an epoch's record is made: what is counted over an epoch begins anew."""

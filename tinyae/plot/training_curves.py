@@ -9,6 +9,7 @@ from .axes import FAINT, INK, SERIES, save, tidy
 from .contact_sheet import needs_viz
 
 LN2 = math.log(2)  # nats in a bit
+ALARM = "#ffe3cf"
 
 
 def curves(path, records, unit="nats", per=None):
@@ -17,7 +18,7 @@ def curves(path, records, unit="nats", per=None):
     records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "test": {...}}, ...], with "validation" and "test"
     where they are known. per: ("code", 49) to divide by the 49 codes that the loss in nats adds up over, with a scale
     of bits on the right. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel says
-    so. Raises `ConfigError` without records.
+    so. Epochs with "alarms" are tinted, and the legend names them. Raises `ConfigError` without records.
     """
     with needs_viz():
         from matplotlib.figure import Figure
@@ -27,6 +28,8 @@ def curves(path, records, unit="nats", per=None):
     if not terms:
         raise ConfigError("curves: there are no records of a training to draw")
     what, count = per or (None, 1)
+    wrong = {record["epoch"]: record["alarms"] for record in records if record.get("alarms")}
+    named = f"alarm: {', '.join(sorted(set().union(*wrong.values())))}"
     rows = math.ceil(len(terms) / 3)
     columns = math.ceil(len(terms) / rows)
     figure = Figure(figsize=(max(6, 4.2 * columns), 3.6 * rows), dpi=110, layout="constrained")
@@ -40,6 +43,9 @@ def curves(path, records, unit="nats", per=None):
                 axes.plot(*zip(*line, strict=True), color=colour, marker=dots, markersize=4, linewidth=1.6, label=part)
                 drawn += line
         _cut(axes, np.array(drawn))
+        for j, epoch in enumerate(wrong):
+            label = None if j else named
+            axes.axvspan(epoch - 0.5, epoch + 0.5, color=ALARM, linewidth=0, zorder=0, label=label)
         if len(records) == 1:
             axes.set_xlim(records[0]["epoch"] - 1, records[0]["epoch"] + 1)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))

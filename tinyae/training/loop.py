@@ -144,8 +144,8 @@ class Trainer:
                     if self.step % per_epoch == 0:
                         record = self._end_epoch(epoch + 1)
                         display.epoch(record)
-                        for text in self.model.alarms(record):
-                            display.message(text)
+                        for text in self._alarms(new=True):
+                            display.message(f"epoch {record['epoch']}: {text}")
                         if run:
                             # The line first: a resumed run drops lines that are later than its checkpoint.
                             run.append(record)
@@ -158,8 +158,9 @@ class Trainer:
                     if self.step % per_epoch:
                         self._save(run)
                     display.message(f"stopped at step {self.step}; saved in {run.path}: resume it to go on")
-                for text in self.model.warnings(self.records[-1]) if self.records and not interrupted else ():
-                    display.message(text)
+                if self.records and not interrupted:
+                    for text in (*self._alarms(new=False), *self.model.warnings(self.records[-1])):
+                        display.message(text)
         finally:
             display.close()
         return History(self.records, self.step, self.best, interrupted)
@@ -173,7 +174,8 @@ class Trainer:
             terms = stepper.gradients(batch, rng)
             for name in sorted(terms, key="loss".__eq__):  # the parts first: they say more than their sum
                 if not math.isfinite(terms[name]):
-                    self._diverged(name, terms[name])
+                    whose = f" of phase {stepper.phase.name}" if stepper.phase.name else ""
+                    self._diverged(f"{name}{whose} is {terms[name]}", self.step + 1)
             stepper.update()
             for name, value in terms.items():
                 total, count = self.sums.get(name, (0.0, 0))
@@ -183,7 +185,8 @@ class Trainer:
         display.step(images, shown)
 
     def _end_epoch(self, epoch):
-        """The epoch's record: means over its examples, and the loss of the parts that are watched."""
+        """The epoch's record: means over its examples, the loss of the parts that are watched, and alarms."""
+        self._check_parameters()
         record = {"epoch": epoch, "step": self.step, "lr": self.optimizers.rate()}
         record["train"] = {name: total / count for name, (total, count) in self.sums.items()}
         self.sums = {}
@@ -193,6 +196,9 @@ class Trainer:
         record |= self.model.report(watched.spread(self.model.chunk))
         self.model.end_epoch()
         self.records.append(record)
+        alarms = self.model.alarms(self.records)
+        if alarms:
+            record["alarms"] = alarms
         judged = record.get("validation", record["train"])[self.model.judged_by]
         unsettled = self.best is None or self.model.last_is_best or self._unsettled(self.best["step"])
         if unsettled or judged < self.best["loss"]:
@@ -203,9 +209,13 @@ class Trainer:
         """Whether the epoch that ended at a step was judged by a training loss that was still changing its meaning."""
         return "validation" not in self.watched and step - self.feed.steps_per_epoch < self.model.settled_after
 
+    def _alarms(self, new):
+        """The lines of the last epoch's alarms: those that the epoch before did not have, or those that it had."""
+        before, now = (record.get("alarms", {}) for record in [{}, *self.records][-2:])
+        return [text for name, text in now.items() if (name not in before) == new]
+
     def _save(self, run):
-        if not np.isfinite(self.model.backend.to_host(abs(self.model.store.flat).max())):
-            self._diverged("parameters", math.nan)
+        self._check_parameters()
         run.save(self.model, self._position(), self.optimizers)
 
     def _position(self):
@@ -236,11 +246,23 @@ class Trainer:
                     "use the same, or start a new run in another folder"
                 )
 
-    def _diverged(self, term, value):
-        epoch = self.step // self.feed.steps_per_epoch + 1
+    def _check_parameters(self):
+        """DivergedError if the last update left any that is not finite."""
+        if not self._finite(self.model.store.flat):
+            self._diverged("parameters are not finite", self.step)
+
+    def _finite(self, array):
+        return bool(np.isfinite(self.model.backend.to_host(abs(array).max())))
+
+    def _diverged(self, what, step):
+        """Moments tell whose gradient it was that was not finite; whatever else is not finite comes of that."""
+        for phase, optimizer in zip(self.phases, self.optimizers.each, strict=True):
+            if not all(self._finite(moment) for moment in optimizer.arrays.values()):
+                what += f", after a gradient{' of phase ' * bool(phase.name)}{phase.name} that was not finite"
+                break
         raise DivergedError(
-            f"training diverged at step {self.step + 1} (epoch {epoch}): {term} is {value}; what was saved "
-            "is from before. Try a lower lr, or clip the gradient (clip_norm)"
+            f"training diverged at step {step} (epoch {(step - 1) // self.feed.steps_per_epoch + 1}): {what}; what was "
+            "saved is from before. Try a lower lr, or clip the gradient (clip_norm)"
         )
 
 
