@@ -62,13 +62,14 @@ def test_draws_are_those_of_each_prior():
     assert draw_prior(models.AE(**SMALL), 9, seed=0) is None
 
 
-@pytest.mark.parametrize("model, network", [
-    (models.MixtureVAE((4, 4, 1), 2, classes=3, channels=(2,), units=4), "means"),
-    (models.ClassMeanVAE((3, 3, 1), 2, classes=3, hidden=(4,)), "prior"),
+@pytest.mark.parametrize("build, network", [
+    (lambda backend: models.MixtureVAE((4, 4, 1), 2, classes=3, channels=(2,), units=4, backend=backend), "means"),
+    (lambda backend: models.ClassMeanVAE((3, 3, 1), 2, classes=3, hidden=(4,), backend=backend), "prior"),
 ])  # fmt: skip
-def test_a_prior_around_means_is_drawn_around_each(model, network):
+def test_a_prior_around_means_is_drawn_around_each(build, network, device):
     means = np.array([[0, 90], [90, 0], [-90, -90]], "float32")
-    model.store.tree[network]["weight"][:] = means
+    model = build(device.backend)
+    model.store.tree[network]["weight"][...] = device.array(means)
     drawn = draw_prior(model, 3000, seed=0)
     nearest = np.linalg.norm(drawn[:, None] - means, axis=2).argmin(axis=1)
     for y in range(3):
