@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from . import machine
+from .adversaries import CASES as ADVERSARIAL
+from .adversaries import NAMES as ADVERSARIES
 from .contenders import CONVOLUTION, OPTIONS
 from .nearest import NAMES as NEAREST
 from .pixelcnn import NAMES as PIXELCNN
@@ -39,6 +41,7 @@ def parser():
         ("memory", 3, CONVOLUTION, "peak memory of training a convolutional model, beside PyTorch and JAX"),
         ("nearest", 20, NEAREST, "the nearest codes of many vectors, beside PyTorch"),
         ("pixelcnn", 5, PIXELCNN, "steps of pixelcnn and images drawn a second, beside PyTorch"),
+        ("adversaries", 7, ADVERSARIES, "steps of adversaries, all phases, beside PyTorch"),
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
         ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
         ("disentanglement", None, None, "how far codes of dSprites tell its factors apart, beside PCA and pixels"),
@@ -57,8 +60,8 @@ def parser():
         if name == "backends":
             add("--only", nargs="+", metavar="NAME", help='such as "layer Dense" or "model vae"')
             add("--batch", type=int, default=128)
-        elif name == "convolution":
-            names = [*LAYERS, *MODELS]
+        elif name in ("convolution", "adversaries"):
+            names = [*LAYERS, *MODELS] if name == "convolution" else [*ADVERSARIAL]
             add("--only", nargs="+", choices=names, metavar="CASE", help=f"some of {' '.join(names)}")
         elif name == "memory":
             add("--case", choices=MODELS, default="vq-vae-128", help="the model (vq-vae-128)")

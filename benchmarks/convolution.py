@@ -9,7 +9,7 @@ import contextlib
 import time
 
 from .contenders import CONVOLUTION, Worker, available
-from .convolution_cases import CASES, LAYERS, MODELS
+from .convolution_cases import CASES
 from .harness import interleave, report, table
 from .step import PAUSE, agree
 
@@ -17,51 +17,52 @@ MODULE = "benchmarks.convolution_worker"
 CHECKED = 3
 
 
-def measure(names=tuple(CONVOLUTION), rounds=7, only=None, cores=None):
+def measure(names=tuple(CONVOLUTION), rounds=7, only=None, cores=None, module=MODULE, cases=CASES):
     """The result for the JSON: {"cases": {name: report}, ...}. Losses and sums are compared before any timing.
 
-    tinyae takes part in any case: the rate of sgemm is measured in its process.
+    tinyae takes part in any case: the rate of sgemm is measured in its process. module: whose workers know the `cases`
+    by their names. only: some of these names.
     """
-    cases, versions = {}, {}
+    found, versions = {}, {}
     with contextlib.ExitStack() as stack:
         workers = {
-            name: stack.enter_context(Worker(name, cores, MODULE))
+            name: stack.enter_context(Worker(name, cores, module))
             for name in dict.fromkeys(["tinyae", *available(names, CONVOLUTION)])
         }
-        for case in only or [*LAYERS, *MODELS]:
-            _check(workers, case)
-            for phase in CASES[case].phases:
-                cases[f"{case} {phase}"] = _case(workers, case, phase, rounds)
+        for name in only or cases:
+            _check(workers, name, cases[name])
+            for phase in cases[name].phases:
+                found[f"{name} {phase}"] = _case(workers, name, cases[name], phase, rounds)
         for worker in workers.values():
             versions |= worker.ask("versions")
         rate = workers["tinyae"].ask("rate")
-    for result in cases.values():
+    for result in found.values():
         result["distance"] = result["contenders"]["tinyae"]["median"] / (result["flops"] / rate)
-    return {"cases": cases, "sgemm_flops_per_second": rate, "versions": versions}
+    return {"cases": found, "sgemm_flops_per_second": rate, "versions": versions}
 
 
-def _check(workers, case):
-    """All agree on the case; a peer that cannot run it is named and takes part no longer."""
+def _check(workers, name, case):
+    """All agree on the case of a name; a peer that cannot run it is named and takes part no longer."""
     found = {}
-    for name, worker in list(workers.items()):
+    for contender, worker in list(workers.items()):
         try:
-            found[name] = worker.ask(f"check {CHECKED} {case}")
+            found[contender] = worker.ask(f"check {CHECKED} {name}")
         except RuntimeError as error:
-            if name == "tinyae":
+            if contender == "tinyae":
                 raise
-            print(f"skipped from {case} on: {error}", flush=True)
-            del workers[name]
-    agree(found, CASES[case].tolerance)
+            print(f"skipped from {name} on: {error}", flush=True)
+            del workers[contender]
+    agree(found, case.tolerance)
 
 
-def _case(workers, case, phase, rounds):
+def _case(workers, name, case, phase, rounds):
     def block(worker):
         time.sleep(PAUSE)
-        return worker.ask(f"run {CASES[case].runs} {case} {phase}")
+        return worker.ask(f"run {case.runs} {name} {phase}")
 
-    result = report(interleave({name: lambda w=worker: block(w) for name, worker in workers.items()}, rounds), "tinyae")
-    print(table(f"{case} {phase}, ms", result, 1e3), flush=True)
-    return result | {"flops": CASES[case].flops(phase)}
+    result = report(interleave({peer: lambda w=worker: block(w) for peer, worker in workers.items()}, rounds), "tinyae")
+    print(table(f"{name} {phase}, ms", result, 1e3), flush=True)
+    return result | {"flops": case.flops(phase)}
 
 
 def show(result):

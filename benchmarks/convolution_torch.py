@@ -148,12 +148,14 @@ def module(layer, params, shape):
         return Residual(inner) if kind == "Residual" else inner
     if "weight" in params:
         weight = params["weight"]
-        return with_weights(convolution(kind, layer, weight.shape), kernel(weight), params["bias"])
+        return with_weights(convolution(kind, layer, weight.shape), kernel(weight), params.get("bias"))
     out = layer.output_shape(shape)
     if kind == "BatchNorm":  # its scale and shift begin as ours, one and zero
         return nn.BatchNorm2d(shape[-1], layer.epsilon, 1 - layer.momentum)
     return {
-        "ReLU": nn.ReLU, "Tanh": nn.Tanh, "Flatten": nn.Flatten,
+        "ReLU": nn.ReLU, "Tanh": nn.Tanh, "Sigmoid": nn.Sigmoid, "Flatten": nn.Flatten,
+        "LeakyReLU": lambda: nn.LeakyReLU(layer.slope),
+        "Dropout": lambda: nn.Dropout(layer.rate),
         "Reshape": lambda: nn.Unflatten(1, (out[2], *out[:2])),
         "MaxPool2D": lambda: nn.MaxPool2d(2, ceil_mode=True),
         "Resize2D": lambda: nn.Upsample(size=tuple(out[:2])),
@@ -168,8 +170,9 @@ def modules(layers, params, shape):
     kinds = [type(layer).__name__ for layer in layers]
     for i, layer in enumerate(layers):
         if kinds[i] == "Dense":
-            flattened = shapes[i - 1] if i and kinds[i - 1] == "Flatten" else None
-            reshaped = shapes[i + 3] if kinds[i + 1 : i + 3] == ["ReLU", "Reshape"] else None
+            flattened = shapes[i - 1] if i and kinds[i - 1] == "Flatten" and len(shapes[i - 1]) == 3 else None
+            j = i + 2 if kinds[i + 1 : i + 2] == ["ReLU"] else i + 1
+            reshaped = shapes[j + 1] if kinds[j : j + 1] == ["Reshape"] else None
             yield dense(params[str(i)], flattened, reshaped)
         else:
             yield module(layer, params[str(i)], shapes[i])
@@ -180,22 +183,24 @@ def convolution(kind, layer, shape):
     transposed = kind == "ConvTranspose2D"
     make = nn.ConvTranspose2d if transposed else nn.Conv2d
     more = {"output_padding": -side % layer.stride[0]} if transposed else {}
-    return make(*(reversed(ends) if transposed else ends), side, layer.stride, (side - 1) // 2, **more)
+    ends = reversed(ends) if transposed else ends
+    return make(*ends, side, layer.stride, (side - 1) // 2, bias=layer.bias, **more)
 
 
 def dense(params, flattened, reshaped):
     """Linear; where its rows are the pixels of an image (H, W, C), or its columns, in PyTorch's order of them."""
-    weight, bias = params["weight"], params["bias"]
+    weight, bias = params["weight"], params.get("bias")
     if flattened:
         weight = weight.reshape(*flattened, -1).transpose(2, 0, 1, 3).reshape(weight.shape)
     if reshaped:
         weight = weight.reshape(-1, *reshaped).transpose(0, 3, 1, 2).reshape(weight.shape)
-        bias = bias.reshape(reshaped).transpose(2, 0, 1).reshape(-1)
-    return with_weights(nn.Linear(*weight.shape), torch.from_numpy(weight.T.copy()), np.ascontiguousarray(bias))
+        bias = None if bias is None else np.ascontiguousarray(bias.reshape(reshaped).transpose(2, 0, 1).reshape(-1))
+    return with_weights(nn.Linear(*weight.shape, bias=bias is not None), torch.from_numpy(weight.T.copy()), bias)
 
 
 def with_weights(module, weight, bias):
     with torch.no_grad():
         module.weight.copy_(weight)
-        module.bias.copy_(torch.from_numpy(bias))
+        if bias is not None:
+            module.bias.copy_(torch.from_numpy(bias))
     return module

@@ -7,52 +7,50 @@ Commands as in `benchmarks.worker`: "check N CASE" the losses of N steps, or sum
 
 import importlib
 import importlib.metadata
-import json
-import os
-import sys
 import time
 
 from .contenders import CONVOLUTION
-from .convolution_cases import CASES, LAYERS
+from .convolution_cases import CASES
+from .serve import serve
 from .worker import peak_memory
 
 WARM_UP = 0.05  # seconds, and one run at least
 
 
-def main(name, commands, answers):
+def begin(name, module="convolution", cases=CASES):
+    """The answers of a contender, whose own side of the `cases` is in the modules MODULE_tinyae, MODULE_torch, ..."""
     framework, options = CONVOLUTION[name]
-    contender = importlib.import_module(f".convolution_{framework}", __package__).Contender(**options)
-    for line in commands:
-        command, *words = line.split()
+    contender = importlib.import_module(f".{module}_{framework}", __package__).Contender(**options)
+
+    def answer(command, *words):
         if command == "check":
-            answer = check(contender.case(words[1]), words[1], int(words[0]))
-        elif command == "run":
-            answer = run(contender.case(words[1]), words[1], words[2], int(words[0]))
-        elif command == "rate":
-            answer = contender.rate()
-        elif command == "memory":
-            answer = peak_memory()
-        elif command == "versions":
-            answer = {package: importlib.metadata.version(package) for package in contender.packages}
-        else:
-            raise ValueError(f"unknown command {command!r}")
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+            return check(contender.case(words[1]), cases[words[1]], int(words[0]))
+        if command == "run":
+            return run(contender.case(words[1]), cases[words[1]], words[2], int(words[0]))
+        if command == "rate":
+            return contender.rate()
+        if command == "memory":
+            return peak_memory()
+        if command == "versions":
+            return {package: importlib.metadata.version(package) for package in contender.packages}
+        raise ValueError(f"unknown command {command!r}")
+
+    return answer
 
 
-def check(subject, name, count):
+def check(subject, case, count):
     """Numbers on which all contenders must agree."""
-    if name in LAYERS:
+    if hasattr(subject, "check"):
         return subject.check()
-    return [float(subject.step(*CASES[name].batch(i))) for i in range(count)]
+    return [float(subject.step(*case.batch(i))) for i in range(count)]
 
 
-def run(subject, name, phase, count):
+def run(subject, case, phase, count):
     """Seconds of one of `count` runs, after a warm-up: at first the threads of a process may share a core.
 
     A layer's backward follows an untimed forward.
     """
-    data = [CASES[name].batch(i) if phase == "step" else () for i in range(count)]
+    data = [case.batch(i) if phase == "step" else () for i in range(count)]
     began, seconds = time.perf_counter(), []
     while len(seconds) < count:
         if phase == "backward":
@@ -65,8 +63,4 @@ def run(subject, name, phase, count):
 
 
 if __name__ == "__main__":
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a framework prints must not mix with the answers
-    if len(sys.argv) > 2:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
-    main(sys.argv[1], sys.stdin, answers)
+    serve(begin)

@@ -147,7 +147,7 @@ def test_peers_do_the_same_work(framework, options, small_cases, request):
     peer, ours = importlib.import_module(f"benchmarks.convolution_{framework}").Contender(**options), Contender()
     request.addfinalizer(lambda: ours.context.__exit__(None, None, None))
     for name in SMALL_CASES:
-        found = [convolution_worker.check(contender.case(name), name, 3) for contender in (ours, peer)]
+        found = [convolution_worker.check(contender.case(name), SMALL_CASES[name], 3) for contender in (ours, peer)]
         assert len(set(map(len, found))) == 1
         agree(dict(zip("ab", found, strict=True)), 1e-4)
 
@@ -180,13 +180,14 @@ class FakeWorker:
 
 def test_a_peer_that_cannot_run_a_case_is_named_and_left_out(capsys):
     workers = {"tinyae": FakeWorker([2.0]), "torch": FakeWorker([2.0]), "jax": FakeWorker("jax: no compiler")}
-    convolution._check(workers, "conv-ae-28")
+    case = convolution_cases.CASES["conv-ae-28"]
+    convolution._check(workers, "conv-ae-28", case)
     assert list(workers) == ["tinyae", "torch"]
     assert capsys.readouterr().out == "skipped from conv-ae-28 on: jax: no compiler\n"
     with pytest.raises(SystemExit, match="tinyae and torch differ"):
-        convolution._check(workers | {"torch": FakeWorker([2.1])}, "conv-ae-28")
+        convolution._check(workers | {"torch": FakeWorker([2.1])}, "conv-ae-28", case)
     with pytest.raises(RuntimeError, match="ours"):
-        convolution._check({"tinyae": FakeWorker("ours")}, "conv-ae-28")
+        convolution._check({"tinyae": FakeWorker("ours")}, "conv-ae-28", case)
 
 
 def test_memory_counts_what_training_takes(capsys):
