@@ -44,6 +44,7 @@ def parser():
         ("adversaries", 7, ADVERSARIES, "steps of adversaries, all phases, beside PyTorch"),
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
         ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
+        ("labels", None, None, "classes from a few labels, beside the labelled images alone and published errors"),
         ("disentanglement", None, None, "how far codes of dSprites tell its factors apart, beside PCA and pixels"),
         ("codes", None, None, "vq-vae and pixelcnn on images, beside published numbers"),
         ("photographs", None, None, "vq-vae on crops of 128x128 from photographs, judged on other photographs"),
@@ -73,6 +74,13 @@ def parser():
             add("--seeds", type=int, default=2)
             add("--epochs", type=int, default=8)
             add("--images", type=int, help="how many of the training images (all)")
+        elif name == "labels":
+            add("--data", default="mnist", help="a name from 'tinyae data', or a path (mnist)")
+            add("--labelled", nargs="+", type=int, default=[100, 1000], metavar="N", help="labels (100 1000)")
+            add("--out", default="runs/labels", metavar="DIR", help="for the trained models")
+            add("--epochs", type=int, default=20)
+            add("--seeds", type=int, default=1)
+            add("--threads", type=int, help="worker threads (default: the cores)")
         elif name == "disentanglement":
             add("--steps", type=int, default=6000, help="of 64 images each, none of them seen twice (6000)")
             add("--out", default="runs/disentanglement", metavar="DIR", help="for the trained models")
