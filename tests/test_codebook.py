@@ -235,6 +235,16 @@ def test_evaluation_leaves_no_trace(kind, ema, numpy_device):
     assert_same(numpy_device.host([case.params, case.state]), before)
 
 
+@each_kind
+def test_evaluation_counts_codes_for_a_gradient_alone(kind, numpy_device, monkeypatch):
+    case, z = Case(numpy_device, kind), draw(1, 2, 3, 4)
+    *_, expected = case.losses(case.forward(z)[1])
+    *_, got = case.losses(case.forward(z, train=False)[1])
+    np.testing.assert_array_equal(got["weight"], expected["weight"])
+    monkeypatch.setattr("tinyae.latent.codebook.code_sums", lambda *_: pytest.fail("nobody asked for sums"))
+    case.codebook.losses(case.params, case.forward(z, train=False)[1])
+
+
 @each_learning
 @each_dtype
 def test_a_far_code_is_restarted_at_a_vector_of_the_batch(ema, dtype, numpy_device):

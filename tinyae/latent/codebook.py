@@ -106,12 +106,18 @@ class Codebook:
             q = quantize.lookup(book, codes)
             left = u - q
             cache.add(codes, q, left)
-            cache.counted.append(code_sums(u, codes, self.codes))
+            cache.vectors.append(u)
             if train and self.restart:
                 # A vector for each code, should it be dead: drawn here, where the noise is known.
                 drawn = as_noise(rng).uniform(f"restart.{b}", (self.codes,), "float64")
                 cache.spare.append(u[(drawn * len(u)).astype("int64")])
+        if train:
+            cache.counted = self._count(cache)
         return quantize.straight_through(z, self._joined(cache.quantized).reshape(z.shape))[0], cache
+
+    def _count(self, cache):
+        """For each book, how many vectors a code has, and their sum."""
+        return [code_sums(u, codes, self.codes) for u, codes in zip(cache.vectors, cache.codes, strict=True)]
 
     def backward(self, params, cache, dy, grads=None):
         """dz = dy, straight through; cosine codes stand for z / |z|, and what is before that has its own gradient."""
@@ -132,7 +138,7 @@ class Codebook:
             return 0.0, loss, dz
         if grads is not None:
             into = grads["weight"].reshape(self.books, self.codes, self.width)
-            for b, (counts, sums) in enumerate(cache.counted):
+            for b, (counts, sums) in enumerate(cache.counted or self._count(cache)):
                 into[b] += self._book_gradient(self.weight(params, None)[b], counts, sums, count)
         return loss, loss, dz
 
@@ -200,14 +206,14 @@ class Codebook:
 
 
 class Quantized:
-    """What a forward keeps, each a list by book: codes (M,), quantized and left = u - quantized (M, D / groups),
-    `counted`, (counts (K,), sums (K, D / groups)) of the vectors by code, `turned`, the caches of `quantize.unit`, and
-    from training `spare`, a vector for each code. shape: of z.
+    """What a forward keeps, each a list by book: codes (M,), the vectors u, quantized and left = u - quantized
+    (M, D / groups), `turned`, the caches of `quantize.unit`, and from training `counted`, (counts (K,), sums
+    (K, D / groups)) of the vectors by code, and `spare`, a vector for each code. shape: of z.
     """
 
     def __init__(self, shape, train=False):
         self.shape, self.train, self.codes, self.quantized, self.left = shape, train, [], [], []
-        self.counted, self.spare, self.turned = [], [], []
+        self.vectors, self.counted, self.spare, self.turned = [], [], [], []
 
     def add(self, codes, quantized, left):
         self.codes.append(codes)
