@@ -16,8 +16,8 @@ IDLE = 0.9  # of the highest distance: a generator that learns brings it below i
 ALARMS = {
     "won": (
         lambda mean: mean.get("accuracy", 0) > WON,
-        "the discriminator tells {accuracy:.1%} right, for many steps: the other side learns little from it. A lower "
-        "lr may help, or dropout or smoothing",
+        "the discriminator has told {accuracy:.1%} right for {many} steps: the other side learns little from it. A "
+        "lower lr may help, or dropout or smoothing",
     ),
     "collapsed": (
         lambda mean: mean.get("spread", 1) < NARROW or mean.get("nearest", 1) < CROWDED,
@@ -102,7 +102,9 @@ class Adversary(Model):
             mean["stayed"] = lowest / max(1e-12, *(record["train"]["distance"] for record in records))
         what, whose = ("codes", "the prior") if self.judges_codes else ("samples", "the data")
         return {
-            name: text.format(what=what, whose=whose, **mean) for name, (wrong, text) in ALARMS.items() if wrong(mean)
+            name: text.format(many=MANY, what=what, whose=whose, **mean)
+            for name, (wrong, text) in ALARMS.items()
+            if wrong(mean)
         }
 
 
