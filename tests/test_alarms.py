@@ -89,7 +89,7 @@ def test_a_sound_training_is_silent(name, options, digits):
     [
         ("gan", {}, dict(generator=1e-3), 1e-3, "won"),
         ("gan", dict(dropout=0.0), dict(generator=10), 5e-3, "collapsed"),
-        ("gan", dict(dropout=0.0, hidden=(128, 64)), {}, 0.05, "collapsed"),
+        ("gan", dict(dropout=0.0, hidden=(128, 64)), {}, 0.1, "collapsed"),
         ("aae", dict(scale=30.0), dict(generator=1e-6), 1e-3, "collapsed"),
         ("critic", dict(penalty=0), {}, 1e-3, "steep"),
         ("critic", {}, dict(discriminator=1e-4), 1e-3, "behind"),
@@ -126,7 +126,7 @@ def test_a_collapse_onto_few_kinds_lies_close_however_far_apart_they_are():
     draw = np.random.default_rng(0).normal
     kinds = draw(size=(4, 50))[np.arange(256) % 4] + 0.02 * draw(size=(256, 50))
     data = draw(size=(256, 50))
-    assert spread(kinds) / spread(data) > 0.8 and nearest(kinds) / nearest(data) < CROWDED / 5
+    assert spread(kinds) / spread(data) > 0.8 and nearest(kinds) / nearest(data) < CROWDED / 4
     assert nearest(3 * data + 7) == pytest.approx(nearest(data))
 
 

@@ -8,7 +8,7 @@ MEASURED = 256  # examples, drawn and real
 MANY = 500  # steps that an alarm looks back over: sound trainings begin with 100 or so of the same look
 WON = 0.99  # of the examples told right: from there on a discriminator teaches nothing
 NARROW = 0.05  # of the spread there should be: codes of an autoencoder that learns have had 0.1 of it for long
-CROWDED = 0.3  # of the nearest distance there should be: sound trainings have 0.45 and more, from the first epoch on
+CROWDED = 0.2  # of the nearest distance there should be: sound trainings have 0.3 and more, from the first epochs on
 STEEP = 2.0  # times the gap, by theory 1 at most; with a gradient penalty of the usual weight it is below 1
 IDLE = 0.9  # of the highest distance: a generator that learns brings it below in so many steps of its own
 
