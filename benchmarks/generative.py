@@ -27,7 +27,7 @@ SYSTEMS = {  # name: (options, learning rate); that of vae-gan is published, aae
     "aae": (DENSE | {"scale": 5.0, "generator_rate": 0.2}, 1e-3),
     "conv-vae": (CONVOLUTIONAL, 1e-3),
     "vae-gan": (CONVOLUTIONAL | {"start": "conv-vae"}, 3e-4),
-    "gan": ({"network": "conv"}, 2e-4),
+    "gan": ({"network": "conv"}, 1e-3),
     "vq-vae": ({}, 1e-3),
 }
 PRIOR = "pixelcnn", {}, 3e-4
