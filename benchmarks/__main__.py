@@ -41,7 +41,7 @@ def parser():
         ("memory", 3, CONVOLUTION, "peak memory of training a convolutional model, beside PyTorch and JAX"),
         ("nearest", 20, NEAREST, "the nearest codes of many vectors, beside PyTorch"),
         ("pixelcnn", 5, PIXELCNN, "steps of pixelcnn and images drawn a second, beside PyTorch"),
-        ("adversaries", 7, ADVERSARIES, "steps of adversaries, all phases, beside PyTorch"),
+        ("adversaries", 5, ADVERSARIES, "steps of adversaries, all phases, beside PyTorch"),
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
         ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
         ("labels", None, None, "classes from a few labels, beside the labelled images alone and published errors"),

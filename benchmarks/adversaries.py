@@ -116,7 +116,7 @@ CASES = {
 }
 
 
-def measure(names=NAMES, rounds=7, only=None, cores=None):
+def measure(names=NAMES, rounds=5, only=None, cores=None):
     """As `convolution.measure`. The channels last are for convolutional cases alone."""
     result = {"cases": {}}
     for convolutional in (False, True):
