@@ -51,11 +51,9 @@ def measure(data="mnist", labelled=(100, 1000), seeds=1, epochs=20, out="runs/la
                 run |= {"cross_entropy": record["test"]["cross_entropy"], "seconds": round(seconds)}
                 print(" ".join(f"{key}={value}" for key, value in run.items()), flush=True)
                 runs.append(run)
-    versions, config = {"numpy": np.__version__}, SemiAAE(found.shape, classes=found.class_count).config
-    return {
-        "versions": versions, "data": data, "epochs": epochs, "epochs_alone": min(ALONE, epochs), "fit": FIT,
-        "model": config, "runs": runs, "published_errors": PUBLISHED,
-    }  # fmt: skip
+    versions, epochs = {"numpy": np.__version__}, {method: each for method, (_, each) in methods.items()}
+    setting = {"data": data, "epochs": epochs, "fit": FIT, "model": SemiAAE().config}
+    return {"versions": versions} | setting | {"runs": runs, "published_errors": PUBLISHED}
 
 
 def show(result):

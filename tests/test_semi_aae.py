@@ -12,8 +12,8 @@ from tinyae.errors import ConfigError, StaleParamsError
 from tinyae.models import SemiAAE
 
 SMALL = dict(
-    input_shape=(3, 3, 1), latent_dim=2, classes=3, labelled=6, hidden=(5,), units=(4,), activation="tanh",
-    dtype="float64",
+    input_shape=(3, 3, 1), latent_dim=2, classes=3, labelled=6, hidden=(5,), units=(4,), noise=0.0, dropout=0.0,
+    activation="tanh", dtype="float64",
 )  # fmt: skip
 X = np.random.default_rng(0).random((6, 3, 3, 1))
 LABELS = np.array([0, 2, 1, 1, 2, 1])
@@ -93,6 +93,27 @@ def test_evaluation_classifies_what_it_evaluates():
     np.testing.assert_allclose(model.probabilities(X), q, rtol=1e-12)
 
 
+def test_the_encoder_sees_noise_in_training_alone():
+    """And what the discriminators see of it is clean."""
+    clean, noisy = model_of(), model_of(noise=0.5)
+    assert noisy.loss(BATCH) == clean.loss(BATCH)
+    terms, trained = (model.loss_and_grads(BATCH, seed=3, step=5)[0] for model in (clean, noisy))
+    assert trained["discriminators"] == terms["discriminators"]
+    e = Noise(3, 5).child("reconstruction").normal("noise", X.shape, "float64")
+    p, x = noisy.named_parameters(), X.reshape(6, -1)
+    out = mlp(p, "decoder", np.concatenate(inferred(p, X + 0.5 * e), axis=1))
+    rec = -np.mean(np.sum(x * log_sigmoid(out) + (1 - x) * log_sigmoid(-out), axis=1))
+    assert trained["loss"] == pytest.approx(rec, rel=1e-12) != pytest.approx(terms["loss"], rel=1e-3)
+    assert all(trained[name] != terms[name] for name in ("generator", "cross_entropy"))
+
+
+def test_dropout_follows_the_encoders_hidden_layers_alone():
+    model = model_of(hidden=(5, 4), dropout=0.25)
+    found = {name: [type(layer).__name__ for layer in model.networks[name].layers] for name in list(model.networks)[:3]}
+    assert found["encoder"] == ["Flatten", *("Dense", "Tanh", "Dropout") * 2, "Dense"]
+    assert "Dropout" not in found["decoder"] + found["discriminator"]
+
+
 @each_phase
 def test_a_phase_leaves_the_gradients_of_frozen_networks_alone(phase):
     model = model_of()
@@ -112,7 +133,7 @@ def test_the_style_has_no_part_in_learning_classes():
 
 @each_phase
 def test_parts_of_a_batch_add_up(phase):
-    model, results = model_of(), []
+    model, results = model_of(noise=0.3, dropout=0.4), []
     phase = phase_of(model, phase)
     for cuts in ([slice(0, 6)], [slice(0, 2), slice(2, 6)]):
         grads, total = model.store.part(phase.trains).like(), 0.0
@@ -224,6 +245,8 @@ def test_a_run_killed_within_an_epoch_ends_on_the_same_bits(killed_at, digits, t
 def test_what_is_refused(digits):
     with pytest.raises(ConfigError, match="labelled=20: as many of each of 3 classes, so give a multiple of that"):
         SemiAAE(classes=3, labelled=20)
+    with pytest.raises(ConfigError, match="noise: expected a number of at least 0, got -1"):
+        SemiAAE(noise=-1)
     with pytest.raises(ConfigError, match="unknown prior 'gauss': did you mean 'gaussian'"):
         SemiAAE(prior="gauss")
     x, labels = digits.train.x[:50], np.arange(50) % 9

@@ -16,7 +16,7 @@ from tinyae.training.step import Optimizers, Step  # noqa: E402
 pytestmark = pytest.mark.usefixtures("torch_on_one_thread")
 
 NETWORKS = ("encoder", "decoder", "discriminator", "class_discriminator")
-CLASSES, STYLES, LABELLED = 10, 3, 20
+CLASSES, STYLES, LABELLED, NOISE = 10, 3, 20, 0.3
 
 
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
@@ -24,7 +24,7 @@ def test_thirty_steps_beside_torch(dtype):
     train = tinyae.data.load("fashion-mini").train
     x = (train.x[:256, ::4, ::4].reshape(256, 7, 7, 1) / 255).astype(dtype)
     labels = train.labels[:256].astype("int64")
-    sizes = dict(hidden=(32, 16), units=(16,), latent_dim=STYLES, labelled=LABELLED)
+    sizes = dict(hidden=(32, 16), units=(16,), latent_dim=STYLES, labelled=LABELLED, noise=NOISE, dropout=0.0)
     model = SemiAAE((7, 7, 1), **sizes, dtype=dtype)
     kept = model.state.tree["labelled"]
     kept["x"][...], kept["labels"][...] = x[:LABELLED], labels[:LABELLED]
@@ -33,7 +33,7 @@ def test_thirty_steps_beside_torch(dtype):
     nets = {name: twin(model, name) for name in NETWORKS}
     q, p, d_z, d_c = nets.values()
     trained = [*q.parameters(), *p.parameters()], [*d_z.parameters(), *d_c.parameters()], q.parameters(), q.parameters()
-    rates = (LR, 0.9), (LR / 2, 0.5), (LR, 0.5), (LR, 0.9)
+    rates = (2 * LR, 0.9), (0.6 * LR, 0.5), (0.6 * LR, 0.5), (2 * LR, 0.9)
     adams = [
         torch.optim.Adam(parameters, lr=lr, betas=(beta1, 0.999))
         for parameters, (lr, beta1) in zip(trained, rates, strict=True)
@@ -46,6 +46,8 @@ def test_thirty_steps_beside_torch(dtype):
             "discriminators.class": rng.uniform(size=BATCH),
             "classes.labelled": rng.uniform(size=BATCH),
         }
+        for phase in ("reconstruction", "generator", "classes"):
+            noise[f"{phase}.noise"] = rng.normal(size=(BATCH, 7, 7, 1))
         noise = {name: value.astype(dtype) for name, value in noise.items()}
         terms, given = {}, model._given(noise)
         for stepper in steps:
@@ -69,6 +71,9 @@ def test_thirty_steps_beside_torch(dtype):
 def their_step(q, p, d_z, d_c, adams, images, rows, labels, drawn):
     x = images[rows]
 
+    def noisy(x, phase):
+        return x + NOISE * drawn[f"{phase}.noise"].reshape(x.shape)
+
     def infer(x):
         logits, z = q(x).split((CLASSES, STYLES), dim=1)
         return logits.softmax(dim=1), z
@@ -83,7 +88,7 @@ def their_step(q, p, d_z, d_c, adams, images, rows, labels, drawn):
         adam.step()
         return loss.detach()
 
-    y = p(torch.cat(infer(x), dim=1))
+    y = p(torch.cat(infer(noisy(x, "reconstruction")), dim=1))
     loss = update(adams[0], F.binary_cross_entropy_with_logits(y, x, reduction="none").sum(dim=1).mean())
 
     c, z = infer(x)
@@ -93,11 +98,11 @@ def their_step(q, p, d_z, d_c, adams, images, rows, labels, drawn):
     discriminators = update(adams[1], sides)
     accuracy = torch.cat((real_z > 0, fake_z < 0, real_c > 0, fake_c < 0)).double().mean()
 
-    c, z = infer(x)
+    c, z = infer(noisy(x, "generator"))
     generator = update(adams[2], bce(d_z(z), 1.0) + bce(d_c(c), 1.0))
 
     chosen = (drawn["classes.labelled"] * LABELLED).long()
-    logits = q(images[chosen])[:, :CLASSES]
+    logits = q(noisy(images[chosen], "classes"))[:, :CLASSES]
     classified = (logits.argmax(dim=1) == labels[chosen]).double().mean()
     cross_entropy = update(adams[3], F.cross_entropy(logits, labels[chosen]))
     return {

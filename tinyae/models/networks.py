@@ -3,15 +3,29 @@
 import math
 
 from ..errors import ConfigError, suggest
-from ..layers import ACTIVATIONS, Conv2D, ConvTranspose2D, Dense, Flatten, MaxPool2D, Reshape, Resize2D, Sequential
+from ..layers import (
+    ACTIVATIONS,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2D,
+    Reshape,
+    Resize2D,
+    Sequential,
+)
 from ..layers.convolution import resolve_padding
 
 WIDEST = 256  # channels that `strided_channels` gives at most
 
 
-def dense_encoder(hidden, units, activation):
-    """x (N, ...) -> (N, units): flattened, then Dense + activation per hidden size, then a linear Dense."""
-    return Sequential(Flatten(), *_hidden(hidden, activation), Dense(units))
+def dense_encoder(hidden, units, activation, dropout=0.0):
+    """x (N, ...) -> (N, units): flattened, then Dense + activation per hidden size, then a linear Dense.
+
+    dropout: its rate after each activation.
+    """
+    return Sequential(Flatten(), *_hidden(hidden, activation, dropout), Dense(units))
 
 
 def dense_decoder(hidden, output_shape, activation):
@@ -20,9 +34,10 @@ def dense_decoder(hidden, output_shape, activation):
     return Sequential(*_hidden(reversed(hidden), activation), *output)
 
 
-def _hidden(sizes, activation):
+def _hidden(sizes, activation, dropout=0.0):
     act, init = _activation(activation)
-    return [layer for size in sizes for layer in (Dense(size, init=init), act())]
+    after = [Dropout(dropout)] if dropout else []
+    return [layer for size in sizes for layer in (Dense(size, init=init), act(), *after)]
 
 
 def pooling_encoder(channels, activation):

@@ -9,12 +9,17 @@ from ..latent.mixture import softmax, softmax_backward
 from ..latent.priors import PRIORS
 from ..layers.base import Layer
 from ..losses import cross_entropy_with_logits
-from .aae import NETWORKS
 from .adversary import Adversary
 from .ae import AE
 from .base import Phase
 from .labelled import Labelled
 from .networks import dense_decoder, dense_encoder, size, sizes
+
+# What the phases multiply the learning rate by, and the two sides' momentum (beta1 of Adam). Sides as fast as the rest
+# make p one-hot before it is right, and then hardly a gradient passes the softmax: on MNIST at 14x14 with 100 labels,
+# three epochs of a small form put 90 % of the test images into their class, at equal rates 86 %.
+RATES = {"reconstruction": 2.0, "discriminators": 0.6, "generator": 0.6, "classes": 2.0}
+MOMENTUM = 0.5
 
 
 class SemiAAE(Labelled, Adversary, AE):
@@ -29,7 +34,9 @@ class SemiAAE(Labelled, Adversary, AE):
     labelled: how many examples have a label, as many of each class, chosen by the training's seed when it begins, and
     kept with the model; no other label is read in training. In evaluation "cross_entropy" and "classified", the share
     of examples whose label is the most probable class, are those of the examples evaluated.
-    A code is (p, z), of `latent_dim` numbers after the `classes` of p. Other options: as for AAE, with z for the code.
+    A code is (p, z), of `latent_dim` numbers after the `classes` of p. So that a few labels are not learned by heart,
+    the encoder has in training Gaussian noise of standard deviation `noise` on x and `dropout` after its hidden layers;
+    the discriminators are trained on codes without either. Other options: as for AAE, with z for the code.
     """
 
     name = "semi-aae"
@@ -39,7 +46,8 @@ class SemiAAE(Labelled, Adversary, AE):
 
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=10, classes=10, labelled=100, prior="gaussian", scale=1.0,
-        hidden=(512, 256), units=(256, 256), activation="relu", loss="bce", seed=0, backend="numpy", dtype="float32",
+        hidden=(512, 256), units=(256, 256), noise=0.5, dropout=0.2, activation="relu", loss="bce", seed=0,
+        backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, hidden, units = (
             sizes(*option) for option in (("input_shape", input_shape), ("hidden", hidden), ("units", units))
@@ -50,14 +58,17 @@ class SemiAAE(Labelled, Adversary, AE):
             raise ConfigError(f"labelled={labelled}: as many of each of {classes} classes, so give a multiple of that")
         if prior not in PRIORS:
             raise suggest("prior", prior, PRIORS)
+        if not 0 <= noise < float("inf"):
+            raise ConfigError(f"noise: expected a number of at least 0, got {noise!r}")
+        self.noise = noise
         self.prior = PRIORS[prior](size("latent_dim", latent_dim), 0, scale)
         self.style_dim, self.latent_dim = latent_dim, classes + latent_dim
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, labelled=labelled, prior=prior,
-            scale=scale, hidden=hidden, units=units, activation=activation, loss=loss,
+            scale=scale, hidden=hidden, units=units, noise=noise, dropout=dropout, activation=activation, loss=loss,
         )  # fmt: skip
         networks = {
-            "encoder": (dense_encoder(hidden, self.latent_dim, activation), self.input_shape),
+            "encoder": (dense_encoder(hidden, self.latent_dim, activation, dropout), self.input_shape),
             "decoder": (dense_decoder(hidden, self.input_shape, activation), (self.latent_dim,)),
             "discriminator": (dense_encoder(units, 1, activation), (latent_dim,)),
             "class_discriminator": (dense_encoder(units, 1, activation), (classes,)),
@@ -69,7 +80,7 @@ class SemiAAE(Labelled, Adversary, AE):
     def examples(cls):
         small = dict(input_shape=(3, 3, 1), latent_dim=2, classes=3, labelled=6, hidden=(5,), units=(4,))
         odd = dict(input_shape=(4,), latent_dim=1, classes=2, labelled=2, hidden=(6, 5), units=(4, 4), loss="mse")
-        return [cls(**small, activation="tanh"), cls(**odd, prior="uniform", activation="gelu")]
+        return [cls(**small, activation="tanh"), cls(**odd, prior="uniform", activation="gelu", noise=0.0, dropout=0.0)]
 
     separable = True  # the state is read alone
 
@@ -94,19 +105,25 @@ class SemiAAE(Labelled, Adversary, AE):
 
     @property
     def phases(self):
-        rates = NETWORKS["small"]
-        of_sides = dict(momentum=rates["momentum"])
-        sides = ("discriminator", "class_discriminator")
+        def side(name, step, *networks):
+            return Phase(name, step, networks, RATES[name], objective=name, momentum=MOMENTUM)
+
         return [
-            Phase("reconstruction", self.autoencode, ("encoder", "decoder")),
-            Phase("discriminators", self.discriminate, sides, rates["discriminator"], 1, "discriminators", **of_sides),
-            Phase("generator", self.generate, ("encoder",), rates["generator"], 1, "generator", **of_sides),
-            Phase("classes", self.learn_classes, ("encoder",), objective="cross_entropy"),
+            Phase("reconstruction", self.autoencode, ("encoder", "decoder"), RATES["reconstruction"]),
+            side("discriminators", self.discriminate, "discriminator", "class_discriminator"),
+            side("generator", self.generate, "encoder"),
+            Phase("classes", self.learn_classes, ("encoder",), RATES["classes"], objective="cross_entropy"),
         ]
+
+    def read(self, x, train=False, rng=None):
+        """(h (N, classes + D), the encoder's cache), h = encoder(x + noise e) with e ~ N(0, I) in training."""
+        if train and self.noise:
+            x = x + self.noise * rng.normal("noise", x.shape, self.dtype)
+        return self.forward("encoder", x, train, rng)
 
     def infer(self, x, train=False, rng=None):
         """-> (p (N, classes), z (N, D), the encoder's cache)."""
-        h, cache = self.forward("encoder", x, train, rng)
+        h, cache = self.read(x, train, rng)
         return softmax(h[:, : self.classes])[0], h[:, self.classes :], cache
 
     def infer_backward(self, p, dp, dz, cache, grads):
@@ -128,7 +145,7 @@ class SemiAAE(Labelled, Adversary, AE):
         return {"loss": loss, "reconstruction": loss}, {}
 
     def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
-        """The encoder is in evaluation mode, as in AAE."""
+        """The encoder is in evaluation mode, as in AAE: without noise on x."""
         x, version, terms = batch["x"], self.store.version, {"discriminators": 0.0, "accuracy": 0.0}
 
         p, z, _ = self.infer(x)
@@ -171,7 +188,7 @@ class SemiAAE(Labelled, Adversary, AE):
             rows = (rng.uniform("labelled", (len(x),), self.dtype) * self.labelled).astype("int64")
             x, labels = kept["x"][rows], kept["labels"][rows].astype("int64")
 
-        h, c_enc = self.forward("encoder", x, train, rng)
+        h, c_enc = self.read(x, train, rng)
         logits = h[:, : self.classes]
         loss, dlogits = cross_entropy_with_logits(logits, labels, batch_size)
         right = (logits.argmax(axis=1) == labels).sum() / (batch_size or len(x))
