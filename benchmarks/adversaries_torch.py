@@ -88,14 +88,17 @@ def reconstruction_loss(logits, x):
     return F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
 
 
-class AAERun(Run):
+class CodesRun(Run):
+    def freeze(self, phase):
+        """Discriminators judge codes as they are used, without dropout."""
+        super().freeze(phase)
+        self.networks["encoder"].train(not phase.name.startswith("discriminator"))
+
+
+class AAERun(CodesRun):
     def begin(self, model):
         self.scale = model.prior.scale
         return {"discriminator": [("prior.z", "normal", (model.latent_dim,))]}
-
-    def freeze(self, phase):
-        super().freeze(phase)
-        self.networks["encoder"].train(phase.name != "discriminator")
 
     def reconstruction(self, x):
         return reconstruction_loss(self.networks["decoder"](self.networks["encoder"](x)), x)
@@ -109,20 +112,25 @@ class AAERun(Run):
         return fooling(self.networks["discriminator"](self.networks["encoder"](x)))
 
 
-class SemiAAERun(Run):
+class SemiAAERun(CodesRun):
     def begin(self, model):
         kept = model.state.tree["labelled"]
         self.kept = images(kept["x"], torch.contiguous_format), torch.from_numpy(kept["labels"]).long()
         self.labelled, self.sizes = model.labelled, (model.classes, model.style_dim)
+        self.noise, noise = model.noise, ("noise", "normal", model.input_shape)
         drawn = [("prior.z", "normal", (model.style_dim,)), ("class", "uniform", ())]
-        return {"discriminators": drawn, "classes": [("labelled", "uniform", ())]}
+        trained = {"reconstruction": [noise], "generator": [noise], "classes": [noise, ("labelled", "uniform", ())]}
+        return trained | {"discriminators": drawn}
+
+    def noisy(self, x, noise):
+        return x + self.noise * noise.permute(0, 3, 1, 2)
 
     def infer(self, x):
         logits, z = self.networks["encoder"](x).split(self.sizes, dim=1)
         return logits.softmax(dim=1), z
 
-    def reconstruction(self, x):
-        return reconstruction_loss(self.networks["decoder"](torch.cat(self.infer(x), dim=1)), x)
+    def reconstruction(self, x, noise):
+        return reconstruction_loss(self.networks["decoder"](torch.cat(self.infer(self.noisy(x, noise)), dim=1)), x)
 
     def discriminators(self, x, drawn, u):
         with torch.no_grad():
@@ -131,14 +139,14 @@ class SemiAAERun(Run):
         of_class = told(self.networks["class_discriminator"], one_hot, p)
         return told(self.networks["discriminator"], drawn, z) + of_class
 
-    def generator(self, x):
-        p, z = self.infer(x)
+    def generator(self, x, noise):
+        p, z = self.infer(self.noisy(x, noise))
         return fooling(self.networks["discriminator"](z)) + fooling(self.networks["class_discriminator"](p))
 
-    def classes(self, x, u):
+    def classes(self, x, noise, u):
         rows = (u * self.labelled).long()
         examples, labels = self.kept
-        logits, _ = self.networks["encoder"](examples[rows]).split(self.sizes, dim=1)
+        logits, _ = self.networks["encoder"](self.noisy(examples[rows], noise)).split(self.sizes, dim=1)
         return F.cross_entropy(logits, labels[rows])
 
 
