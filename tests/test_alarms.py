@@ -108,8 +108,8 @@ def test_a_sound_training_is_silent(name, options, digits):
 @pytest.mark.parametrize(
     "name, options, factors, lr, alarm",
     [
-        ("gan", dict(dropout=0.0), dict(generator=10), 5e-3, "collapsed"),
-        ("gan", dict(dropout=0.0, hidden=(128, 64)), {}, 0.1, "collapsed"),
+        ("gan", dict(dropout=0.0), dict(generator=10), 5e-3, "few"),
+        ("gan", dict(dropout=0.0, hidden=(128, 64)), {}, 0.1, "few"),
         ("aae", dict(scale=30.0), dict(generator=1e-6), 1e-3, "collapsed"),
         ("critic", dict(penalty=0), {}, 1e-3, "steep"),
         ("critic", {}, dict(discriminator=1e-4), 1e-3, "behind"),
@@ -119,7 +119,7 @@ def test_a_sound_training_is_silent(name, options, digits):
 def test_a_failure_is_named(name, options, factors, lr, alarm, digits):
     history = train(rates(make(name, **options), **factors), digits, 60 if alarm == "idle" else 36, lr=lr)
     found = alarms(history)
-    assert alarm in found and found <= {"won", "collapsed"} or found == {alarm}
+    assert alarm in found and found <= {"won", "collapsed", "few"} or found == {alarm}
     assert all("\n" not in text for text in history.records[-1]["alarms"].values())
 
 
@@ -169,7 +169,7 @@ def test_the_report_on_a_device(name, digits, gpu):
     )
     for measure in {"spread", "nearest", "gap"} & found.keys():
         assert found[measure] == pytest.approx(expected[measure], rel=1e-6) and found[measure] > 0
-    assert {"spread", "nearest"} <= found.keys() and ("gap" in found) == (name == "critic")
+    assert "spread" in found and ("nearest" in found) == ("aae" not in name) and ("gap" in found) == (name == "critic")
 
 
 def test_samples_of_standardised_rows_are_measured_in_the_same_units():

@@ -8,7 +8,7 @@ MEASURED = 256  # examples, drawn and real
 MANY = 500  # steps that an alarm looks back over: sound trainings begin with 100 or so of the same look
 WON = 0.99  # of the examples told right: from there on a discriminator teaches nothing
 NARROW = 0.05  # of the spread there should be: codes of an autoencoder that learns have had 0.1 of it for long
-CROWDED = 0.2  # of the nearest distance there should be: sound trainings have 0.3 and more, from the first epochs on
+CROWDED = 0.2  # of the nearest distance there should be: sound trainings have 0.5 and more, from the first epochs on
 STEEP = 2.0  # times the gap, by theory 1 at most; with a gradient penalty of the usual weight it is below 1
 IDLE = 0.9  # of the highest distance: a generator that learns brings it below in so many steps of its own
 
@@ -20,9 +20,13 @@ ALARMS = {
         "lower lr may help, or dropout or smoothing",
     ),
     "collapsed": (
-        lambda mean: mean.get("spread", 1) < NARROW or mean.get("nearest", 1) < CROWDED,
-        "the {what} collapse: their spread is {spread:.2g} of that of {whose}, and the nearest two are {nearest:.2g} "
-        "times as far apart as they should be. A lower lr may help",
+        lambda mean: mean.get("spread", 1) < NARROW,
+        "the {what} collapse: their spread is {spread:.2g} of that of {whose}. A lower lr may help",
+    ),
+    "few": (
+        lambda mean: mean.get("nearest", 1) < CROWDED,
+        "the samples are of few kinds: the nearest two are {nearest:.2g} times as far apart as they should be. A lower "
+        "lr may help",
     ),
     # Examples that are `gap` apart differ in D by that at most, |D(x) - D(y)| <= |x - y| (Gulrajani et al. 2017, 2.1).
     "steep": (
@@ -68,22 +72,21 @@ class Adversary(Model):
     def report(self, batch):
         """How different from one another those are that the discriminator is to take for real, beside real ones.
 
-        `spread`: of all of them, 1 if it is as wide. `nearest`: from each to the nearest other one, in units of the
-        spread, 1 if it is as far; few kinds of them lie close together, however far apart the kinds are. Images drawn
-        from codes of few numbers lie as close as the codes do, so then they are compared with these. `gap`
-        of a Wasserstein critic: the mean distance between a drawn and a real one.
+        `spread`: of all of them, 1 if it is as wide. `nearest`, of samples: from each to the nearest other one, in
+        units of the spread, 1 if it is as far; few kinds of samples lie close together, however far apart the kinds
+        are. Codes of few numbers lie close too, and what is drawn from them with them: if closer than the data, they
+        are what is compared with. `gap` of a Wasserstein critic: the mean distance between a sample and real data.
         """
         x, n = batch["x"][:MEASURED], min(len(batch["x"]), MEASURED)
         if n < 2:
             return {}
         if self.judges_codes:  # the class in a code is no draw: what is measured is the style after it
             drawn, real = (codes[:, -self.style_dim :] for codes in (self.encode(x), self.draw_prior(n, seed=1)))
-            free = nearest(real)
-        else:
-            drawn, real = (self.backend.to_host(self._inputs(images)) for images in (self.sample(n, seed=1), x))
-            codes = self.backend.noise(1).normal("codes", (n, self.latent_dim), self.dtype)
-            free = min(nearest(real), nearest(self.backend.to_host(codes)))
-        found = {"spread": _ratio(spread(drawn), spread(real)), "nearest": _ratio(nearest(drawn), free)}
+            return {"spread": _ratio(spread(drawn), spread(real))}
+        drawn, real = (self.backend.to_host(self._inputs(images)) for images in (self.sample(n, seed=1), x))
+        codes = self.backend.to_host(self.backend.noise(1).normal("codes", (n, self.latent_dim), self.dtype))
+        apart = _ratio(nearest(drawn), min(nearest(real), nearest(codes)))
+        found = {"spread": _ratio(spread(drawn), spread(real)), "nearest": apart}
         if "distance" in self.terms:
             found["gap"] = float(np.linalg.norm((drawn - real).reshape(n, -1), axis=1).mean())
         return found
