@@ -21,7 +21,7 @@ from tinyae.training.checkpoint import CODEC
 from .codes import fit
 
 DENSE, CONVOLUTIONAL = {"latent_dim": 20, "hidden": (512, 256)}, {"latent_dim": 20}
-SYSTEMS = {  # name: (options, learning rate); that of vae-gan is published, aae's are the best of four after 3 epochs
+SYSTEMS = {  # name: (options, learning rate); vae-gan's is published, aae's and gan's are the best of few
     "ae": (DENSE, 1e-3),
     "vae": (DENSE, 1e-3),
     "aae": (DENSE | {"scale": 5.0, "generator_rate": 0.2}, 1e-3),
