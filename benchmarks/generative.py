@@ -24,7 +24,7 @@ DENSE, CONVOLUTIONAL = {"latent_dim": 20, "hidden": (512, 256)}, {"latent_dim": 
 SYSTEMS = {  # name: (options, learning rate); vae-gan's is published, aae's and gan's are the best of few
     "ae": (DENSE, 1e-3),
     "vae": (DENSE, 1e-3),
-    "aae": (DENSE | {"scale": 5.0, "generator_rate": 0.2}, 1e-3),
+    "aae": (DENSE | {"scale": 5.0, "discriminator_rate": 0.5, "generator_rate": 0.2}, 1e-3),
     "conv-vae": (CONVOLUTIONAL, 1e-3),
     "vae-gan": (CONVOLUTIONAL | {"start": "conv-vae"}, 3e-4),
     "gan": ({"network": "conv"}, 1e-3),

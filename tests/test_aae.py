@@ -12,6 +12,7 @@ import tinyae
 from tinyae import adversarial, fit, gradcheck, models
 from tinyae.backend import Noise
 from tinyae.errors import ConfigError, DataError, ShapeError, StaleParamsError
+from tinyae.evaluation.coverage import match
 from tinyae.layers import Dense, Dropout, ReLU
 from tinyae.models import AAE
 from tinyae.training.step import Step
@@ -263,7 +264,8 @@ def digits():
 
 
 def of_digits(**options):
-    return AAE((8, 8, 1), hidden=(64,), units=(64, 64), **options)
+    """At rates with which a thousand steps are enough."""
+    return AAE((8, 8, 1), hidden=(64,), units=(64, 64), discriminator_rate=2.0, generator_rate=1.0, **options)
 
 
 def test_codes_take_the_priors_place(digits):
@@ -276,6 +278,14 @@ def test_codes_take_the_priors_place(digits):
     assert cells.min() > 0.02 * len(z)
     losses = [record["train"]["loss"] for record in history.records]
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_the_default_spreads_its_codes_over_the_prior(digits):
+    """With a generator twice as fast as the discriminator they have a tenth of its spread, and stay there."""
+    model = AAE((8, 8, 1))
+    fit(model, tinyae.data.load("digits").train.x[:600], epochs=30, batch_size=100, progress=False)
+    z = model.encode(digits[0])
+    assert (z.std(axis=0) > 0.6).all() and match(z, model.draw_prior(len(z)))["holes"] < 0.6
 
 
 def test_codes_go_to_the_region_of_their_label(digits):

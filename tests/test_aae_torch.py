@@ -86,7 +86,7 @@ def test_thirty_steps_beside_torch(kind, dtype, data):
     steps = [Step(model, o, phase=p) for p, o in zip(model.phases, optimizers.each, strict=True)]
     q, p = twin(model, "encoder", 0.25), twin(model, "decoder", 0.25, last_relu=not reference)
     d, beta = twin(model, "discriminator", 0.2), 0.9 if reference else 0.5
-    rates = zip((p, q, d, q), (LR, LR, LR / 2, LR / 2 if reference else LR), (0.9, 0.9, beta, beta), strict=True)
+    rates = zip((p, q, d, q), (LR, LR, LR / 2 if reference else LR, LR / 2), (0.9, 0.9, beta, beta), strict=True)
     adams = [torch.optim.Adam(net.parameters(), lr=lr, betas=(beta1, 0.999)) for net, lr, beta1 in rates]
     rng = np.random.default_rng(0)
     for step in range(STEPS if dtype == "float32" or not reference else 10):  # which takes ten times as long

@@ -16,10 +16,10 @@ from .labelled import Labelled
 from .networks import dense_decoder, dense_encoder, rate, size, sizes
 
 # What the two sides' phases multiply the learning rate by, and their momentum (beta1 of Adam). The reference's are
-# published. The others fill a prior soon: 1200 steps on 300 digits of 8x8 left no code outside a square, and put 94 %
-# of ten classes into their petals; equal rates and the usual momentum left 39 % outside and put 29 % into theirs.
+# published. With 0.5 and 1.0 the codes of the digits crowd in the middle of a Gaussian and leave 95 % of its draws
+# without one near (60 epochs), with 1.0 and 0.5 it is 13 %. A still slower generator keeps more of the image.
 NETWORKS = {
-    "small": dict(discriminator=0.5, generator=1.0, momentum=0.5),
+    "small": dict(discriminator=1.0, generator=0.5, momentum=0.5),
     "reference": dict(discriminator=0.5, generator=0.5, momentum=0.9),
 }
 
