@@ -73,13 +73,12 @@ class AdversaryCase(ModelCase):
 
     def flops(self, phase):
         """Of a step's plain formulas; of a phase in each k-th step a k-th."""
-        model, total = self.kind(**self.options), 0
-        products = {}
+        model, total, products = self.kind(**self.options), 0, {}
         for name, network, shape in networks(model):
             products[name] = [flops for leaf in leaves(network, shape) if (flops := product_flops(*leaf))]
-        for phase in model.phases:
-            for name, (whole, first) in self.passes[phase.name]:
-                total += (whole * sum(products[name]) + first * products[name][0]) / phase.every
+        for part in model.phases:
+            for name, (whole, first) in self.passes[part.name]:
+                total += (whole * sum(products[name]) + first * products[name][0]) / part.every
         return total * self.size
 
     @property
