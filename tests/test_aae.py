@@ -5,6 +5,7 @@ import math
 import numpy as np
 import oracles
 import pytest
+from adversary_oracles import log_sigmoid, mlp, phase_of
 from devices import assert_same
 from killing import Killed, KilledAt
 
@@ -36,25 +37,10 @@ def batch_of(model):
     return {"x": X, "labels": LABELS} if model.classes else {"x": X}
 
 
-def phase_of(model, name):
-    return next(phase for phase in model.phases if phase.name == name)
-
-
-def mlp(p, network, x):
-    """Two dense layers with tanh between, by loops over nothing but the weights."""
-    first, last = sorted({int(name.split(".")[1]) for name in p if name.startswith(f"{network}.")})
-    w, b, v, c = (p[f"{network}.{i}.{kind}"] for i in (first, last) for kind in ("weight", "bias"))
-    return np.tanh(x.reshape(len(x), -1) @ w + b) @ v + c
-
-
 def seen(z, model):
     """What the discriminator sees."""
     one_hot = [[float(label == k) for k in range(model.classes)] for label in LABELS]
     return np.concatenate((z, np.reshape(one_hot, (len(z), model.classes))), axis=1)
-
-
-def log_sigmoid(v):
-    return -np.log1p(np.exp(-v))
 
 
 # Sizes, networks, phases

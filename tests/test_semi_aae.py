@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from adversary_oracles import log_sigmoid, mlp, phase_of
 from devices import assert_same
 from killing import Killed, KilledAt
 
@@ -34,24 +35,10 @@ def model_of(**options):
     return model
 
 
-def phase_of(model, name):
-    return next(phase for phase in model.phases if phase.name == name)
-
-
-def mlp(p, network, x):
-    first, last = sorted({int(name.split(".")[1]) for name in p if name.startswith(f"{network}.")})
-    w, b, v, c = (p[f"{network}.{i}.{kind}"] for i in (first, last) for kind in ("weight", "bias"))
-    return np.tanh(x.reshape(len(x), -1) @ w + b) @ v + c
-
-
 def inferred(p, x):
     h = mlp(p, "encoder", x)
     q = np.exp(h[:, :3]) / np.exp(h[:, :3]).sum(axis=1, keepdims=True)
     return q, h[:, 3:]
-
-
-def log_sigmoid(v):
-    return -np.log1p(np.exp(-v))
 
 
 def test_the_terms_are_their_definitions():

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from adversary_oracles import phase_of
 from killing import Killed, KilledAt
 
 import tinyae
@@ -27,11 +28,6 @@ def digits():
 
 def make(**options):
     return models.VAEGAN(**SMALL | options)
-
-
-def phase_of(model, name):
-    (phase,) = (phase for phase in model.phases if phase.name == name)
-    return phase
 
 
 def fit(model, x, **options):
