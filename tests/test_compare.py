@@ -160,6 +160,25 @@ def test_the_command(tmp_path):
     assert [figures["run"] for figures in answer["runs"]] == ["ae (ae)", "vae (vae)"]
     assert (tmp_path / "ae" / "comparison.png").stat().st_size > 1000
     assert "different names" in refused("compare", "ae", "ae", cwd=tmp_path)
+    (tmp_path / "again").mkdir()
+    (tmp_path / "ae").rename(tmp_path / "again" / "vae")
+    answer = json.loads(run("compare", "vae", "again/vae", "--json", cwd=tmp_path).stdout)
+    assert [figures["run"] for figures in answer["runs"]] == ["vae (vae)", "ae (again/vae)"]
+
+
+def test_runs_of_different_data_are_not_compared_unless_told(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("PIL")
+    monkeypatch.chdir(tmp_path)
+    np.save("images.npy", np.random.default_rng(0).random((12, 8, 8, 1), dtype="float32"))
+    train("gan", "hidden=8")
+    train("ae", "hidden=8", "--data", "images.npy")
+    capsys.readouterr()
+    for kind in ([], ["--codes"]):
+        assert cli.main(["compare", "gan", "ae", "--split", "train", *kind]) == 2
+        said = capsys.readouterr()
+        assert said.err.startswith("tinyae: gan is of digits and ae is of ") and said.err.count("\n") == 1
+        assert said.err.endswith("images.npy: say with --data on which to compare them\n") and said.out == ""
+    assert cli.main(["compare", "gan", "ae", "--data", "digits"]) == 0
 
 
 def test_the_command_with_a_judge(tmp_path, monkeypatch, capsys):

@@ -62,7 +62,7 @@ def check_runs(runs, x):
         if shape != x.shape[1:]:
             raise ShapeError(f"{label} takes {shape}, the images are {x.shape[1:]}")
     if len(dict(runs)) < len(runs):
-        raise ConfigError("a comparison needs runs of different names")
+        raise ConfigError("a comparison needs runs of different names: leave out the second of a run given twice")
 
 
 def autoencoder(model):

@@ -45,7 +45,7 @@ def number(text):
 def run_options(parser, out_help=None, data=True, seed=False, several=False):
     add, meaning = parser.add_argument, "a run's folder, such as runs/vae, or a checkpoint file"
     if several:
-        add("runs", metavar="RUN", nargs="+", help=f"{meaning}; two or more")
+        add("runs", metavar="RUN", nargs="+", help=f"{meaning}; one or more")
     else:
         add("run_path", metavar="RUN", help=meaning)
     if data:

@@ -24,20 +24,34 @@ def compare(arguments):
     """Show trained models side by side: reconstructions, interpolations, images from random codes; or their codes."""
     if arguments.codes and arguments.frechet:
         raise ConfigError("--codes compares codes and --frechet drawn images: give one of them at a time")
-    runs = []
-    for path in arguments.runs:
+    runs, origins = [], {}
+    short = [os.path.basename(os.path.normpath(path)) for path in arguments.runs]
+    names = short if len({*short}) == len(short) else arguments.runs
+    for path, name in zip(arguments.runs, names, strict=True):
         arguments.run_path = path
         model, origin = load_run(arguments)
-        runs.append((f"{model.name} ({os.path.basename(os.path.normpath(path))})", model))
+        runs.append((f"{model.name} ({name})", model))
+        origins[path] = origin
     arguments.run_path = arguments.runs[0]
     out, _ = output_file(arguments, BESIDE[arguments.codes], (".png",))
-    data, part = load_data(arguments, origin)
+    data, part = load_data(arguments, one_origin(arguments, origins))
     show = compare_codes if arguments.codes else compare_images
     answer, lines = show(arguments, runs, data, part, out)
     if arguments.json:
         print_json({"data": data.name, "split": arguments.split, "picture": out} | answer)
         return
     print("\n".join([f"{data.name}, {arguments.split} part, {len(part):,} images", *lines, out]))
+
+
+def one_origin(arguments, origins):
+    """Where the data of all runs are from; ConfigError where that differs and --data does not say which to show."""
+    of = {path: origin and (origin["data"], origin["size"]) for path, origin in origins.items()}
+    first, *others = of
+    for path in others:
+        if arguments.data is None and of[path] != of[first]:
+            told = (f"{run} is of {of[run][0] if of[run] else 'unknown data'}" for run in (first, path))
+            raise ConfigError(f"{' and '.join(told)}: say with --data on which to compare them")
+    return origins[first]
 
 
 def compare_images(arguments, runs, data, part, out):

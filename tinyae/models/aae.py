@@ -43,7 +43,6 @@ class AAE(Labelled, Adversary, AE):
 
     name = "aae"
     terms = ("loss", "reconstruction", "discriminator", "accuracy", "generator")
-    last_is_best = False  # the loss is the reconstruction's, which means the same in every epoch
     uses_labels = False  # unless told the number of classes
     unlabelled = "leave classes out"
     least_label = -1  # of an unknown class

@@ -42,7 +42,6 @@ class SemiAAE(Labelled, Adversary, AE):
     name = "semi-aae"
     style_dim = None  # numbers of z
     terms = ("loss", "reconstruction", "discriminators", "accuracy", "generator", "cross_entropy", "classified")
-    last_is_best = False
 
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=10, classes=10, labelled=100, prior="gaussian", scale=1.0,
