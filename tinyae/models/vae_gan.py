@@ -164,7 +164,8 @@ class VAEGAN(Adversary, GaussianCodes):
         for name, value in checkpoint.json_ready(ours).items():
             if theirs[name] != value:
                 differ = f"{self.start} has {name}={theirs[name]!r}, this model {value!r}"
-                raise ConfigError(f"start: {differ}: give both the same")
+                remedy = "give both the same" if name in names else f"train the {ConvVAE.name} with {name}={value}"
+                raise ConfigError(f"start: {differ}: {remedy}")
         both = ("encoder", "decoder")
         self.store.part(both).flat[...] = found.model(self.backend).store.part(both).flat
         self.store.version += 1
