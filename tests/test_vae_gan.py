@@ -231,7 +231,7 @@ def test_a_run_that_began_with_a_vae_needs_it_no_more(vae, digits, tmp_path):
     [
         (None, dict(latent_dim=4), r"has latent_dim=3, this model 4: give both the same"),
         (None, dict(channels=(4, 5)), r"has channels=\[4, 6\], this model \[4, 5\]: give both the same"),
-        (models.ConvVAE(**SMALL, likelihood="gaussian"), {}, "'bernoulli': train the conv-vae with likelihood=bernoulli"),
+        (models.ConvVAE(**SMALL, likelihood="gaussian"), {}, "train the conv-vae with likelihood=bernoulli"),
         (models.VAE(input_shape=(8, 8, 1)), {}, "is a run of vae: give one of conv-vae"),
     ],
 )
