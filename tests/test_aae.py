@@ -87,8 +87,10 @@ def test_rates_of_the_two_sides():
     assert [phase.rate for phase in AAE(generator_rate=0.1).phases] == [*own[:2], 0.1]
     assert [phase.rate for phase in AAE(discriminator_rate=0.2, generator_rate=0.1).phases] == [1.0, 0.2, 0.1]
     assert [phase.rate for phase in AAE(network="reference", generator_rate=2).phases] == [1.0, 0.5, 2]
-    with pytest.raises(tinyae.errors.ConfigError, match="generator_rate: expected a positive number, got -1"):
-        AAE(generator_rate=-1)
+    for option in ("discriminator_rate", "generator_rate"):
+        message = f"^{option}: expected a positive number, or 0 for the network's own, got -1$"
+        with pytest.raises(ConfigError, match=message):
+            AAE(**{option: -1})
 
 
 # Losses and gradients

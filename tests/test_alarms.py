@@ -136,6 +136,15 @@ def test_an_alarm_waits_for_many_steps_and_two_epochs():
     assert not model.alarms(records([1.0], 1000)) and model.alarms(records([1.0] * 2, 1000))
 
 
+@pytest.mark.parametrize("name", ("aae", "semi-aae", "gan", "vae-gan"))
+def test_the_advice_is_of_options_that_the_model_has(name):
+    told = make(name).alarms(records([1.0] * 9))["won"]
+    options = ("discriminator_rate", "generator_rate", "dropout", "smoothing")
+    named = [option for option in options if option in told]
+    assert named == {"aae": list(options[:2]), "gan": list(options[2:])}.get(name, [])
+    assert named or "A lower lr may help" in told
+
+
 def test_records_of_a_run_that_began_without_the_measures():
     told = records([0.7] * 9)
     told[-1] |= {"spread": 0.01, "nearest": 0.01}

@@ -143,13 +143,15 @@ def test_a_part_of_a_batch_draws_its_rows(name):
 @pytest.mark.parametrize("prior", (Ring, SwissRoll))
 @pytest.mark.parametrize("dim", (1, 3))
 def test_priors_of_the_plane_have_two_dimensions(prior, dim):
-    with pytest.raises(ConfigError, match=rf"^prior {prior.name} has 2 dimensions, latent_dim is {dim}: "):
+    message = f"^prior {prior.name} has 2 dimensions, latent_dim is {dim}: give latent_dim=2, or another prior$"
+    with pytest.raises(ConfigError, match=message):
         prior(dim)
 
 
 def test_sectors_need_a_plane():
     assert Gaussian(1).sample(Noise(0), 3).shape == Uniform(1, 2).sample(Noise(0), 3, labels=np.zeros(3, int)).shape
-    with pytest.raises(ConfigError, match="prior gaussian has regions for labels from 2 dimensions on"):
+    message = "regions for labels from 2 dimensions on, latent_dim is 1: give latent_dim=2, or another prior$"
+    with pytest.raises(ConfigError, match=message):
         Gaussian(1, classes=2)
 
 

@@ -22,9 +22,15 @@ class Prior:
 
     def __init__(self, dim, classes=0, scale=1.0):
         if not self.least <= dim <= self.most:
-            raise ConfigError(f"prior {self.name} has {self.least} dimensions, latent_dim is {dim}: choose another")
+            raise ConfigError(
+                f"prior {self.name} has {self.least} dimensions, latent_dim is {dim}: give latent_dim={self.least}, or "
+                "another prior"
+            )
         if classes and dim < self.in_regions:
-            raise ConfigError(f"prior {self.name} has regions for labels from {self.in_regions} dimensions on")
+            raise ConfigError(
+                f"prior {self.name} has regions for labels from {self.in_regions} dimensions on, latent_dim is {dim}: "
+                f"give latent_dim={self.in_regions}, or another prior"
+            )
         if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
             raise ConfigError(f"scale of a prior: expected a positive number, got {scale!r}")
         self.dim, self.classes, self.scale = dim, classes, scale

@@ -90,7 +90,7 @@ class Dropout(Layer):
 
     def __init__(self, rate):
         if not 0 <= rate < 1:
-            raise ConfigError(f"Dropout: rate must be in [0, 1), got {rate}")
+            raise ConfigError(f"dropout: the rate must be in [0, 1), got {rate}")
         self.rate = rate
 
     @classmethod

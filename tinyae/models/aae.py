@@ -43,6 +43,7 @@ class AAE(Labelled, Adversary, AE):
 
     name = "aae"
     terms = ("loss", "reconstruction", "discriminator", "accuracy", "generator")
+    advice = "A lower discriminator_rate or a higher generator_rate"
     uses_labels = False  # unless told the number of classes
     unlabelled = "leave classes out"
     least_label = -1  # of an unknown class
@@ -62,10 +63,11 @@ class AAE(Labelled, Adversary, AE):
         if network not in NETWORKS:
             raise suggest("network", network, NETWORKS)
         self.sides = dict(NETWORKS[network])
+        or_own = ", or 0 for the network's own"
         if discriminator_rate != 0:
-            self.sides["discriminator"] = rate("discriminator_rate", discriminator_rate)
+            self.sides["discriminator"] = rate("discriminator_rate", discriminator_rate, or_own)
         if generator_rate != 0:
-            self.sides["generator"] = rate("generator_rate", generator_rate)
+            self.sides["generator"] = rate("generator_rate", generator_rate, or_own)
         self.classes = classes if classes == 0 else size("classes", classes)
         self.uses_labels = classes > 0
         self.prior = PRIORS[prior](latent_dim, classes, scale)

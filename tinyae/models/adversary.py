@@ -16,8 +16,8 @@ IDLE = 0.9  # of the highest distance: a generator that learns brings it below i
 ALARMS = {
     "won": (
         lambda mean: mean.get("accuracy", 0) > WON,
-        "the discriminator has told {accuracy:.1%} right for {many} steps: the other side learns little from it. A "
-        "lower lr may help, or dropout or smoothing",
+        "the discriminator has told {accuracy:.1%} right for {many} steps: the other side learns little from it. "
+        "{advice} may help",
     ),
     "collapsed": (
         lambda mean: mean.get("spread", 1) < NARROW,
@@ -54,6 +54,7 @@ class Adversary(Model):
     """
 
     generative = True
+    advice = "A lower lr"  # where the discriminator wins
     last_is_best = True  # each side's loss says how good the other one is
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
@@ -105,7 +106,7 @@ class Adversary(Model):
             mean["stayed"] = lowest / max(1e-12, *(record["train"]["distance"] for record in records))
         what, whose = ("codes", "the prior") if self.judges_codes else ("samples", "the data")
         return {
-            name: text.format(many=MANY, what=what, whose=whose, **mean)
+            name: text.format(many=MANY, what=what, whose=whose, advice=self.advice, **mean)
             for name, (wrong, text) in ALARMS.items()
             if wrong(mean)
         }

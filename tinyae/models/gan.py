@@ -37,6 +37,7 @@ class GAN(Adversary):
     """
 
     name = "gan"
+    advice = "A lower lr, dropout or smoothing"
     standard_prior = True
 
     def __init__(

@@ -152,10 +152,10 @@ def size(name, value):
     return values[0]
 
 
-def rate(name, value):
-    """A positive number that a learning rate is multiplied by; ConfigError otherwise."""
+def rate(name, value, otherwise=""):
+    """A positive number that a learning rate is multiplied by; ConfigError, with what else may be given, otherwise."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ConfigError(f"{name}: expected a positive number, got {value!r}")
+        raise ConfigError(f"{name}: expected a positive number{otherwise}, got {value!r}")
     return value
 
 

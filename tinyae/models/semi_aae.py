@@ -21,6 +21,8 @@ from .networks import dense_decoder, dense_encoder, size, sizes
 RATES = {"reconstruction": 2.0, "discriminators": 0.6, "generator": 0.6, "classes": 2.0}
 MOMENTUM = 0.5
 
+LOOKED_AT = 2**16  # examples that labelled ones are chosen among: the whole of usual data, for a class may be rare
+
 
 class SemiAAE(Labelled, Adversary, AE):
     """(logits, z) = encoder(x), p = softmax(logits), y = decoder(p, z): p says the class and z the style, as one
@@ -85,22 +87,25 @@ class SemiAAE(Labelled, Adversary, AE):
 
     @property
     def begin_on(self):
-        """So many examples to choose the labelled ones among."""
-        return max(self.chunk, 8 * self.labelled)
+        """Bytes of images stay bytes until those with a label are chosen, so even so many are cheap."""
+        return max(LOOKED_AT, 8 * self.labelled)
 
     def begin(self, batch, noise):
         labels = self.backend.to_host(batch["labels"])
         order, each = noise.permutation(len(labels)), self.labelled // self.classes
+        counts = [int((labels == label).sum()) for label in range(self.classes)]
+        fewest, found = min(counts), len(np.unique(labels))
+        if fewest < each:
+            fewer = f"labelled={fewest * self.classes} at most"
+            raise ConfigError(
+                f"labelled={self.labelled} is {each} of each class, and class {counts.index(fewest)} has {fewest} "
+                f"among the {len(labels)} training examples looked at: give "
+                f"{fewer if fewest else f'classes={found}, and labels from 0 to {found - 1}'}"
+            )
         chosen = [order[labels[order] == label][:each] for label in range(self.classes)]
-        for label, rows in enumerate(chosen):
-            if len(rows) < each:
-                raise ConfigError(
-                    f"labelled={self.labelled} is {each} of each class, and class {label} has {len(rows)} among "
-                    f"{len(labels)} examples: label fewer"
-                )
         rows, state = self.backend.asarray(np.concatenate(chosen)), self.state.tree["labelled"]
-        state["x"][...] = self.prepare(batch)["x"][rows]
-        state["labels"][...] = batch["labels"][rows]
+        few = self.prepare({name: self.backend.asarray(values)[rows] for name, values in batch.items()})
+        state["x"][...], state["labels"][...] = few["x"], few["labels"]
 
     @property
     def phases(self):
