@@ -332,6 +332,15 @@ def test_codes_lie_over_draws_of_their_prior(tmp_path, dim):
     assert of_ground(drawn) > 0.015 > 3 * of_ground(drawn[:0])
 
 
+def test_the_title_of_codes_separates_thousands(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(scatter, "save", lambda path, figure: figures.append(figure))
+    rng = np.random.default_rng(0)
+    plot.codes(tmp_path / "a.png", rng.normal(size=(1200, 2)), prior=rng.normal(size=(2000, 2)))
+    title = figures[0].axes[0].get_title(loc="left")
+    assert title.startswith("Codes of 1,200 examples over 2,000 draws of the prior")
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_codes_are_drawn(tmp_path, n):
     plot.codes(tmp_path / "a.png", np.ones((n, 4)))
@@ -368,6 +377,30 @@ def test_each_term_has_a_panel_with_ink(tmp_path, epochs):
         assert has(panel, plot.SERIES["train"]) > 5 and has(panel, plot.SERIES["validation"]) > 5
     picture = read(plot.curves(tmp_path / "a.png", history(epochs, validation=False)))
     assert has(picture, plot.SERIES["train"]) > 15 and not has(picture, plot.SERIES["validation"])
+
+
+def panels(monkeypatch, tmp_path, terms, unit="nats"):
+    """(title, unit) of each panel of records with these terms."""
+    figures = []
+    monkeypatch.setattr(training_curves, "save", lambda path, figure: figures.append(figure))
+    plot.curves(tmp_path / "a.png", [{"epoch": e, "train": {k: v / e for k, v in terms.items()}} for e in (1, 2)], unit)
+    return [(axes.get_title(loc="left"), axes.get_ylabel()) for axes in figures[0].axes]
+
+
+def test_terms_of_an_adversary_have_their_own_units(tmp_path, monkeypatch):
+    terms = {"loss": 3.0, "reconstruction": 3.0, "discriminator": 1.2, "accuracy": 0.5, "classified": 0.8, "kl": 1.0}
+    assert panels(monkeypatch, tmp_path, terms, "squared error") == [
+        ("loss", "squared error"), ("discriminator", "nats"), ("accuracy", "share"), ("classified", "share"),
+        ("kl", "squared error"),
+    ]  # fmt: skip
+    critic = {"discriminator": -2.0, "distance": 3.0, "penalty": 1.0, "loss": 4.0}
+    assert panels(monkeypatch, tmp_path, critic) == [(name, "") for name in critic]
+
+
+def test_a_term_that_equals_the_loss_only_at_times_is_drawn():
+    records = history(2)
+    records[0]["train"]["reconstruction"] = records[0]["train"]["loss"]
+    assert training_curves._terms(records) == ["loss", "reconstruction", "kl"]
 
 
 def test_curves_without_records_are_refused(tmp_path):

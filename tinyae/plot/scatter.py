@@ -46,9 +46,9 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
     if prior is True:
         low, high = np.minimum(low, -2.1), np.maximum(high, 2.1)
     hidden = shown.frame(axes, low, high)
-    note = f", {hidden} of them outside the frame" if hidden else ""
+    note = f", {hidden:,} of them outside the frame" if hidden else ""
     over = f" over {m:,} draws of the prior" if m else ""
-    axes.set_title(f"Codes of {n} example{'s' * (n != 1)}{over}{note}", loc="left", color=INK)
+    axes.set_title(f"Codes of {n:,} example{'s' * (n != 1)}{over}{note}", loc="left", color=INK)
     return save(path, figure)
 
 

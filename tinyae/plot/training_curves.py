@@ -10,10 +10,13 @@ from .contact_sheet import needs_viz
 
 LN2 = math.log(2)  # nats in a bit
 ALARM = "#ffe3cf"
+SHARES = ("accuracy", "classified")
+ENTROPIES = ("discriminator", "discriminators", "generator", "cross_entropy")  # in nats, whatever the loss is in
 
 
 def curves(path, records, unit="nats", per=None):
-    """The loss and each of its terms over the epochs, a panel each.
+    """The loss and each of its terms over the epochs, a panel each, in the unit of the term; a term that always equals
+    the loss is left out.
 
     records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "test": {...}}, ...], with "validation" and "test"
     where they are known. per: ("code", 49) to divide by the 49 codes that the loss in nats adds up over, with a scale
@@ -24,7 +27,7 @@ def curves(path, records, unit="nats", per=None):
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
-    terms = list(dict.fromkeys(name for record in records for name in record.get("train") or ()))
+    terms = _terms(records)
     if not terms:
         raise ConfigError("curves: there are no records of a training to draw")
     what, count = per or (None, 1)
@@ -49,7 +52,7 @@ def curves(path, records, unit="nats", per=None):
         if len(records) == 1:
             axes.set_xlim(records[0]["epoch"] - 1, records[0]["epoch"] + 1)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-        axes.set(xlabel="epoch", ylabel=f"{unit} per {what}" if per else unit)
+        axes.set(xlabel="epoch", ylabel=f"{unit} per {what}" if per else _unit(term, terms, unit))
         axes.set_title(term, loc="left", color=INK)
         tidy(axes)
         if per:
@@ -60,6 +63,20 @@ def curves(path, records, unit="nats", per=None):
         if i == 0:
             axes.legend(frameon=False)
     return save(path, figure)
+
+
+def _terms(records):
+    """The names of the terms, without those that equal the loss in every part of every record."""
+    told = [record[part] for record in records for part in SERIES if record.get(part)]
+    names = dict.fromkeys(name for record in records for name in record.get("train") or ())
+    return [name for name in names if name == "loss" or any(r.get(name) != r.get("loss") for r in told)]
+
+
+def _unit(term, terms, unit):
+    """What a term is measured in, where the loss is in `unit`: a Wasserstein critic's numbers have no scale."""
+    if "distance" in terms:
+        return ""
+    return "share" if term in SHARES else "nats" if term in ENTROPIES else unit
 
 
 def _cut(axes, drawn, least=4):
