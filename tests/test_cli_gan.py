@@ -77,6 +77,19 @@ def test_interpolation_is_between_draws_of_the_prior(here, capsys, tmp_path):
     assert (tmp_path / "i.png").stat().st_size > 0
 
 
+@pytest.mark.parametrize("words, index", (((), 0), (("--index", 3), 3)))
+def test_a_traversal_starts_from_a_draw_of_the_prior(words, index, here, capsys, tmp_path):
+    """Like an interpolation, and not from the mean, which no draw in many dimensions lies near."""
+    found = told(capsys, "traverse", "critic", *words, "--dims", 2, 5, "--steps", 3, "--out", tmp_path / "t.npz")
+    model, walk = tinyae.load("critic"), np.load(tmp_path / "t.npz")
+    expected = np.tile(model.prior_codes(index + 1)[index], (2, 3, 1))
+    for row, i in enumerate((1, 4)):
+        expected[row, :, i] = -3, 0, 3
+    np.testing.assert_allclose(walk["codes"], expected, rtol=1e-5)
+    np.testing.assert_allclose(walk["x"][1], model.decode(walk["codes"][1]), rtol=1e-5, atol=1e-6)
+    assert found["start"] == f"code {index}"
+
+
 @pytest.mark.parametrize("command", (("traverse", "--dims", 1, 2), ("traverse",), ("manifold", "--side", 3)))
 def test_walks_that_need_no_images(command, here, tmp_path):
     call(command[0], "critic", *command[1:], "--out", tmp_path / "walk.png")
@@ -120,7 +133,7 @@ def test_diversity_without_labels_is_distances_alone(here, capsys):
     "words",
     [
         ("encode",), ("reconstruct",), ("neighbours",), ("map",), ("arithmetic", "--add", 3),
-        ("traverse", "--index", 3), ("evaluate", "--quality"), ("evaluate", "--probe"), ("evaluate", "--held-out", 3),
+        ("evaluate", "--quality"), ("evaluate", "--probe"), ("evaluate", "--held-out", 3),
     ],
 )  # fmt: skip
 def test_what_needs_an_encoder_is_refused_in_one_line(words, here, capsys):

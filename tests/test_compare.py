@@ -84,6 +84,16 @@ def test_models_that_know_labels_are_told_them(x):
         compare.compare(runs, x)
 
 
+def test_draws_of_a_models_own_prior_are_called_samples(x):
+    options = dict(input_shape=(6, 5, 1), latent_dim=2, hidden=(5,), units=(4,))
+    uniform, normal = models.AAE(**options, prior="uniform"), models.VAE((6, 5, 1), latent_dim=2, hidden=(5,))
+    drawn = dict(compare.compare([("aae", uniform), ("vae", normal), ("copy", Copy())], x)[1])
+    assert [label for label in drawn if label.endswith(("samples", "codes"))] == [
+        "aae: samples", "vae: samples", "copy: random codes",
+    ]  # fmt: skip
+    np.testing.assert_allclose(drawn["aae: samples"], uniform.sample(100)[:10], atol=1e-6)
+
+
 class Judge:
     """Remembers what it was asked about."""
 

@@ -42,7 +42,8 @@ def compare(runs, x, seed=0, labels=None, judge=None):
             ends = model.encode(shown[:2], **model.given(None if labels is None else labels[:2]))
             under = model.given(None if labels is None else labels[:1].repeat(COLUMNS))
             rows.append((f"{label}: from first to second", model.decode(linear(*ends, COLUMNS), **under)))
-        rows.append((f"{label}: {'random codes' if coder is model else 'samples'}", drawn[:COLUMNS]))
+        what = "samples" if coder is not model or model.generative else "random codes"
+        rows.append((f"{label}: {what}", drawn[:COLUMNS]))
         found["random_rms"] = nearest_rms(drawn[:DRAWN], x)
         figures.append(found | (judge.figures(drawn[: judge.count]) if judge else {}))
     return figures, rows
@@ -83,8 +84,8 @@ def random_images(model, x, count, seed):
 
 
 def random_codes(model, x, count, seed):
-    """(count, D): from N(0, I) where that is the prior, else from a Gaussian with each dimension's mean and variance
-    over the codes of x, the best guess without a prior."""
+    """(count, D), for models without a prior or with N(0, I): from that, or as the best guess without a prior from a
+    Gaussian with each dimension's mean and variance over the codes of x."""
     noise = Noise(seed).normal("random codes", (count, model.latent_dim))
     if model.standard_prior:
         return noise

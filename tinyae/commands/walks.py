@@ -79,7 +79,8 @@ def read_codes(path, model):
 
 def traverse_options(parser):
     add = coded_options(parser, "traversal")
-    add("--index", type=NATURAL, metavar="I", help="start from the code of this image (default: the prior's mean)")
+    index = "start from the code of this image (default: the prior's mean), or of gan this draw (default 0)"
+    add("--index", type=NATURAL, metavar="I", help=index)
     add("--dims", type=POSITIVE, nargs="+", metavar="D", help="dimensions, from 1 (default: the ten most informative)")
     add("--steps", type=at_least(2), default=11, metavar="N", help="values of each dimension (default 11)")
     add("--range", type=number, default=3.0, metavar="R", help="standard deviations either side (default 3)")
@@ -95,7 +96,11 @@ def traverse(arguments):
     chosen = measured.order[:10] if arguments.dims is None else np.array(arguments.dims) - 1
     explore.check_dimensions(model, chosen)
     chosen = chosen[np.argsort(-measured.relevance[chosen], kind="stable")]
-    if arguments.index is None:
+    if hasattr(model, "prior_codes"):
+        # Not the prior's mean: in many dimensions no draw lies near it, and the generator was never asked about it.
+        index = arguments.index or 0
+        start, where, labels = model.prior_codes(index + 1)[index], f"code {index}", coded.decoded_as()
+    elif arguments.index is None:
         start, where, labels = measured.centre, "the mean code", coded.decoded_as()
     else:
         (index,) = coded.check([arguments.index])
