@@ -90,6 +90,13 @@ def test_a_traversal_starts_from_a_draw_of_the_prior(words, index, here, capsys,
     assert found["start"] == f"code {index}"
 
 
+def test_a_manifold_lies_around_a_draw_of_the_prior(here, tmp_path):
+    call("manifold", "critic", "--side", 3, "--dims", 1, 2, "--out", tmp_path / "m.npz")
+    model, codes = tinyae.load("critic"), np.load(tmp_path / "m.npz")["codes"]
+    np.testing.assert_allclose(codes[..., 2:], np.tile(model.prior_codes(1)[0, 2:], (3, 3, 1)), rtol=1e-5)
+    np.testing.assert_allclose(codes[:, :, 0], np.tile(np.array([-1.6449, 0, 1.6449]), (3, 1)), atol=1e-3)
+
+
 @pytest.mark.parametrize("command", (("traverse", "--dims", 1, 2), ("traverse",), ("manifold", "--side", 3)))
 def test_walks_that_need_no_images(command, here, tmp_path):
     call(command[0], "critic", *command[1:], "--out", tmp_path / "walk.png")

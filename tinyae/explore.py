@@ -110,19 +110,19 @@ def add(codes, direction, strengths):
     return codes[:, None] + np.asarray(strengths, codes.dtype)[:, None] * direction.astype(codes.dtype)
 
 
-def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95):
-    """Codes at equal steps of probability over two dimensions, the others at their mean: (side, side, D), and the
-    values (2, side) of the two.
+def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, centre=None):
+    """Codes at equal steps of probability over two dimensions, the others at `centre` (D,) or their mean:
+    (side, side, D), and the values (2, side) of the two.
 
     The first of `chosen` grows along the columns, the second from the last row up. The probability is that of the prior
     N(0, I); `codes` (N, D) stand in for a prior where a model has none, with their own quantiles and mean.
     """
     steps = np.linspace(low, high, side)
     if codes is None:
-        centre = np.zeros(latent_dim)
+        centre = np.zeros(latent_dim) if centre is None else centre
         values = np.tile([NormalDist().inv_cdf(q) for q in steps], (2, 1))
     else:
-        centre = codes.mean(axis=0, dtype=np.float64)
+        centre = codes.mean(axis=0, dtype=np.float64) if centre is None else centre
         values = np.stack([np.quantile(codes[:, i], steps) for i in chosen])
     grid = np.tile(centre, (side, side, 1))
     grid[..., chosen[0]], grid[..., chosen[1]] = values[0], values[1, ::-1, None]

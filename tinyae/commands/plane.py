@@ -19,15 +19,19 @@ def manifold(arguments):
     coded = Coded(arguments, "manifold")
     model, chosen = coded.model, _chosen(arguments, coded)
     codes = None if model.standard_prior else coded.encode(coded.spread())
+    # In many dimensions no draw lies near the prior's mean, and a model without an encoder learned from draws alone.
+    centre = model.prior_codes(1)[0] if hasattr(model, "prior_codes") else None
     label = coded.decoded_as()
     if coded.kind == ".png":
         from .. import plot
 
         title = f"Decoded points of the latent plane{coded.as_class(label)}"
-        plot.manifold(coded.out, model, arguments.side, chosen=chosen, codes=codes, label=label, title=title)
+        plot.manifold(
+            coded.out, model, arguments.side, chosen=chosen, codes=codes, label=label, title=title, centre=centre
+        )
         coded.finish({"dimensions": [i + 1 for i in chosen]})
     else:
-        points, _ = explore.plane(arguments.side, model.latent_dim, chosen, codes)
+        points, _ = explore.plane(arguments.side, model.latent_dim, chosen, codes, centre=centre)
         images = explore.decode(model, points, label)
         coded.answer(images, {"codes": points}, {"dimensions": [i + 1 for i in chosen]})
 

@@ -88,17 +88,17 @@ def samples(path, images, title=None):
 
 def manifold(
     path, model, side=15, low=0.05, high=0.95, chosen=(0, 1), codes=None, label=None,
-    title="Decoded points of the latent plane",
+    title="Decoded points of the latent plane", centre=None,
 ):  # fmt: skip
     """What a plane of a model's code decodes to, side x side points at equal steps of probability, the other dimensions
-    at their mean (Kingma & Welling 2014, figure 4).
+    at `centre` (D,) or their mean (Kingma & Welling 2014, figure 4).
 
     chosen: two dimensions; the first grows from left to right, the second from bottom to top. codes: (N, D), whose
     quantiles and means stand in for those of N(0, I). label: the class to decode as, where the model is told it. Raises
     `ConfigError` where the model has no such dimensions.
     """
     check_plane(model, chosen)
-    points, values = plane(side, model.latent_dim, chosen, codes, low, high)
+    points, values = plane(side, model.latent_dim, chosen, codes, low, high, centre)
     across, up = ([f"{round(v, 2) + 0.0:.2f}".replace("-", "−") for v in row] for row in values)  # + 0.0: no −0.00
     scale = f"at quantiles {low:g} to {high:g} of the {'prior' if codes is None else 'codes'}"
     x_label, y_label = (f"z{i + 1}, {scale}" for i in chosen)
