@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pictures import read
 
 pytest.importorskip("PIL")
 pytest.importorskip("matplotlib")
 
-from PIL import Image  # noqa: E402
 
 from tinyae import plot  # noqa: E402
 from tinyae.data.dataset import Dataset, Split  # noqa: E402
@@ -21,12 +21,6 @@ from tinyae.plot.axes import save  # noqa: E402
 from tinyae.training import pictures  # noqa: E402
 
 FASHION = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot".split()
-
-
-def read(path):
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        return np.asarray(picture.convert("RGB")).copy()
 
 
 def history(n):
