@@ -1,6 +1,7 @@
 """Hypothesis without chance or a clock; the devices that tests run on; tests marked `gpu` skip where there is none."""
 
 import functools
+import signal
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from tinyae.errors import BackendError
 
 settings.register_profile("tinyae", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("tinyae")
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @functools.cache
