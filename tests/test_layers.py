@@ -54,7 +54,7 @@ def test_leaky_relu_has_its_slope(slope):
 @pytest.mark.parametrize("slope", (-0.1, 1, 2.0, float("nan")))
 def test_leaky_relu_refuses_a_slope(slope):
     """max(x, slope x) is another function there."""
-    with pytest.raises(ConfigError, match=r"LeakyReLU: slope must be in \[0, 1\)"):
+    with pytest.raises(ConfigError, match="LeakyReLU: slope must be a number of at least 0 and below 1, got"):
         layers.LeakyReLU(slope)
 
 

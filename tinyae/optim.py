@@ -8,15 +8,21 @@ serve checkpoints.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 
 from .backend import array_module, native, primitives
-from .errors import CheckpointError, ConfigError, suggest
+from .errors import CheckpointError, ConfigError
+from .options import RATE, WEIGHT, Choice, Count, Either, Flag, Function, Number, of_layer, options
 
 # The most elements per slice of an update on the CPU. Five float32 slices of 1 MiB stay in the outer cache between the
 # passes over them; shorter ones would fit the inner cache, but threads would meet more often at the interpreter's lock.
 SLICE = 1 << 18
+
+
+LR = Either(WEIGHT, Function())  # a number, or a schedule
+BETA = Number(least=0, below=1)
 
 
 class Optimizer:
@@ -24,12 +30,15 @@ class Optimizer:
 
     moments = ()
 
+    @of_layer(lr=LR)
     def __init__(self, lr):
         self.lr, self.steps, self.arrays = lr, 0, {}
 
     def rate(self):
         """The learning rate of the coming step."""
-        return float(self.lr(self.steps)) if callable(self.lr) else self.lr
+        if not callable(self.lr):
+            return self.lr
+        return float(WEIGHT.check("lr", self.lr(self.steps), type(self).__name__))
 
     def step(self, store, *grads, each=map):
         """Move `store` by the sum of `grads`.
@@ -88,6 +97,7 @@ def slices(flat):
 class SGD(Optimizer):
     """u = momentum u + g;  w -= lr u, with Nesterov w -= lr (g + momentum u)   (Sutskever et al. 2013)."""
 
+    @of_layer(momentum=BETA, nesterov=Flag())
     def __init__(self, lr=1e-2, momentum=0.0, nesterov=False):
         super().__init__(lr)
         if nesterov and not momentum:
@@ -109,6 +119,7 @@ class RMSprop(Optimizer):
 
     moments = ("square",)
 
+    @of_layer(decay=BETA, epsilon=WEIGHT)
     def __init__(self, lr=1e-3, decay=0.9, epsilon=1e-8):
         super().__init__(lr)
         self.decay, self.epsilon = decay, epsilon
@@ -134,6 +145,7 @@ class Adam(Optimizer):
     moments = ("mean", "square")
     weight_decay = 0.0
 
+    @of_layer(beta1=BETA, beta2=BETA, epsilon=WEIGHT)
     def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
         super().__init__(lr)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
@@ -152,6 +164,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: w shrinks by lr weight_decay w as well (Loshchilov & Hutter 2019)."""
 
+    @of_layer(weight_decay=WEIGHT)
     def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
         super().__init__(lr, beta1, beta2, epsilon)
         self.weight_decay = weight_decay
@@ -160,34 +173,55 @@ class AdamW(Adam):
 OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
 
 
+# A schedule is a partial function of a module's function: those within functions cannot be pickled.
+
+
+def _constant(lr, step):
+    return lr
+
+
+def _step_decay(lr, every, factor, step):
+    return lr * factor ** (step // every)
+
+
+def _cosine(lr, total, floor, step):
+    return floor + 0.5 * (lr - floor) * (1 + math.cos(math.pi * min(step / total, 1)))
+
+
+def _warm_up(after, steps, step):
+    return after(step) * min((step + 1) / steps, 1) if steps else after(step)
+
+
+@options(lr=WEIGHT)
 def constant(lr):
     """lr at every step."""
-    return lambda step: lr
+    return partial(_constant, lr)
 
 
+@options(lr=WEIGHT, every=Count(1, None), factor=WEIGHT)
 def step_decay(lr, every, factor=0.1):
     """lr factor^(step // every)."""
-    return lambda step: lr * factor ** (step // every)
+    return partial(_step_decay, lr, every, factor)
 
 
+@options(lr=WEIGHT, total=RATE, floor=WEIGHT)
 def cosine(lr, total, floor=0.0):
     """From lr down to `floor` along half a cosine over `total` steps (Loshchilov & Hutter 2017, equation 5)."""
-    return lambda step: floor + 0.5 * (lr - floor) * (1 + math.cos(math.pi * min(step / total, 1)))
+    return partial(_cosine, lr, total, floor)
 
 
+@options(schedule=LR, steps=Count(0, None))
 def warm_up(schedule, steps):
     """A linear rise to `schedule` (a number or a function of the step) over the first `steps` steps."""
-    after = schedule if callable(schedule) else constant(schedule)
-    return lambda step: after(step) * min((step + 1) / steps, 1) if steps else after(step)
+    return partial(_warm_up, schedule if callable(schedule) else constant(schedule), steps)
 
 
 SCHEDULES = ("constant", "step", "cosine")
 
 
+@options(name=Choice(SCHEDULES, "schedule"), total=WEIGHT, warmup=Count(0, None))
 def schedule(name, lr, total, warmup=0):
     """A schedule by name over `total` steps, with `warmup` steps of linear rise. "step": a tenth after each third."""
-    if name not in SCHEDULES:
-        raise suggest("schedule", name, SCHEDULES)
     make = {
         "constant": lambda: constant(lr),
         "step": lambda: step_decay(lr, max(1, math.ceil(total / 3))),

@@ -9,7 +9,8 @@ import sys
 
 import numpy as np
 
-from ..errors import BackendError, suggest
+from ..errors import BackendError
+from ..options import Choice
 from .noise import Noise, as_noise
 
 __all__ = ["BACKENDS", "Backend", "Noise", "array_module", "as_noise"]
@@ -32,13 +33,14 @@ class Backend:
     """
 
     def __init__(self, name="numpy"):
-        if name not in BACKENDS:
-            raise suggest("backend", name, BACKENDS)
-        self.name = name
+        self.name = name = Choice(BACKENDS).check("backend", name)
         self.xp = np if name == "numpy" else _import_cupy()
 
     def __repr__(self):
         return f"Backend({self.name!r})"
+
+    def __reduce__(self):
+        return Backend, (self.name,)  # modules cannot be pickled
 
     def asarray(self, x, dtype=None):
         """`x` on this backend's device."""

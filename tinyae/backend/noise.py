@@ -16,6 +16,10 @@ import operator
 
 import numpy as np
 
+from ..errors import ConfigError, ShapeError
+from ..options import SEED, shown
+from . import memory
+
 __all__ = ["Noise", "as_noise"]
 
 
@@ -34,10 +38,10 @@ class Noise:
     __slots__ = ("seed", "step", "path", "xp", "given", "part")
 
     def __init__(self, seed, step=0, path="", xp=np, given=None):
-        self.seed = _count("seed", seed) % 2**64
-        self.step = _count("step", step)
+        self.seed = SEED.check("seed", seed, "noise") % 2**64
+        self.step = SEED.check("step", step, "noise")
         if self.step >= 2**64:
-            raise ValueError(f"noise: step must be below 2^64, got {step}")
+            raise ConfigError(f"noise: step must be below 2^64, got {shown(step)}")
         self.path = path
         self.xp = xp
         self.given = {} if given is None else given
@@ -100,6 +104,7 @@ class Noise:
 
     def _draw(self, kind, name, shape, dtype):
         shape, dtype = _shape(shape), _float_dtype(dtype)
+        memory.check(math.prod(shape), dtype.itemsize, f"{shape} random numbers", "ask for fewer, or a smaller model")
         given = self._given(name, shape, self.xp)
         if given is not None:
             return given.astype(dtype, copy=False)
@@ -127,7 +132,7 @@ class Noise:
             raise TypeError(f"noise {full!r}: expected an array of {xp.__name__}, got {type(array).__name__}")
         expected = _shape(shape) if self.part is None else self._whole(name, _shape(shape), self.part[2])
         if array.shape != expected:
-            raise ValueError(f"noise {full!r}: expected shape {expected}, got {array.shape}")
+            raise ShapeError(f"noise {full!r}: expected shape {expected}, got {array.shape}")
         return array if self.part is None else array[self.part[0] : self.part[1]]
 
     def _whole(self, name, shape, count):
@@ -185,12 +190,6 @@ def _is_int(value):
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def _count(what, value):
-    if not _is_int(value) or value < 0:
-        raise ValueError(f"noise: {what} must be an integer of at least 0, got {value!r}")
-    return int(value)
-
-
 def _shape(shape):
     return tuple(map(operator.index, shape)) if isinstance(shape, (tuple, list)) else (operator.index(shape),)
 
@@ -198,5 +197,5 @@ def _shape(shape):
 def _float_dtype(dtype):
     dtype = np.dtype(dtype)
     if dtype not in (np.float32, np.float64):
-        raise ValueError(f"noise: dtype must be float32 or float64, got {dtype}")
+        raise ConfigError(f"noise: dtype must be float32 or float64, got {dtype}")
     return dtype

@@ -4,7 +4,7 @@ import math
 
 from ..backend import array_module
 from ..backend.primitives import relu, relu_gradient
-from ..errors import ConfigError
+from ..options import Number, of_layer
 from .base import Layer
 
 
@@ -40,9 +40,8 @@ class ReLU(_Activation):
 class LeakyReLU(_Activation):
     """y = x where x > 0, else slope x;  f' = 1 or slope (Maas et al. 2013). The slope is 0 <= slope < 1."""
 
+    @of_layer(slope=Number(least=0, below=1))
     def __init__(self, slope=0.01):
-        if not 0 <= slope < 1:
-            raise ConfigError(f"LeakyReLU: slope must be in [0, 1), got {slope}")
         self.slope = slope
 
     @classmethod

@@ -4,6 +4,7 @@ import numpy as np
 
 from ..backend import as_noise
 from ..errors import ShapeError
+from ..options import Either, Kind, of_layer
 from ..params import child
 from .initialisers import INITIALISERS
 
@@ -88,9 +89,26 @@ def drawing(layer, rng):
     return as_noise(rng)
 
 
+class _Layer(Kind):
+    wanted = "a layer"
+
+    def convert(self, value):
+        if isinstance(value, type) or not all(callable(getattr(value, name, None)) for name in ("forward", "backward")):
+            raise TypeError
+        return value
+
+
+class _Layers(_Layer):
+    wanted = "layers"
+
+    def convert(self, value):
+        return tuple(map(super().convert, value))
+
+
 class Sequential(Layer):
     """Layers one after the other: y = f_n(... f_1(x)). Parameters are named by position: {"0": {...}, "1": {...}}."""
 
+    @of_layer(layers=_Layers())
     def __init__(self, *layers):
         self.layers = layers
 
@@ -169,6 +187,7 @@ class Residual(Sequential):
     f(x), such as Conv2D(filters, 1); its parameters are under "projection".
     """
 
+    @of_layer(projection=Either(_Layer()))
     def __init__(self, *layers, projection=None):
         super().__init__(*layers)
         self.projected = projection is not None

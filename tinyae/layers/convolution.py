@@ -13,20 +13,9 @@ from ..backend import convolution
 from ..backend.convolution import Geometry
 from ..backend.primitives import add_rows
 from ..errors import ConfigError
+from ..options import Choice, Count, Flag, Padding, Pair, of_layer
 from .base import Layer
-from .options import initialiser, pair, whole
-
-
-def check_padding(layer, padding):
-    """ "same", "valid", a whole number or ((top, bottom), (left, right)); ConfigError otherwise."""
-    if padding in ("same", "valid"):
-        return padding
-    if isinstance(padding, int):
-        return (pair(layer, "padding", padding, 0),) * 2
-    if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(isinstance(p, (tuple, list)) for p in padding):
-        return tuple(pair(layer, "padding", p, 0) for p in padding)
-    forms = '"same", "valid", a whole number or ((top, bottom), (left, right))'
-    raise ConfigError(f"{type(layer).__name__}: padding must be {forms}, got {padding!r}")
+from .initialisers import INITIALISERS
 
 
 def resolve_padding(padding, size, kernel_size, stride, dilation=(1, 1)):
@@ -51,10 +40,13 @@ class _Convolution(Layer):
 
     defaults = {"stride": (1, 1), "padding": "same", "bias": True}
 
+    @of_layer(
+        filters=Count(), kernel_size=Pair(), stride=Pair(), padding=Padding(), bias=Flag(),
+        init=Choice(INITIALISERS, "initialiser"),
+    )  # fmt: skip
     def __init__(self, filters, kernel_size, stride, padding, bias, init):
-        self.filters, self.kernel_size = whole(self, "filters", filters), pair(self, "kernel_size", kernel_size)
-        self.stride, self.padding = pair(self, "stride", stride), check_padding(self, padding)
-        self.bias, self.init_name = bias, initialiser(init)
+        self.filters, self.kernel_size, self.stride, self.padding = filters, kernel_size, stride, padding
+        self.bias, self.init_name = bias, init
 
     def __repr__(self):
         changed = "".join(f", {k}={getattr(self, k)}" for k, v in self.defaults.items() if getattr(self, k) != v)
@@ -89,11 +81,12 @@ class Conv2D(_Convolution):
 
     defaults = {"stride": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1, "bias": True}
 
+    @of_layer(dilation=Pair(), groups=Count())
     def __init__(self, filters, kernel_size, stride=1, padding="same", dilation=1, groups=1, bias=True, init="he"):
         super().__init__(filters, kernel_size, stride, padding, bias, init)
-        self.dilation, self.groups = pair(self, "dilation", dilation), whole(self, "groups", groups)
-        if filters % groups:
-            raise ConfigError(f"{type(self).__name__}: {filters} filters do not divide into {groups} groups")
+        self.dilation, self.groups = dilation, groups
+        if self.filters % groups:
+            raise ConfigError(f"{type(self).__name__}: {self.filters} filters do not divide into {groups} groups")
 
     @classmethod
     def examples(cls):
@@ -155,12 +148,13 @@ class ConvTranspose2D(_Convolution):
 
     defaults = {"stride": (1, 1), "padding": "same", "output_padding": (0, 0), "bias": True}
 
+    @of_layer(output_padding=Pair(0))
     def __init__(self, filters, kernel_size, stride=1, padding="same", output_padding=0, bias=True, init="he"):
         super().__init__(filters, kernel_size, stride, padding, bias, init)
-        self.output_padding = pair(self, "output_padding", output_padding, 0)
+        self.output_padding = output_padding
         if any(extra >= s for extra, s in zip(self.output_padding, self.stride, strict=True) if extra):
-            raise ConfigError(f"ConvTranspose2D: output_padding {output_padding} must be below the stride {stride}")
-        if padding == "same" and any(self.output_padding):
+            raise ConfigError(f"ConvTranspose2D: output_padding {output_padding} must be below stride {self.stride}")
+        if self.padding == "same" and any(self.output_padding):
             raise ConfigError('ConvTranspose2D: output_padding goes with a padding given in numbers, not "same"')
 
     @classmethod

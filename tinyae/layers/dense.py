@@ -2,8 +2,9 @@
 
 from ..backend import array_module
 from ..backend.primitives import add_product, add_rows, affine, product_transposed
+from ..options import Choice, Count, Flag, of_layer
 from .base import Layer
-from .options import initialiser
+from .initialisers import INITIALISERS
 
 
 class Dense(Layer):
@@ -14,8 +15,9 @@ class Dense(Layer):
     init: name of the weight's initialiser, "glorot", "he" or "uniform"; the bias starts at zero.
     """
 
+    @of_layer(units=Count(), bias=Flag(), init=Choice(INITIALISERS, "initialiser"))
     def __init__(self, units, bias=True, init="glorot"):
-        self.units, self.bias, self.init_name = units, bias, initialiser(init)
+        self.units, self.bias, self.init_name = units, bias, init
 
     @classmethod
     def examples(cls):
@@ -61,6 +63,7 @@ class Embedding(Layer):
     would wait for the device.
     """
 
+    @of_layer(count=Count(), units=Count())
     def __init__(self, count, units):
         self.count, self.units = count, units
 

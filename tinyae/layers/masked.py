@@ -5,6 +5,7 @@ import functools
 from ..backend import array_module, convolution
 from ..backend.primitives import add_rows
 from ..errors import ConfigError
+from ..options import Choice, of_layer
 from .convolution import Conv2D
 
 
@@ -22,9 +23,8 @@ class MaskedConv2D(Conv2D):
         - - - - -
     """
 
+    @of_layer(mask=Choice(("A", "B")))
     def __init__(self, filters, kernel_size, mask, **options):
-        if mask not in ("A", "B"):
-            raise ConfigError(f'MaskedConv2D: mask must be "A" or "B", got {mask!r}')
         super().__init__(filters, kernel_size, **options)
         if any(k % 2 == 0 for k in self.kernel_size):
             raise ConfigError(f"MaskedConv2D: the kernel needs a centre, so odd sizes, got {self.kernel_size}")

@@ -14,8 +14,8 @@ since sigma and the mean depend on every one of the m values.
 import numpy as np
 
 from ..backend import array_module, columns
+from ..options import WEIGHT, Count, Number, of_layer
 from .base import Layer
-from .options import whole
 
 
 def normalise(x, axis, epsilon):
@@ -56,6 +56,7 @@ class _Normalisation(Layer):
 class LayerNorm(_Normalisation):
     """Statistics over the last axis of each example (Ba et al. 2016, equation 4).   (N, ..., C) -> the same."""
 
+    @of_layer(epsilon=WEIGHT)
     def __init__(self, epsilon=1e-5):
         self.epsilon = epsilon
 
@@ -81,8 +82,9 @@ class GroupNorm(_Normalisation):
     groups: of equally many neighbouring channels.   (N, ..., C) -> the same.
     """
 
+    @of_layer(groups=Count(), epsilon=WEIGHT)
     def __init__(self, groups, epsilon=1e-5):
-        self.groups, self.epsilon = whole(self, "groups", groups), epsilon
+        self.groups, self.epsilon = groups, epsilon
 
     @classmethod
     def examples(cls):
@@ -120,6 +122,7 @@ class BatchNorm(_Normalisation):
     unbiased variance (their algorithm 2).
     """
 
+    @of_layer(momentum=Number(least=0, most=1), epsilon=WEIGHT)
     def __init__(self, momentum=0.9, epsilon=1e-5):
         self.momentum, self.epsilon = momentum, epsilon
 

@@ -2,18 +2,17 @@
 
 from ..backend import array_module, pooling
 from ..backend.convolution import Geometry
+from ..options import Either, Padding, Pair, of_layer
 from .base import Layer
-from .convolution import check_padding, resolve_padding
-from .options import pair
+from .convolution import resolve_padding
 
 
 class _Pool2D(Layer):
     """size: of the window; stride: None means the size; padding as for Conv2D."""
 
+    @of_layer(size=Pair(), stride=Either(Pair()), padding=Padding())
     def __init__(self, size, stride=None, padding="valid"):
-        self.size = pair(self, "size", size)
-        self.stride = self.size if stride is None else pair(self, "stride", stride)
-        self.padding = check_padding(self, padding)
+        self.size, self.stride, self.padding = size, size if stride is None else stride, padding
 
     @classmethod
     def examples(cls):

@@ -1,8 +1,8 @@
 """Nearest-neighbour enlargement of images."""
 
 from ..backend import array_module
+from ..options import Count, Pair, of_layer
 from .base import Layer
-from .options import pair, whole
 
 
 class UpSample2D(Layer):
@@ -11,8 +11,9 @@ class UpSample2D(Layer):
     (N, H, W, C) -> (N, factor H, factor W, C). factor: a whole number, or (rows, columns).
     """
 
+    @of_layer(factor=Pair())
     def __init__(self, factor):
-        self.factor = pair(self, "factor", factor)
+        self.factor = factor
 
     @classmethod
     def examples(cls):
@@ -43,8 +44,9 @@ class Resize2D(Layer):
     channel, and dx = R^T dy S.   (N, H, W, C) -> (N, height, width, C).
     """
 
+    @of_layer(height=Count(), width=Count())
     def __init__(self, height, width):
-        self.height, self.width = whole(self, "height", height), whole(self, "width", width)
+        self.height, self.width = height, width
 
     @classmethod
     def examples(cls):

@@ -3,15 +3,16 @@
 import math
 
 from ..backend import array_module, as_noise
-from ..errors import ConfigError
+from ..options import Counts, Number, of_layer
 from .base import Layer, drawing
 
 
 class Reshape(Layer):
     """(N, *input) -> (N, *shape), the elements in order; the gradient takes the way back."""
 
+    @of_layer(shape=Counts())
     def __init__(self, shape):
-        self.shape = tuple(shape)
+        self.shape = shape
 
     @classmethod
     def examples(cls):
@@ -53,6 +54,7 @@ class ConstantChannel(Layer):
     ds = the sum of dy's last channel, dx = its others. value: where s starts.
     """
 
+    @of_layer(value=Number())
     def __init__(self, value=0.0):
         self.value = value
 
@@ -88,9 +90,8 @@ class Dropout(Layer):
     Inverted dropout (Srivastava et al. 2014, section 10): the expectation of y is x. The mask is the noise "keep".
     """
 
+    @of_layer(rate=Number(least=0, below=1))
     def __init__(self, rate):
-        if not 0 <= rate < 1:
-            raise ConfigError(f"dropout: the rate must be in [0, 1), got {rate}")
         self.rate = rate
 
     @classmethod

@@ -1,0 +1,283 @@
+"""What a constructor or a function takes: one declared kind for each option, checked before its body runs.
+
+    @options(units=Count(), bias=Flag(), init=Choice(INITIALISERS))
+    def __init__(self, units, bias=True, init="glorot"): ...
+
+The body gets plain Python values: a NumPy scalar or an array without axes counts as the number that it holds, an array
+or a list of them as a tuple. Anything else is a ConfigError in one line. Integers have an upper bound, so that a typing
+error is found before memory is taken or a long loop begins; `backend.memory` compares what a model takes with what
+there is.
+"""
+
+import functools
+import inspect
+import math
+import numbers
+import operator
+import os
+
+import numpy as np
+
+from .errors import ConfigError, suggest
+
+MOST = 2**24  # the largest size that any option takes
+VALUES = 2**28  # the most numbers in one example: 1 GiB in float32
+LONGEST = 64  # entries in a list of sizes
+SHOWN = 80  # characters of a value in a message
+
+
+def options(_names_owner=False, /, **kinds):
+    """Decorate a function: its arguments of these names are checked by their kinds, and replaced by plain values.
+
+    _names_owner: whether a message begins with the class, as it should where many objects have the option.
+    """
+
+    def decorate(function):
+        signature = functools.cache(lambda: inspect.signature(function))
+
+        @functools.wraps(function)
+        def checked(*args, **kwargs):
+            try:
+                bound = signature().bind(*args, **kwargs)
+            except TypeError:
+                return function(*args, **kwargs)  # it says itself which arguments are missing or unknown
+            bound.apply_defaults()
+            owner = type(args[0]).__name__ if _names_owner else None
+            for name, value in bound.arguments.items():
+                if name in kinds:
+                    bound.arguments[name] = kinds[name].check(name, value, owner)
+            return function(*bound.args, **bound.kwargs)
+
+        checked.kinds = kinds
+        return checked
+
+    return decorate
+
+
+of_layer = functools.partial(options, True)  # a network has many layers: their messages begin with the layer's class
+
+
+class Kind:
+    """`wanted` says in words what an option takes; `convert` returns a plain value or raises one of `REFUSALS`."""
+
+    wanted = "a value"
+    REFUSALS = TypeError, ValueError, OverflowError, AttributeError
+
+    def check(self, name, value, owner=None):
+        try:
+            return self.convert(plain(value))
+        except self.REFUSALS:
+            raise self.refusal(name, value, owner) from None
+
+    def refusal(self, name, value, owner):
+        said = f"{owner}: {name} must be" if owner else f"{name}: expected"
+        return ConfigError(f"{said} {self.wanted}, got {shown(value)}")
+
+    def convert(self, value):
+        return value
+
+
+class Count(Kind):
+    """An integer from `least` to `most`; without an upper bound for None."""
+
+    def __init__(self, least=1, most=MOST):
+        self.least, self.most = least, math.inf if most is None else most
+        self.wanted = f"an integer of at least {least}" if most is None else f"an integer from {least} to {most}"
+
+    def convert(self, value):
+        if isinstance(value, bool):
+            raise TypeError
+        value = operator.index(value)
+        if not self.least <= value <= self.most:
+            raise ValueError
+        return value
+
+
+SEED = Count(0, None)
+
+
+class Counts(Kind):
+    """A tuple of positive integers, from one of them or a sequence of at least `fewest` and at most LONGEST."""
+
+    def __init__(self, fewest=0):
+        self.fewest, self.each = fewest, Count()
+        self.wanted = f"{f'{fewest} to' if fewest else 'up to'} {LONGEST} integers from 1 to {MOST}"
+
+    def convert(self, value):
+        values = sequence(value) if is_sequence(value) else (value,)
+        if not self.fewest <= len(values) <= LONGEST:
+            raise ValueError
+        return tuple(self.each.convert(plain(v)) for v in values)
+
+
+class Shape(Counts):
+    """The shape of an example: positive integers whose product is at most VALUES."""
+
+    wanted = f"positive integers with a product of at most {VALUES}"
+
+    def __init__(self):
+        super().__init__(1)
+        self.wanted = Shape.wanted
+
+    def convert(self, value):
+        shape = super().convert(value)
+        if math.prod(shape) > VALUES:
+            raise ValueError
+        return shape
+
+
+class Pair(Kind):
+    """(rows, columns) from an integer of at least `least` or two of them."""
+
+    def __init__(self, least=1):
+        self.each = Count(least)
+        self.wanted = f"an integer from {least} to {MOST}, or two of them"
+
+    def convert(self, value):
+        values = sequence(value) if is_sequence(value) else (value, value)
+        if len(values) != 2:
+            raise ValueError
+        return tuple(self.each.convert(plain(v)) for v in values)
+
+
+class Padding(Kind):
+    """ "same", "valid", or ((top, bottom), (left, right)) from these or one integer."""
+
+    wanted = '"same", "valid", an integer or ((top, bottom), (left, right))'
+
+    def convert(self, value):
+        if isinstance(value, str):
+            if value not in ("same", "valid"):
+                raise ValueError
+            return str(value)
+        if not is_sequence(value):
+            return (Pair(0).convert(value),) * 2
+        pairs = sequence(value)
+        if len(pairs) != 2 or not all(map(is_sequence, pairs)):
+            raise ValueError
+        return tuple(map(Pair(0).convert, pairs))
+
+
+class Number(Kind):
+    """A finite number between `above` and `below`, both left out, or from `least` to `most`."""
+
+    def __init__(self, above=-math.inf, least=-math.inf, below=math.inf, most=math.inf):
+        self.fits = lambda value: above < value < below and least <= value <= most
+        bounds = ("above", above), ("of at least", least), ("below", below), ("at most", most)
+        self.wanted = f"a number {' and '.join(f'{word} {b:g}' for word, b in bounds if math.isfinite(b))}".strip()
+
+    def convert(self, value):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError
+        value = int(value) if isinstance(value, numbers.Integral) else float(value)
+        if not math.isfinite(float(value)) or not self.fits(value):
+            raise ValueError
+        return value
+
+
+RATE = Number(above=0)
+SHARE = Number(above=0, below=1)
+WEIGHT = Number(least=0)
+
+
+class Flag(Kind):
+    wanted = "True or False"
+
+    def convert(self, value):
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+
+class Choice(Kind):
+    """One of the names in `known`; `what` names the option where its own name does not say enough."""
+
+    def __init__(self, known, what=None):
+        self.known, self.what = known, what
+
+    def check(self, name, value, owner=None):
+        value = plain(value)
+        short = isinstance(value, str) and value.isprintable() and len(value) <= SHOWN
+        if short and value in self.known:
+            return str(value)
+        error = suggest(self.what or name, value if short else shown(value), self.known)
+        raise ConfigError(f"{owner}: {error}") if owner else error
+
+
+class Text(Kind):
+    wanted = "text"
+
+    def convert(self, value):
+        if not isinstance(value, str):
+            raise TypeError
+        return str(value)
+
+
+class Path(Kind):
+    wanted = "a path"
+
+    def convert(self, value):
+        value = os.fspath(value)
+        if not isinstance(value, str) or "\0" in value:
+            raise TypeError
+        return value
+
+
+class Dtype(Kind):
+    wanted = "float32 or float64"
+
+    def convert(self, value):
+        name = None if value is None else np.dtype(value).name
+        if name not in ("float32", "float64"):
+            raise ValueError
+        return name
+
+
+class Function(Kind):
+    wanted = "a function"
+
+    def convert(self, value):
+        if not callable(value):
+            raise TypeError
+        return value
+
+
+class Either(Kind):
+    """What one of two kinds takes; None is a kind here, too."""
+
+    def __init__(self, kind, other=None):
+        self.kinds = kind, other
+        self.wanted = f"{kind.wanted}, or {'None' if other is None else other.wanted}"
+
+    def convert(self, value):
+        kind, other = self.kinds
+        if other is None:
+            return None if value is None else kind.convert(value)
+        try:
+            return kind.convert(value)
+        except self.REFUSALS:
+            return other.convert(value)
+
+
+def plain(value):
+    """A NumPy scalar, or an array or tensor without axes, as the Python value that it holds; the rest as it is."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
+def is_sequence(value):
+    """Whether a value is a list of values in an order: text, sets and dicts are none."""
+    return isinstance(value, (tuple, list, range)) or len(getattr(value, "shape", ())) > 0
+
+
+def sequence(value):
+    return tuple(value.tolist()) if hasattr(value, "tolist") else tuple(value)
+
+
+def shown(value):
+    """A value as a message shows it: on one printable line of bounded length."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # Python refuses to write integers of thousands of digits, and an object's own repr may fail
+        text = f"a very long {type(value).__name__}"
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
