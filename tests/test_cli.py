@@ -262,10 +262,10 @@ REFUSED = [
     ((*TRAIN, "--batch-size", "0"), "--batch-size: expected a whole number of at least 1, got '0'"),
     ((*TRAIN, "--threads", "0"), "--threads: expected a whole number of at least 1, got '0'"),
     ((*TRAIN, "--latent-dim", "-3"), "--latent-dim: expected a whole number of at least 1, got '-3'"),
-    ((*TRAIN, "--lr", "nan"), "lr must be a positive number, got nan"),
+    ((*TRAIN, "--lr", "nan"), "--lr must be a positive number, got nan"),
     ((*TRAIN, "--lr", "fast"), "--lr: invalid float value: 'fast'"),
-    ((*TRAIN, "--clip-norm", "-1"), "clip_norm must be a positive number"),
-    ((*TRAIN, "--validation", "1.5"), "validation must be a share in [0, 1)"),
+    ((*TRAIN, "--clip-norm", "-1"), "--clip-norm must be a positive number, got -1.0"),
+    ((*TRAIN, "--validation", "1.5"), "--validation must be a share in [0, 1), got 1.5"),
     ((*TRAIN, "--validation", "0.00001"), "leaves one side empty"),
     ((*TRAIN, "--optimizer", "adan"), "unknown optimizer 'adan': did you mean 'adam'?"),
     ((*TRAIN, "--schedule", "cosin"), "unknown schedule 'cosin': did you mean 'cosine'?"),
@@ -298,7 +298,7 @@ REFUSED = [
     ((*TRAIN, "--data", "flat.npy"), "has shape (9,)"),
     ((*TRAIN, "--data", "bright.npy"), "float images need [0, 1]: divide by 255"),
     ((*TRAIN, "--data", "empty"), "empty: holds no images"),
-    ((*TRAIN, "--data", "rows.npy"), "likelihood=bernoulli needs [0, 1]: use likelihood=gaussian"),
+    ((*TRAIN, "--data", "rows.npy"), "needs [0, 1]: use likelihood=gaussian (--set likelihood=gaussian), best"),
     (("train", "ae", *TRAIN[2:], "--data", "rows.npy"), "loss=bce needs [0, 1]: use loss=mse (--set loss=mse)"),
     ((*TRAIN, "--data", "nothing", "--resume"), "unknown data set 'nothing'"),
     ((*TRAIN, "--out", "words.txt"), "cannot make the output folder words.txt"),
@@ -395,7 +395,7 @@ def without(*packages):
 def test_numpy_alone_is_enough_to_train(tmp_path):
     command = without("PIL", "matplotlib", "tqdm", "threadpoolctl")
     done = run("train", "vae", *TINY, "--out", "o", cwd=tmp_path, command=command)
-    assert "needs the extra 'viz': pip install 'tinyae[viz]'" in done.stderr
+    assert "needs the extra 'viz': pip install '.[viz]' in tinyae's checkout, or" in done.stderr
     run("sample", "o", "--out", "s.npy", cwd=tmp_path, command=command)
     assert "pip install 'tinyae[viz]'" in refused("sample", "o", cwd=tmp_path, command=command)
 

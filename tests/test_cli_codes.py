@@ -339,7 +339,7 @@ REFUSALS = [
     (("sample", "prior", "-n", "1000000000000"), "not enough memory"),
     (("sample", "prior", "--temperature", "0"), "temperature must be above 0"),
     (("sample", "prior", "--temperature", "hot"), "--temperature: expected a number, got 'hot'"),
-    (("sample", "prior", "--top-k", "9"), "top_k: expected 0 for all codes, or up to 8 of them, got 9"),
+    (("sample", "prior", "--top-k", "9"), "--top-k: expected 0 for all codes, or up to 8 of them, got 9"),
     (("sample", "vae", "--temperature", "2"), "vae does not draw value by value, as pixelcnn does: leave --temp"),
     (("sample", "vae", "--top-k", "2"), "leave --top-k out"),
     (("evaluate", "vq", "--probe"), f"--probe: {NO_VECTORS}"),
@@ -411,6 +411,6 @@ def test_another_vq_vae_is_not_taken_for_the_run_s_own(place, moved, capsys):
 
 def test_a_prior_that_diverges_says_so_and_keeps_its_vq_vae(place, tmp_path, capsys):
     words = ("--codes", place / "vq", "--no-pictures", "--lr", 1e38, "--epochs", 3, "--out", tmp_path / "p")
-    call(*PRIOR, *words, code=2)
+    call(*PRIOR, *words, code=3)
     assert "training diverged" in capsys.readouterr().err
     assert (tmp_path / "p" / "vq-vae.npz").exists()

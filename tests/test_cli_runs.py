@@ -161,10 +161,10 @@ def test_resume_of_nothing_says_so_and_begins(tmp_path):
 @pytest.mark.parametrize(
     "words, says",
     [
-        (("--lr", "0.1"), "the run has lr 0.001, now it is 0.1"),
-        (("--batch-size", "7"), "the run has batch_size 50, now it is 7"),
-        (("--seed", "5"), "the run has seed 3, now it is 5"),
-        (("--data", "fashion-mini"), "the run has data "),
+        (("--lr", "0.1"), "the run has --lr 0.001, now it is 0.1"),
+        (("--batch-size", "7"), "the run has --batch-size 50, now it is 7"),
+        (("--seed", "5"), "the run has --seed 3, now it is 5"),
+        (("--data", "fashion-mini"), "the run has --data "),
         (("--latent-dim", "5"), "has latent_dim=2, not 5"),
         (("--set", "hidden=8"), "has hidden=[16], not [8]"),
     ],
@@ -302,8 +302,10 @@ def test_a_folder_that_may_not_be_written_to(tmp_path):
 
 
 def test_divergence(tmp_path):
-    done = run(*TRAIN[:-1], "--epochs", 5, "--lr", "1e30", "--out", "r", cwd=tmp_path, code=2)
-    assert "training diverged at step 2" in done.stderr.splitlines()[-1]
+    done = run(*TRAIN[:-1], "--epochs", 5, "--lr", "1e30", "--out", "r", cwd=tmp_path, code=3)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("tinyae: training diverged at step 2")
+    assert last.endswith("what was saved is from before. Try a lower --lr")  # it is clipped already
 
 
 def test_a_terminal_gets_a_bar(tmp_path):

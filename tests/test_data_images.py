@@ -144,7 +144,7 @@ def test_what_is_no_size(tmp_path, size):
 def test_different_sizes_without_size(tmp_path):
     save(tmp_path / "a.png")
     save(tmp_path / "b.png", size=(6, 4))
-    refused(lambda: load(tmp_path), "b.png", "6x4", "a.png is 4x6", "--size")
+    refused(lambda: load(tmp_path), "b.png", "6x4", "a.png is 4x6", "pass size")
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_size_is_for_folders_of_images(tmp_path, monkeypatch, name):
     write_idx(tmp_path / "folder", MNIST)
     monkeypatch.chdir(tmp_path / "folder")
     np.save("a.npy", np.zeros((3, 2), np.uint8))
-    refused(lambda: load(name, size=8), name, "--size")
+    refused(lambda: load(name, size=8), name, "leave size out")
 
 
 def test_the_catalogue_lists_every_set_and_fits_into_json():

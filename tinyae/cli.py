@@ -1,6 +1,6 @@
 """The command line: `tinyae COMMAND ...`. What the commands do, and their options, stands in `commands`.
 
-Exit code 0 on success, 1 where a check failed, 2 on bad input (one line on stderr, no traceback), 130 after Ctrl-C.
+Whatever is wrong is one line on stderr, without a traceback.
 """
 
 import argparse
@@ -22,14 +22,28 @@ from .commands import (
     train,
     walks,
 )
-from .errors import ConfigError, TinyaeError, suggest
+from .errors import ConfigError, DivergedError, TinyaeError, suggest
+from .wording import on_the_command_line
+
+EXIT_CODES = """exit codes:
+  0    done
+  1    a check failed (gradcheck)
+  2    bad input, or files that cannot be read or written
+  3    training diverged
+  130  stopped by Ctrl-C"""
 
 
 def main(argv=None):
-    """Run one command; returns its exit code."""
+    """Run one command; returns its exit code, one of EXIT_CODES."""
+    with on_the_command_line():
+        return _main(argv)
+
+
+def _main(argv):
     argv = sys.argv[1:] if argv is None else argv
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
+    code = 2
     try:
         if not argv:
             build_parser().print_help()
@@ -37,16 +51,18 @@ def main(argv=None):
         if not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise suggest("command", argv[0], COMMANDS)
         arguments = build_parser().parse_args(argv)
-        code = arguments.run(arguments) or 0
+        done = arguments.run(arguments) or 0
         if sys.stdout is not None:  # None where the user closed it
             sys.stdout.flush()  # what goes wrong with it, goes wrong here
-        return code
+        return done
     except BrokenPipeError:
         _flush_or_drop()  # the reader (head, less) has left: nothing to say to it
         return 0
     except KeyboardInterrupt:
         print("tinyae: stopped", file=sys.stderr)
         return 130
+    except DivergedError as error:
+        problem, code = str(error), 3
     except TinyaeError as error:
         problem = str(error)
     except MemoryError as error:
@@ -55,7 +71,7 @@ def main(argv=None):
         _flush_or_drop()
         problem = f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
     print(f"tinyae: {problem}", file=sys.stderr)
-    return 2
+    return code
 
 
 def _flush_or_drop():
@@ -78,7 +94,8 @@ def build_parser():
     parser = Parser(
         prog="tinyae",
         description="Autoencoders from scratch on NumPy and CuPy. First steps: tinyae train vae",
-        epilog="'tinyae COMMAND --help' explains a command's options.",
+        epilog=f"'tinyae COMMAND --help' explains a command's options.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tinyae {__version__}")
     add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser

@@ -1,5 +1,7 @@
 """What tinyae raises on bad input: one clear line that says what is wrong and what to do."""
 
+from .wording import install
+
 
 class TinyaeError(Exception):
     """Base of all errors that a user can cause; the command line prints its text and exits with 2."""
@@ -37,7 +39,7 @@ class MissingExtraError(TinyaeError, ImportError):
     """A feature needs a package of one of tinyae's extras."""
 
     def __init__(self, feature, extra):
-        super().__init__(f"{feature} needs the extra '{extra}': pip install 'tinyae[{extra}]'")
+        super().__init__(f"{feature} needs the extra '{extra}': {install(extra)}")
 
 
 def suggest(kind, name, known):

@@ -10,6 +10,7 @@ from . import __version__
 from .backend import Backend, native
 from .errors import BackendError
 from .training.threads import cores
+from .wording import install
 
 EXTRAS = {"viz": ("pillow", "matplotlib", "tqdm"), "threads": ("threadpoolctl",)}
 
@@ -47,5 +48,5 @@ def _extra(name, packages):
             found.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             missing.append(package)
-    advice = f"missing {', '.join(missing)}: pip install 'tinyae[{name}]'"
+    advice = f"missing {', '.join(missing)}: {install(name)}"
     return ", ".join(found + [advice] * bool(missing))

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import BackendError
 from ..options import Choice
+from ..wording import flag, install
 from .noise import Noise, as_noise
 
 __all__ = ["BACKENDS", "Backend", "Noise", "array_module", "as_noise"]
@@ -68,13 +69,13 @@ def _import_cupy():
         import cupy
     except ImportError:
         raise BackendError(
-            "backend 'cupy' needs CuPy: pip install 'tinyae[cuda13]' (or 'tinyae[cuda12]'), or use --backend numpy"
+            f"backend 'cupy' needs CuPy: {install('cuda13')} (cuda12 for CUDA 12), or use {flag('backend', 'numpy')}"
         ) from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # the driver's own exception type differs between CuPy's versions
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise BackendError(f"backend 'cupy' finds no usable GPU ({reason}): use --backend numpy") from None
+        raise BackendError(f"backend 'cupy' finds no usable GPU ({reason}): use {flag('backend', 'numpy')}") from None
     if count == 0:
-        raise BackendError("backend 'cupy' finds no GPU: use --backend numpy")
+        raise BackendError(f"backend 'cupy' finds no GPU: use {flag('backend', 'numpy')}")
     return cupy

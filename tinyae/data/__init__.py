@@ -9,6 +9,7 @@
 import os
 
 from tinyae.errors import DataError
+from tinyae.wording import flag
 
 from . import cifar, csv_files, idx, images, numpy_files, sources
 from .dataset import Dataset, Split, to_float
@@ -78,7 +79,7 @@ def _load_path(path, size):
 
 def _refuse_size(size, where):
     if size is not None:
-        raise problem(where, "takes no size, only a folder of image files does: leave --size out")
+        raise problem(where, f"takes no size, only a folder of image files does: leave {flag('size')} out")
 
 
 def _may_be_name(given):

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from tinyae.wording import number
+
 from .dataset import Split
 from .files import problem
 
@@ -64,7 +66,8 @@ def _check_floats(x, where):
     low, high = float(x.min()), float(x.max())
     if x.ndim > 2 and (low < 0 or high > 1):
         advice = "divide by 255" if low >= 0 and 1 < high <= 255 else "use (x - x.min()) / (x.max() - x.min())"
-        raise problem(where, f"has values from {low:g} to {high:g}, float images need [0, 1]: {advice}")
+        span = f"has values from {number(x.min())} to {number(x.max())}"
+        raise problem(where, f"{span}, float images need [0, 1]: {advice}")
     if max(-low, high) > float(np.finfo(np.float32).max):
         raise problem(where, f"has values from {low:g} to {high:g}, beyond float32: rescale them")
     return x.astype(np.float32, copy=False)

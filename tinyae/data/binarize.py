@@ -7,6 +7,7 @@ are one such draw: numbers on either differ by what the draw decides.
 
 from ..backend import Noise, array_module
 from ..errors import ConfigError, DataError, suggest
+from ..wording import flag, number
 from .dataset import to_float
 from .drawn import Drawn
 
@@ -19,10 +20,11 @@ def check(kind, x):
     if kind not in KINDS:
         raise suggest("way to binarize", kind, KINDS)
     if isinstance(x, Drawn):
-        raise ConfigError("binarize: data that are drawn as they are needed cannot be binarized: leave it out")
+        raise ConfigError(f"{flag('binarize')}: data drawn as they are needed cannot be binarized: leave it out")
     if x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):
         raise DataError(
-            f"the data have values from {x.min():g} to {x.max():g}, but binarize needs [0, 1]: rescale them"
+            f"the data have values from {number(x.min())} to {number(x.max())}, but {flag('binarize')} needs [0, 1]: "
+            "rescale them"
         )
 
 

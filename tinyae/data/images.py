@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from tinyae.errors import DataError, MissingExtraError
+from tinyae.wording import flag
 
 from .arrays import holdout
 from .dataset import Split
@@ -95,11 +96,13 @@ def _read(paths, size):
             first = shape
         if size is None and shape != first:
             here, there = (f"{h}x{w}" for h, w in (shape, first))
-            raise problem(path, f"is {here} (height x width), {paths[0]} is {there}: pass --size to resize them all")
+            shapes = f"is {here} (height x width), {paths[0]} is {there}"
+            raise problem(path, f"{shapes}: pass {flag('size')} to resize them all")
     try:
         x = np.empty((len(paths), *first, 1 if grey else 3), np.uint8)
     except MemoryError as error:
-        raise DataError(f"{len(paths):,} images of {first[0]}x{first[1]} exceed the memory: pass --size") from error
+        what = f"{len(paths):,} images of {first[0]}x{first[1]}"
+        raise DataError(f"{what} exceed the memory: pass {flag('size')}") from error
     for i, path in enumerate(paths):
         with _opened(path) as image:
             x[i] = np.asarray(_decode(image, grey, first)).reshape(x.shape[1:])

@@ -3,6 +3,7 @@
 import os
 
 from tinyae.errors import DataError, suggest
+from tinyae.wording import either
 
 from . import cifar, dsprites, idx
 from .dataset import Dataset
@@ -177,9 +178,10 @@ def load(name):
     source = get(name)
     place = find(name)
     if place is None:
+        fetching = either(f"tinyae.data.fetch('{name}')", f"tinyae data fetch {name}")
         raise DataError(
             f"data set '{name}' is not on this machine (looked in {', '.join(_folders(name))}): "
-            f"fetch it with tinyae.data.fetch('{name}'), or use digits or fashion-mini, which come with tinyae"
+            f"fetch it with {fetching}, or use digits or fashion-mini, which come with tinyae"
         )
     train, test = source.read(place)
     opening = tuple(train.labels[:10].tolist())

@@ -43,7 +43,7 @@ class AAE(Labelled, Adversary, AE):
 
     name = "aae"
     terms = ("loss", "reconstruction", "discriminator", "accuracy", "generator")
-    advice = "A lower discriminator_rate or a higher generator_rate"
+    advice = "A lower {discriminator_rate} or a higher {generator_rate}"
     uses_labels = False  # unless told the number of classes
     unlabelled = "leave classes out"
     least_label = -1  # of an unknown class

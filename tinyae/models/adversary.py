@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..wording import flag, setting
 from .base import Model
 
 MEASURED = 256  # examples, drawn and real
@@ -21,26 +22,26 @@ ALARMS = {
     ),
     "collapsed": (
         lambda mean: mean.get("spread", 1) < NARROW,
-        "the {what} collapse: their spread is {spread:.2g} of that of {whose}. A lower lr may help",
+        "the {what} collapse: their spread is {spread:.2g} of that of {whose}. A lower {lr} may help",
     ),
     "few": (
         lambda mean: mean.get("nearest", 1) < CROWDED,
         "the samples are of few kinds: the nearest two are {nearest:.2g} times as far apart as they should be. A lower "
-        "lr may help",
+        "{lr} may help",
     ),
     # Examples that are `gap` apart differ in D by that at most, |D(x) - D(y)| <= |x - y| (Gulrajani et al. 2017, 2.1).
     "steep": (
         lambda mean: mean.get("distance", 0) > STEEP * mean.get("gap", np.inf),
         "the critic is too steep: a distance of {distance:.3g} where samples and data are {gap:.3g} apart. A larger "
-        "penalty may help",
+        "{penalty} may help",
     ),
     "behind": (
         lambda mean: mean.get("distance", 1) <= 0,
-        "the critic does not tell samples from data: the distance is {distance:.3g}. More critic_steps may help",
+        "the critic does not tell samples from data: the distance is {distance:.3g}. More {critic_steps} may help",
     ),
     "idle": (
         lambda mean: mean.get("stayed", 0) > IDLE,
-        "the distance stays at its highest, {distance:.3g}: the generator does not learn. Another lr may help",
+        "the distance stays at its highest, {distance:.3g}: the generator does not learn. Another {lr} may help",
     ),
 }
 
@@ -54,7 +55,7 @@ class Adversary(Model):
     """
 
     generative = True
-    advice = "A lower lr"  # where the discriminator wins
+    advice = "A lower {lr}"  # where the discriminator wins; in braces what the reader may change
     last_is_best = True  # each side's loss says how good the other one is
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
@@ -105,8 +106,10 @@ class Adversary(Model):
             lowest = min((record["train"]["distance"] for record in while_moved), default=0)
             mean["stayed"] = lowest / max(1e-12, *(record["train"]["distance"] for record in records))
         what, whose = ("codes", "the prior") if self.judges_codes else ("samples", "the data")
+        names = {"lr": flag("lr")} | {name: setting(name) for name in self.config}
+        advice = self.advice.format(**names)
         return {
-            name: text.format(many=MANY, what=what, whose=whose, advice=self.advice, **mean)
+            name: text.format(many=MANY, what=what, whose=whose, advice=advice, **mean, **names)
             for name, (wrong, text) in ALARMS.items()
             if wrong(mean)
         }

@@ -37,7 +37,7 @@ class GAN(Adversary):
     """
 
     name = "gan"
-    advice = "A lower lr, dropout or smoothing"
+    advice = "A lower {lr}, {dropout} or {smoothing}"
     standard_prior = True
 
     def __init__(

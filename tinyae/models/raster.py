@@ -2,6 +2,7 @@
 
 from ..backend import array_module
 from ..errors import ConfigError
+from ..wording import flag
 
 
 class Draw:
@@ -14,9 +15,10 @@ class Draw:
 
     def __init__(self, model, temperature, top_k):
         if not temperature > 0:
-            raise ConfigError(f"temperature must be above 0, got {temperature}")
+            raise ConfigError(f"{flag('temperature')} must be above 0, got {temperature}")
         if not isinstance(top_k, int) or not 0 <= top_k <= model.levels:
-            raise ConfigError(f"top_k: expected 0 for all codes, or up to {model.levels} of them, got {top_k!r}")
+            most = f"0 for all codes, or up to {model.levels} of them"
+            raise ConfigError(f"{flag('top_k')}: expected {most}, got {top_k!r}")
         self.temperature, self.top_k = temperature, top_k
 
     def __call__(self, logits, u):

@@ -7,6 +7,7 @@ from ..latent import quantize
 from ..latent.codebook import Codebook, HeldCodebook
 from ..layers.base import Layer
 from ..losses import mse
+from ..wording import flag, setting
 from .base import Model
 from .code_networks import NETWORKS, code_size, network_for
 from .networks import image_shape, size
@@ -151,8 +152,8 @@ class VQVAE(Model):
         if least >= COLLAPSED * self.code_count:
             return []
         return [
-            f"the codebook collapsed: a perplexity of {least:.1f} over {self.code_count} codes. A lower lr, moving "
-            "averages (ema=true) or fewer codes may spread them"
+            f"the codebook collapsed: a perplexity of {least:.1f} over {self.code_count} codes. A lower {flag('lr')}, "
+            f"moving averages by {setting('ema', True)} or fewer {setting('codes')} may spread them"
         ]
 
     def usage(self, x):

@@ -9,6 +9,7 @@ from ..data import Dataset, Split
 from ..data.binarize import dynamic, static
 from ..data.drawn import Drawn
 from ..errors import ConfigError, DataError
+from ..wording import flag, number, setting
 
 
 def as_split(data, integers=False):
@@ -55,19 +56,25 @@ def check_range(model, x, standardize=False):
     if model.integer_input and x.dtype.kind in "iu" and not 0 <= x.min() <= x.max() < model.levels:
         raise DataError(
             f"the codes are {x.min()} to {x.max()}, and {model.name} has {model.levels} levels, 0 to "
-            f"{model.levels - 1}: use levels={int(x.max()) + 1} (--set levels={int(x.max()) + 1})"
+            f"{model.levels - 1}: use {setting('levels', int(x.max()) + 1)}"
             if x.min() >= 0 else f"the codes are {x.min()} to {x.max()}: codes are numbers from 0 on"
         )  # fmt: skip
     standardize = standardize or model.standardization is not None
-    for (option, name), other in UNIT_RANGE.items():
-        if model.config.get(option) != name:
-            continue
-        advice = f"but {option}={name} needs [0, 1]: use {option}={other} (--set {option}={other})"
-        if standardize:
-            raise DataError(f"standardised columns have values below 0 and above 1, {advice}")
-        if x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):
-            more = ", best with standardize (--standardize)" if x.ndim == 2 else ", or rescale the data"
-            raise DataError(f"the data have values from {x.min():g} to {x.max():g}, {advice}{more}")
+    option = unit_range(model)
+    if option is None:
+        return
+    name = model.config[option]
+    advice = f"but {option}={name} needs [0, 1]: use {setting(option, UNIT_RANGE[option, name])}"
+    if standardize:
+        raise DataError(f"standardised columns have values below 0 and above 1, {advice}")
+    if x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):
+        more = f", best with {flag('standardize', True)}" if x.ndim == 2 else ", or rescale the data"
+        raise DataError(f"the data have values from {number(x.min())} to {number(x.max())}, {advice}{more}")
+
+
+def unit_range(model):
+    """The model's option by which its loss is one of values in [0, 1], or None."""
+    return next((option for option, name in UNIT_RANGE if model.config.get(option) == name), None)
 
 
 def fingerprint(x):
@@ -79,10 +86,10 @@ def fingerprint(x):
 def hold_out(x, labels, fraction, seed):
     """((x, labels) to train on, (x, labels) held out): a share drawn by the seed; the order is kept on both sides."""
     if not 0 <= fraction < 1:
-        raise ConfigError(f"validation must be a share in [0, 1), got {fraction}")
+        raise ConfigError(f"{flag('validation')} must be a share in [0, 1), got {fraction}")
     count = round(fraction * len(x))
     if fraction and not 0 < count < len(x):
-        raise ConfigError(f"validation={fraction} of {len(x)} examples leaves one side empty")
+        raise ConfigError(f"{flag('validation', fraction)} of {len(x)} examples leaves one side empty")
     if not count:
         return (x, labels), None
     order = Noise(seed).permutation(len(x), "validation")

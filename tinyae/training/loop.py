@@ -17,9 +17,10 @@ from ..data import binarize as binarized
 from ..errors import CheckpointError, ConfigError, DivergedError, suggest
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
+from ..wording import flag
 from . import progress as progress_display
 from .checkpoint import json_ready
-from .feed import Feed, as_split, check_range, fingerprint, parts
+from .feed import Feed, as_split, check_range, fingerprint, parts, unit_range
 from .run import LAST, Run
 from .step import Optimizers, Step
 from .threads import workers
@@ -76,10 +77,10 @@ def fit(
     counts = ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0), ("threads", threads, 1)
     for name, value, least in counts:
         if (name, value) != ("threads", None) and (not isinstance(value, int) or value < least):
-            raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
+            raise ConfigError(f"{flag(name)} must be a whole number of at least {least}, got {value!r}")
     for name, value in (("lr", lr), ("clip_norm", clip_norm)):
         if value is not None and not 0 < value < math.inf:
-            raise ConfigError(f"{name} must be a positive number, got {value!r}")
+            raise ConfigError(f"{flag(name)} must be a positive number, got {value!r}")
     if resume and out is None:
         raise ConfigError("resume needs the folder of the run: give out")
     settings = dict(
@@ -242,7 +243,7 @@ class Trainer:
         for name in sorted(before.keys() | now.keys()):
             if before.get(name) != now.get(name):
                 raise ConfigError(
-                    f"cannot resume: the run has {name} {before.get(name)!r}, now it is {now.get(name)!r}; "
+                    f"cannot resume: the run has {flag(name)} {before.get(name)!r}, now it is {now.get(name)!r}; "
                     "use the same, or start a new run in another folder"
                 )
 
@@ -262,8 +263,16 @@ class Trainer:
                 break
         raise DivergedError(
             f"training diverged at step {step} (epoch {(step - 1) // self.feed.steps_per_epoch + 1}): {what}; what was "
-            "saved is from before. Try a lower lr, or clip the gradient (clip_norm)"
+            f"saved is from before. {self._advice()}"
         )
+
+    def _advice(self):
+        """What helps against divergence: columns of any scale make any rate too high for some of them."""
+        table = len(self.model.input_shape) == 1 and self.feed.x.dtype.kind == "f"
+        if table and self.model.standardization is None and unit_range(self.model) is None:
+            return f"Standardise the columns ({flag('standardize', True)}); a lower {flag('lr')} alone hardly helps"
+        clipped = self.settings["clip_norm"] is not None
+        return f"Try a lower {flag('lr')}" + ("" if clipped else f", or clip the gradient ({flag('clip_norm', 1)})")
 
 
 def evaluate(model, feed, seed):

@@ -5,6 +5,7 @@ import json
 import os
 
 from ..errors import CheckpointError, ConfigError
+from ..wording import flag
 from . import checkpoint
 
 LAST, PREVIOUS, BEST, METRICS = "last.npz", "previous.npz", "best.npz", "metrics.jsonl"
@@ -18,7 +19,7 @@ class Run:
 
     def __init__(self, path, resume=False, overwrite=False):
         if resume and overwrite:
-            raise ConfigError("--resume and --overwrite exclude each other: give one of them")
+            raise ConfigError(f"{flag('resume')} and {flag('overwrite')} exclude each other: give one of them")
         self.path, self.resume, self.overwrite, self.lock = os.fspath(path), resume, overwrite, None
 
     def __enter__(self):
@@ -70,8 +71,8 @@ class Run:
         """ConfigError if the folder has a run that is to be neither resumed nor overwritten."""
         if self.used and not (self.resume or self.overwrite):
             raise ConfigError(
-                f"{self.path} holds a run already: go on with it (--resume), replace it (--overwrite), or choose "
-                "another folder (--out)"
+                f"{self.path} holds a run already: go on with it ({flag('resume', True)}), replace it "
+                f"({flag('overwrite', True)}), or choose another folder ({flag('out')})"
             )
 
     @property
@@ -96,7 +97,7 @@ class Run:
                         warn(f"{text}: going on from {name}, step {found.training['step']}")
                     return found
         if damage:
-            damage.append("no checkpoint is left to resume from: start anew (--overwrite)")
+            damage.append(f"no checkpoint is left to resume from: start anew ({flag('overwrite', True)})")
             raise CheckpointError("; ".join(damage))
         return None
 
