@@ -51,7 +51,8 @@ def run_options(parser, out_help=None, data=True, seed=False, several=False):
     if data:
         add("--data", metavar="DATA", help="a data set or path (default: the one the run was trained on)")
         add("--size", type=size, metavar="HxW", help="resize the images of a folder")
-        add("--split", choices=("test", "train"), default="test", help="which part of the data (default test)")
+        parts = ("train", "validation", "test")
+        add("--split", choices=parts, help="which part of the data (default test, without one validation)")
     if seed:
         add("--seed", type=NATURAL, default=0, metavar="N", help="of the noise (default 0)")
     if out_help:

@@ -57,12 +57,12 @@ class Codes:
     def of(self, data, model):
         """The Dataset with codes in place of its images. What `model`, the pixelcnn, or the vq-vae has against it is
         said before the long wait."""
-        for part in filter(None, (data.train, data.test)):
+        for part in data.parts.values():
             x, labels = as_split(part)
             self.codec.prepare({"x": x[:1]})
             if model.uses_labels:
                 model.check_labels(labels, len(x))
-        count = len(data.train) + (0 if data.test is None else len(data.test))
+        count = sum(map(len, data.parts.values()))
         print(f"encoding {count:,} images of {data.name} by the vq-vae in {self.where}", file=sys.stderr, flush=True)
         return codes_of(data, self.codec)
 

@@ -51,10 +51,12 @@ def load_data(arguments, origin):
     except DataError as error:
         hint = "" if arguments.data is not None else " (the run was trained on it; give other data with --data)"
         raise DataError(f"{error}{hint}") from None
-    part = data.test if arguments.split == "test" else data.train
-    if part is None:
-        raise ConfigError(f"{data.name} has no test part: use --split train")
-    return data, part
+    if arguments.split is None:
+        arguments.split = "validation" if "validation" in data.parts and "test" not in data.parts else "test"
+    if arguments.split not in data.parts:
+        others = " or ".join(reversed(data.parts))
+        raise ConfigError(f"{data.name} has no {arguments.split} part: use --split {others}")
+    return data, data.parts[arguments.split]
 
 
 def output_file(arguments, name, kinds):

@@ -29,11 +29,12 @@ def load(name_or_path, size=None):
       - any other folder: its images (needs the extra `viz`), sub-folders as classes, see `images.load_folder`;
       - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
       - a .csv of rows of numbers, with or without a line of names; a column called label or labels is the labels;
-      - a .npz with x or x_train, and optionally x_test, y or labels or y_train, y_test, and factors or factors_train,
-        factors_test: `(N, K)` whole numbers, what the examples were made from.
+      - a .npz with x or x_train, and optionally x_val, x_test, y or labels or y_train, y_val, y_test, and factors or
+        factors_train, factors_val, factors_test: `(N, K)` whole numbers, what the examples were made from.
     size: (H, W) or int, for a folder of images: resize them all.
 
-    Without a test part, a fixed tenth of the examples becomes one if there are ten or more (see `arrays.holdout`).
+    Where the data come as one part, a fixed tenth of the examples becomes the test part if there are ten or more (see
+    `arrays.holdout`). A validation part is what `fit` chooses the best epoch by.
     Raises `DataError` with one line that names the file, what is wrong and what to do.
     """
     if isinstance(name_or_path, str) and name_or_path in sources.KNOWN:
@@ -46,35 +47,39 @@ def load(name_or_path, size=None):
         if _may_be_name(name_or_path):
             sources.get(path)  # raises, with the nearest name
         raise problem(path, "no such file or folder that may be read: check the path")
-    train, test, class_names = _load_path(path, size)
+    parts = _load_path(path, size)
     name = os.path.basename(os.path.abspath(path)).removesuffix(".gz").removesuffix(".tar")
     for ending in (".npy", ".npz", ".csv"):
         name = name.removesuffix(ending)
-    data = Dataset(name, train, test, class_names, source=path)
+    data = Dataset(name, source=path, **parts)
     data.origin = {"data": os.path.abspath(path), "size": size}
     return data
 
 
 def _load_path(path, size):
-    """(train, test, class_names) from a file or folder that exists."""
+    """`Dataset` arguments, its parts among them, from a file or folder that exists."""
     if os.path.isdir(path):
         if idx.find(path):
             _refuse_size(size, path)
-            return *idx.load_folder(path), None
+            return _two_parts(idx.load_folder(path))
         if place := cifar.find(path):
             _refuse_size(size, path)
-            return *cifar.load(place), sources.CIFAR
+            return _two_parts(cifar.load(place), sources.CIFAR)
         return images.load_folder(path, size)
     _refuse_size(size, path)
     if path.lower().endswith(".npy"):
-        return *numpy_files.load_npy(path), None
+        return numpy_files.load_npy(path)
     if path.lower().endswith(".npz"):
-        return *numpy_files.load_npz(path), None
+        return numpy_files.load_npz(path)
     if path.lower().endswith(".csv"):
-        return *csv_files.load_csv(path), None
+        return csv_files.load_csv(path)
     if path.lower().endswith((".tar.gz", ".tgz")):
-        return *cifar.load(path), sources.CIFAR
+        return _two_parts(cifar.load(path), sources.CIFAR)
     raise problem(path, "is no data file that tinyae reads: give a .npy, .npz, .csv or CIFAR-10 .tar.gz, or a folder")
+
+
+def _two_parts(pair, class_names=None):
+    return dict(zip(("train", "test"), pair, strict=True)) | {"class_names": class_names}
 
 
 def _refuse_size(size, where):

@@ -9,6 +9,8 @@ from tinyae.wording import number
 from .dataset import Split
 from .files import problem
 
+BLOCK = 1 << 16  # rows looked at together
+DIGITS = 1e-5  # of a column's standard deviation, lost in rounding without harm
 MAX_CLASSES = 65_536  # one-hot rows and embeddings are sized by the largest label, so a wild one must not pass
 
 
@@ -31,10 +33,11 @@ def check_header(dtype, shape, limit, where):
 
 
 def check_examples(x, where):
-    """Check examples and bring them to the form that `Split` documents: uint8 or float32, images with a channel axis.
+    """Check examples and bring them to the form that `Split` documents: uint8 or floats, images with a channel axis.
 
     x: `(N, D)`, `(N, H, W)` or `(N, H, W, C)`. Booleans become 0 and 255; other integers must lie in 0..255; float
-    images must lie in [0, 1]; every float must be finite. Raises `DataError`.
+    images must lie in [0, 1]; every float must be finite. Floats become float32; rows in float64 stay so where float32
+    would lose digits that tell their values apart. Raises `DataError`.
     """
     if x.ndim not in (2, 3, 4):
         raise problem(where, f"has shape {x.shape}: give (N, H, W, C) or (N, H, W) images, or (N, D) rows")
@@ -70,7 +73,30 @@ def _check_floats(x, where):
         raise problem(where, f"{span}, float images need [0, 1]: {advice}")
     if max(-low, high) > float(np.finfo(np.float32).max):
         raise problem(where, f"has values from {low:g} to {high:g}, beyond float32: rescale them")
-    return x.astype(np.float32, copy=False)
+    return x.astype(np.float64 if x.ndim == 2 and _needs_float64(x) else np.float32, copy=False)
+
+
+def _needs_float64(x):
+    """Whether rounding rows to float32 would move some column's values by more than DIGITS of its standard deviation,
+    as it does to times in seconds since 1970 or to coordinates of one town. Standardised later, that is what shows."""
+    if x.dtype.itemsize <= 4:
+        return False
+    mean, lost, squares = x.mean(axis=0, dtype=np.float64), 0.0, 0.0
+    for start in range(0, len(x), BLOCK):
+        rows = x[start : start + BLOCK].astype(np.float64)
+        lost = np.maximum(lost, np.abs(rows - rows.astype(np.float32)).max(axis=0))
+        squares = squares + ((rows - mean) ** 2).sum(axis=0)
+    spread = np.sqrt(squares / len(x))
+    constant = spread <= 1e-12 * np.abs(mean)
+    return bool((~constant & (lost > DIGITS * spread)).any())
+
+
+def same_digits(parts):
+    """Bring the rows of all parts to float64 where one of them needs it (see `check_examples`)."""
+    kinds = {part.x.dtype.str[1:] for part in parts}
+    if kinds == {"f4", "f8"}:
+        for part in parts:
+            part.x = part.x.astype(np.float64)
 
 
 def check_labels(labels, count, where, classes=None):

@@ -12,10 +12,10 @@ def codes_of(data, codec):
     dtype is the least that holds the codes, uint8 for up to 256 of them. Labels and the names of classes are kept, and
     the origin says that these are codes.
     """
+    parts = {name: split_of_codes(part, codec) for name, part in data.parts.items()}
     encoded = Dataset(
-        f"codes of {data.name}", split_of_codes(data.train, codec),
-        None if data.test is None else split_of_codes(data.test, codec), data.class_names, data.source,
-    )  # fmt: skip
+        f"codes of {data.name}", **parts, class_names=data.class_names, source=data.source, notes=data.notes
+    )
     encoded.origin = None if data.origin is None else data.origin | {"codes": True}
     return encoded
 

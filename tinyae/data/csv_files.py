@@ -31,7 +31,8 @@ def load_csv(path):
     if labels is not None:
         whole = bool(((labels == np.rint(labels)) & (np.abs(labels) < 2**53)).all())
         labels = check_labels(labels.astype(np.int64) if whole else labels, len(x), path)
-    return holdout(x, labels)
+    train, test = holdout(x, labels)
+    return {"train": train, "test": test}
 
 
 def _read(rows, path):

@@ -21,6 +21,14 @@ def problem(where, text):
     return DataError(f"{where if where.isprintable() else repr(where)}: {text}")
 
 
+def listed(names, most=8):
+    """Names from outside in one bounded, printable line: "a, b and 3 more"; "nothing" without any."""
+    names = [name if name.isprintable() else repr(name) for name in names]
+    shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in names[:most]]
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return (", ".join(shown) or "nothing") + more
+
+
 @contextmanager
 def clear_errors(path):
     """Turn what reading `path` may raise into a `DataError` of one line."""

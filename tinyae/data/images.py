@@ -47,10 +47,11 @@ def load_folder(folder, size=None):
     labels = np.array([number[name] for part in classes for name in part], np.int64) if labelled else None
     class_names = tuple(names) if labelled else None
     if len(parts) == 1:
-        return *holdout(x, labels), class_names
+        train, test = holdout(x, labels)
+        return {"train": train, "test": test, "class_names": class_names}
     cut = len(both[0])
     splits = (Split(x[i], None if labels is None else labels[i]) for i in (slice(cut), slice(cut, None)))
-    return *splits, class_names
+    return dict(zip(("train", "test"), splits, strict=True)) | {"class_names": class_names}
 
 
 def _check_size(size):

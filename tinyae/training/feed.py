@@ -108,24 +108,29 @@ def leave_out(x, labels, without):
     return (x.select(kept) if isinstance(x, Drawn) else x[kept]), labels[kept]
 
 
-def parts(x, labels, test, settings, integers=False):
+def parts(x, labels, test, settings, integers=False, validation=None):
     """((x, labels) to train on, {name: (x, labels)} to watch), by a run's settings.
 
-    What is watched is binarized once even where training draws anew, so that its loss is always that of one set.
+    test, validation: what `as_split` takes, or None; with a validation part no share of x is held out. What is watched
+    is binarized once even where training draws anew, so that its loss is always that of one set.
     """
     binarize, without, watched = settings["binarize"], settings["without_class"], {}
     if binarize == "static":
         x = static(x, "train")
     if without is not None:
         x, labels = leave_out(x, labels, without)
+    if validation is not None and settings["validation"]:
+        raise ConfigError("the data have a validation part of their own: leave validation out")
     training, held_out = hold_out(x, labels, settings["validation"], settings["seed"])
     if held_out is not None:
         watched["validation"] = static(held_out[0], "validation") if binarize == "dynamic" else held_out[0], held_out[1]
-    if test is not None:
-        x, labels = as_split(test, integers)
-        x = x if binarize is None else static(x, "test")
+    for name, part in (("validation", validation), ("test", test)):
+        if part is None:
+            continue
+        x, labels = as_split(part, integers)
+        x = x if binarize is None else static(x, name)
         found = without is not None and labels is not None and (labels == without).any()
-        watched["test"] = leave_out(x, labels, without) if found else (x, labels)
+        watched[name] = leave_out(x, labels, without) if found else (x, labels)
     return training, watched
 
 

@@ -49,12 +49,12 @@ def fit(
     epochs, batch_size: the last batch of an epoch may be short. optimizer: "adam", "adamw", "sgd" (momentum 0.9) or
     "rmsprop"; lr its rate, on a schedule ("constant", "step", "cosine") after `warmup` steps of linear rise.
     clip_norm: the gradient's global norm is clipped to it. validation: the share of the examples held out, by which
-    the best epoch is chosen (without one: by the training loss). test: examples whose loss is reported after each
-    epoch and decides nothing; a Dataset's own test part if None. standardize: bring the columns of rows (N, D) to mean
-    0 and standard deviation 1 over the part that is trained on; the model keeps both (`Model.standardize`). binarize:
-    draw every pixel as 0 or 1 with the grey value as the probability of 1, "static" once, "dynamic" anew in each epoch
-    (what is watched, once). without_class: a label whose examples are left out, for anomaly detection. seed: of the
-    order, the split and the noise.
+    the best epoch is chosen (without one: by a Dataset's own validation part, else by the training loss). test:
+    examples whose loss is reported after each epoch and decides nothing; a Dataset's own test part if None.
+    standardize: bring the columns of rows (N, D) to mean 0 and standard deviation 1 over the part that is trained on;
+    the model keeps both (`Model.standardize`). binarize: draw every pixel as 0 or 1 with the grey value as the
+    probability of 1, "static" once, "dynamic" anew in each epoch (what is watched, once). without_class: a label whose
+    examples are left out, for anomaly detection. seed: of the order, the split and the noise.
 
     out: a folder for checkpoints (last, previous, best) and metrics.jsonl. A used one is refused unless `resume` (go on
     where it stopped, bit for bit; the settings must be the same) or `overwrite`. checkpoint_every: seconds between
@@ -68,6 +68,9 @@ def fit(
     """
     if test is None and hasattr(data, "test"):
         test = data.test
+    if progress is True or isinstance(progress, str):
+        lines = [*getattr(data, "notes", ()), *([progress] if isinstance(progress, str) else [])]
+        progress = "\n".join(lines) or True
     x, labels = as_split(data, model.integer_input)
     check_range(model, x, standardize)
     if model.uses_labels:
@@ -91,7 +94,7 @@ def fit(
         settings["standardize"] = True
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
-    trainer = Trainer(model, x, labels, test, settings, epochs, getattr(data, "origin", None))
+    trainer = Trainer(model, x, labels, test, settings, epochs, data)
     keep_freed_memory()
     with (
         contextlib.nullcontext() if out is None else Run(out, resume, overwrite) as run,
@@ -105,10 +108,11 @@ def fit(
 class Trainer:
     """One run: the model, its optimiser, the batches, and the position in them."""
 
-    def __init__(self, model, x, labels, test, settings, epochs, origin=None):
-        self.model, self.settings, self.epochs, self.origin = model, json_ready(settings), epochs, origin
+    def __init__(self, model, x, labels, test, settings, epochs, data=None):
+        self.model, self.settings, self.epochs = model, json_ready(settings), epochs
+        self.origin, own = getattr(data, "origin", None), getattr(data, "validation", None)
         seed, batch_size = settings["seed"], settings["batch_size"]
-        training, watched = parts(x, labels, test, settings, model.integer_input)
+        training, watched = parts(x, labels, test, settings, model.integer_input, own)
         if settings.get("standardize"):
             model.standardize(training[0])
         self.feed = Feed(*training, model.backend, batch_size, seed, settings["binarize"] == "dynamic")

@@ -9,13 +9,13 @@ IMAGES = 2000  # test images whose codes are drawn
 
 
 class Pictures:
-    """Writes a run's pictures into its folder, from the data's test part (or training part, without one)."""
+    """Writes a run's pictures into its folder, from the data's test part, else the validation or training part."""
 
     PAUSE = 20  # seconds between pictures while training, at least
     SHARE = 0.1  # of the time that may go into them
 
     def __init__(self, folder, data):
-        part = data.test if data.test is not None else data.train
+        part = list(data.parts.values())[-1]
         self.folder, self.class_names = folder, data.class_names
         self.x, self.labels = part.x[:IMAGES], None if part.labels is None else part.labels[:IMAGES]
         self.records, self.written, self.pause = [], time.monotonic(), self.PAUSE
