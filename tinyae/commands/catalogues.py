@@ -1,31 +1,70 @@
 """`tinyae models`, `tinyae data` and `tinyae info`: what there is."""
 
+import shutil
 import sys
+import textwrap
 
 from ..errors import ConfigError
 from .arguments import add_json, print_json
-from .model_options import as_text, default_options
+from .model_options import as_text, default_options, find_model, kind_of, meanings
 
 
 def models_options(parser):
+    parser.add_argument("name", nargs="?", metavar="MODEL", help="explain the options of this model")
     add_json(parser.add_argument)
 
 
 def models(arguments):
-    """List the models: what they are, their parameter counts at 28x28 (pixelcnn: 7x7), and their options for --set."""
+    """List the models, or explain one's options: 'tinyae models vq-vae'.
+
+    A model has its name, its parameter count at 28x28 (pixelcnn: 7x7), what it is, and its options for --set.
+    """
     from ..models import NAMES
 
-    rows = []
-    for name, model_class in NAMES.items():
-        summary = sys.modules[model_class.__module__].__doc__.partition("\n")[0]
-        count = model_class().param_count
-        rows.append({"name": name, "params": count, "summary": summary, "options": default_options(model_class)})
+    if arguments.name is not None:
+        row = about_model(find_model(arguments.name))
+        if arguments.json:
+            print_json(row)
+        else:
+            explain(row)
+        return
+    rows = list(map(about_model, NAMES.values()))
     if arguments.json:
         print_json(rows)
         return
     for row in rows:
+        options = ", ".join(f"{key}={as_text(value)}" for key, value in row["options"].items())
         print(f"{row['name']:<18}{row['params']:>12,}  {row['summary']}")
-        print(f"{'':<32}options: {', '.join(f'{key}={as_text(value)}' for key, value in row['options'].items())}")
+        print(wrapped(f"options: {options}", 32))
+    print("\n'tinyae models MODEL' explains a model's options.")
+
+
+def about_model(model_class):
+    options = default_options(model_class)
+    return {
+        "name": model_class.name, "params": model_class().param_count,
+        "summary": sys.modules[model_class.__module__].__doc__.partition("\n")[0], "options": options,
+        "kinds": {name: kind_of(value) for name, value in options.items()}, "meanings": meanings(model_class),
+    }  # fmt: skip
+
+
+def explain(row):
+    """Print what the options of a model mean."""
+    size = "7x7" if row["name"] == "pixelcnn" else "28x28"
+    print(f"{row['name']}: {row['summary']}\n{row['params']:,} parameters at {size} with these defaults.\n")
+    print(f"Options, for tinyae train {row['name']} --set KEY=VALUE, which may be repeated:")
+    for name, value in row["options"].items():
+        print(f"\n  {name}={as_text(value)}    ({row['kinds'][name]})")
+        print(wrapped(row["meanings"][name], 6))
+
+
+def wrapped(text, indent):
+    """`text` in lines that fit the terminal."""
+    width = min(120, shutil.get_terminal_size().columns)
+    space = " " * indent
+    return textwrap.fill(
+        text, width, initial_indent=space, subsequent_indent=space, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def data_options(parser):

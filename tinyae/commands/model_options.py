@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 
 from ..errors import ConfigError, suggest
 
@@ -36,13 +37,36 @@ def default_options(model_class):
     return {name: parameter.default for name, parameter in parameters.items() if name not in elsewhere}
 
 
+def meanings(model_class):
+    """{name: text} of the options for --set, from the Parameters sections of a model's docstring and of those that it
+    inherits options from."""
+    found = {}
+    for kind in reversed(model_class.__mro__):
+        found |= parameters_section(inspect.cleandoc(kind.__doc__ or ""))
+    return {name: found[name] for name in default_options(model_class)}
+
+
+def parameters_section(docstring):
+    """{name: text} of a docstring's lines "name: text" below "Parameters", whose continuation lines are indented."""
+    section = docstring.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+    entries = re.split(r"^(\w+): ", section, flags=re.MULTILINE)[1:]
+    return {name: " ".join(text.split()) for name, text in zip(entries[::2], entries[1::2], strict=True)}
+
+
+def kind_of(default):
+    """In words what --set takes for an option, by its default."""
+    if isinstance(default, tuple):
+        return "integers, with commas between them"
+    return READERS[type(default)][0]
+
+
 def read_value(option, text, default):
     """`text` read as what the default is: a whole number, a number, true or false, several by commas, or text."""
     if isinstance(default, (tuple, list)):
         return tuple(read_value(option, part, default[0] if default else 0) for part in text.split(",") if part)
     wanted, read = READERS.get(type(default), READERS[str])
     try:
-        return read(text)
+        return read(text.lower() if isinstance(default, bool) else text)
     except (ValueError, KeyError):
         raise ConfigError(f"{option}: expected {wanted}, got {text!r}") from None
 
@@ -64,4 +88,6 @@ READERS = {
 
 def as_text(value):
     """An option's value as --set takes it."""
-    return ",".join(map(as_text, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join(map(as_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

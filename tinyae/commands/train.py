@@ -44,7 +44,7 @@ def train_options(parser):
     add("--out", metavar="DIR", help="folder for checkpoints, metrics and pictures (default runs/MODEL)")
     add("--resume", action="store_true", help="go on with the run in --out, with its own data and settings")
     add("--overwrite", action="store_true", help="replace the run in --out")
-    option = "an option of the model, e.g. hidden=512,256; 'tinyae models' lists them; may be repeated"
+    option = "an option of the model, e.g. hidden=512,256; 'tinyae models MODEL' explains them; may be repeated"
     add("--set", action="append", default=[], metavar="KEY=VALUE", help=option)
     add("--no-pictures", action="store_true", help="write no pictures")
     add_json(add)

@@ -32,13 +32,22 @@ class AAE(Labelled, Adversary, AE):
         discriminator    D lessens  -log D(z' ~ p(z)) - log(1 - D(encoder(x))),  the encoder in evaluation mode
         generator        the encoder lessens  -log D(encoder(x)),  through the frozen D
 
-    prior, scale: p(z), of `latent.priors`, and what its draws are multiplied by. classes: of labels that each have a
-    region of the prior, 0 for none; D is then told the label beside the code, as one number more for each class, and
-    none of them is 1 for an example of label -1, whose class is unknown (their section 2.3).
-    network: "small", of sizes `hidden`, mirrored in the decoder, and `units` in D; or "reference", that of their MNIST
-    experiments (`reference_networks`), meant for latent_dim=120, scale=5 and a learning rate of 1e-4. loss: as for AE.
-    discriminator_rate, generator_rate: what the learning rate is multiplied by in these phases, 0 for the network's own
-    of `NETWORKS`. A lower generator_rate takes longer to fill the prior and costs less reconstruction.
+    With classes D is told the label beside the code, as one number more for each class, and none of them is 1 for an
+    example of label -1, whose class is unknown (their section 2.3).
+
+    Parameters
+    ----------
+    prior: the distribution p(z) that codes are given: "gaussian", "uniform" (a square), "ring" (of Gaussians) or
+        "swiss-roll" (a spiral).
+    scale: what draws of the prior are multiplied by.
+    classes: how many classes the labels have, each with a region of the prior of its own; 0 does without labels.
+    network: "small", with layers of `hidden` and `units`, or "reference", the networks of their MNIST experiments,
+        meant for latent_dim=120, scale=5 and a learning rate of 0.0001.
+    units: units of the discriminator's hidden layers, from the first one on.
+    discriminator_rate: what the learning rate is multiplied by in the discriminator's phase; 0 takes the network's own
+        factor (small 1, reference 0.5).
+    generator_rate: what the learning rate is multiplied by in the generator's phase; 0 takes the network's own factor
+        (0.5). A lower one takes longer to fill the prior and costs less reconstruction.
     """
 
     name = "aae"

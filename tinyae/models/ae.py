@@ -30,9 +30,16 @@ UNITS = {
 class AE(Model):
     """z = encoder(x), y = decoder(z), loss = reconstruction error   (Hinton & Salakhutdinov 2006).
 
-    loss: "bce" (cross-entropy from logits, for images in [0, 1]), "mse" or "l1", summed over pixels; for images also
-    "edges" or "ssim" (`image_losses`). hidden: sizes of the encoder's hidden layers, mirrored in the decoder; () gives
-    a linear autoencoder.
+    Parameters
+    ----------
+    latent_dim: how many numbers a code has.
+    hidden: units of the encoder's hidden layers, from the first one on; the decoder mirrors them. None of them (hidden=
+        on the command line, () in a program) gives a linear autoencoder.
+    activation: the function after each hidden layer: "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh" or
+        "softplus".
+    loss: the reconstruction error, summed over pixels: "bce" (cross-entropy, for values in [0, 1]), "mse" (squared
+        error) or "l1" (absolute error); for images also "edges" (squared error that weighs edges more) or "ssim" (one
+        minus the structural similarity).
     """
 
     name = "ae"

@@ -26,8 +26,18 @@ class BetaVAE(VAE):
     In evaluation w and C are the final ones. The terms are those of the ELBO, so that they compare for every form, and
     what the form adds:   loss = reconstruction + kl + penalty,   penalty = w(t) P - KL, negative where KL is cheap.
 
-    network: "dense" (of sizes `hidden`), "conv" (that of `conv-vae`), "burgess" or "locatello", their papers' networks.
-    likelihood, sigma: as for VAE.
+    Parameters
+    ----------
+    beta: the weight of the KL; with `capacity` the weight of its distance from the capacity.
+    warmup: how the weight rises to beta: "none" (it is beta from the first step on), "linear", or "cyclical" in four
+        cycles.
+    warmup_steps: training steps that the rise takes.
+    capacity: the KL in nats that the code is held to; 0 switches this off.
+    capacity_steps: training steps in which the capacity rises from 0.
+    free_bits: the KL in bits below which a dimension of the code costs nothing less; 0 switches this off.
+    network: "dense" (with layers of `hidden` units), "conv" (the networks of conv-vae), or the networks of a paper,
+        "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. 2019).
+    hidden: units of the hidden layers of network=dense, from the encoder's first one on; the decoder mirrors them.
     """
 
     name = "beta-vae"

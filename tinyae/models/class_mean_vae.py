@@ -17,8 +17,11 @@ class ClassMeanVAE(Labelled, VAE):
         -E_q log p(x|z) + KL(q(z|x) || N(m(y), I))
 
     The label reaches neither encoder nor decoder, so both work without; it draws the codes of a class together, and
-    images of a class are drawn around its mean. classes: how many; the other options are those of VAE. The default has
-    404,266 parameters.
+    images of a class are drawn around its mean. The default has 404,266 parameters.
+
+    Parameters
+    ----------
+    classes: how many classes the labels have; tinyae train takes it from the data.
     """
 
     name = "class-mean-vae"

@@ -9,10 +9,15 @@ from .networks import halved, image_shape, levels, pooling_encoder, resizing_dec
 class ConvAE(AE):
     """An AE, its training step with it, whose networks are convolutional; for images (H, W, C) of any size.
 
-    channels: of the encoder's levels, conv 3x3 + activation + 2x2 max-pool each, so that a level halves the image (an
-    odd side rounds up); the decoder resizes back through the same sizes. loss: as for AE. The code is the last map,
-    flattened: latent_dim follows from the image. The default takes 28 x 28 x 1 through 14, 7 to 4 x 4 x 8 = 128 numbers
-    with 4,385 parameters.
+    The code is the last map, flattened: latent_dim follows from the image. The default takes 28 x 28 x 1 through 14, 7
+    to 4 x 4 x 8 = 128 numbers with 4,385 parameters.
+
+    Parameters
+    ----------
+    channels: channels of the encoder's levels. A level is conv 3x3 + activation + 2x2 max-pool and halves the image (an
+        odd side rounds up); the decoder resizes back through the same sizes.
+    activation: the function after each convolution: "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh" or
+        "softplus".
     """
 
     name = "conv-ae"

@@ -8,10 +8,15 @@ from .vae import VAE
 class ConvVAE(VAE):
     """A VAE, its training step with it, whose networks are convolutional; for images (H, W, C) of any size.
 
-    channels: of the encoder's levels, conv 4x4 stride 2 + activation each, so that a level halves the image (an odd
-    side rounds up). () takes 32, 64, 128, 256, ... down to 7 pixels or fewer: two levels at 28 pixels, three at 32,
-    four at 64. Then Dense(units) and the two heads; the decoder mirrors all of it with transposed convolutions.
-    likelihood, sigma: as for VAE. The default has 1,691,369 parameters.
+    The encoder ends in Dense(units) and the two heads; the decoder mirrors all of it with transposed convolutions. The
+    default has 1,691,369 parameters.
+
+    Parameters
+    ----------
+    channels: channels of the encoder's levels. A level is conv 4x4 stride 2 + activation and halves the image (an odd
+        side rounds up). None of them (the default) takes 32, 64, 128, 256, 256, ... down to 7 pixels or fewer: two
+        levels at 28 pixels, three at 32, four at 64.
+    units: units of the dense layer between the convolutions and the code.
     """
 
     name = "conv-vae"

@@ -15,8 +15,12 @@ class CVAE(Labelled, VAE):
 
         -E_q log p(x|z, y) + KL(q(z|x, y) || N(0, I))
 
-    The decoder is told the class, so the code is left to say the rest: the style. classes: how many; the other options
-    are those of VAE. `encode`, `decode` and `reconstruct` take labels (N,) beside x or z.
+    The decoder is told the class, so the code is left to say the rest: the style. `encode`, `decode` and `reconstruct`
+    take labels (N,) beside x or z.
+
+    Parameters
+    ----------
+    classes: how many classes the labels have; tinyae train takes it from the data.
     """
 
     name = "cvae"

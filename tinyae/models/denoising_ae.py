@@ -28,10 +28,15 @@ NOISES = {"gaussian": gaussian, "salt-and-pepper": salt_and_pepper, "dropout": d
 class DenoisingAE(ConvAE):
     """A ConvAE that is given damaged(x) and has to return x:   loss(decoder(encoder(damaged(x))), x).
 
-    noise: "gaussian" (`level` its standard deviation, clipped to [0, 1] afterwards), "salt-and-pepper" or "dropout"
-    (`level` the share of the values that it strikes). It is drawn anew in every step, and for the loss in evaluation
-    too. `encode` and `reconstruct` add none: they take an image as it is, and return it restored. The default has
-    30,689 parameters.
+    The noise is drawn anew in every step, and for the loss in evaluation too. `encode` and `reconstruct` add none: they
+    take an image as it is, and return it restored. The default has 30,689 parameters.
+
+    Parameters
+    ----------
+    noise: how images are corrupted: "gaussian" (then clipped to [0, 1]), "salt-and-pepper" (values become 0 or 1) or
+        "dropout" (values become 0).
+    level: the standard deviation of Gaussian noise, in units of the full range; of the others the share of the values
+        that are struck, from 0 to 1.
     """
 
     name = "denoising-ae"

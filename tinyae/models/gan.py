@@ -26,14 +26,25 @@ class GAN(Adversary):
     In the first phase G draws as in training, BatchNorm with the batch's own statistics, but its running ones move in
     the second alone. D, which has no BatchNorm, sees real and drawn examples apart.
 
-    network: "dense", of sizes `hidden` in D and mirrored in G, or "conv", with `channels` per halving of the image, by
-    default `strided_channels`. loss: "non-saturating", with one-sided label `smoothing`, or "wasserstein" (Gulrajani et
-    al. 2017) with `penalty` times the gradient penalty and a generator's phase each `critic_steps` steps. dropout: in
-    D; without it the dense form loses kinds of images in a long training, a Wasserstein critic is better off with 0.
-    output: "sigmoid", or "linear" for data of any range. The default has 1,083,921 parameters.
+    The default has 1,083,921 parameters.
 
     Terms: "discriminator" what D lessens, "loss" what G lessens, "accuracy" the share that D tells right; of the
     Wasserstein loss "distance", E D(x) - E D(G(z)), and "penalty".
+
+    Parameters
+    ----------
+    latent_dim: how many numbers of noise an image is drawn from.
+    network: "dense", with layers of `hidden` units, or "conv", with convolutions of `channels`.
+    hidden: units of the hidden layers of the dense D, from the first one on; G mirrors them.
+    channels: channels of the convolutional D, a level for each halving of the image; G mirrors them. None of them (the
+        default) takes 32, 64, 128, 256, 256, ... down to 7 pixels or fewer.
+    loss: "non-saturating", or "wasserstein" with a gradient penalty (Gulrajani et al. 2017).
+    smoothing: what the label 1 of real images is lowered by for D, from 0 to below 0.5; for the non-saturating loss.
+    penalty: the weight of the gradient penalty of the Wasserstein loss.
+    critic_steps: training steps of D for each one of G, with the Wasserstein loss.
+    dropout: the share of activations that is dropped in D, from 0 to below 1. Without it the dense form loses modes in
+        a long training; a Wasserstein critic is better off with 0.
+    output: what G ends in: "sigmoid", for values in [0, 1], or "linear", for values of any range.
     """
 
     name = "gan"

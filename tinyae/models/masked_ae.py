@@ -13,12 +13,18 @@ from .conv_ae import ConvAE
 class MaskedAE(ConvAE):
     """A ConvAE that is shown some patches of an image, and whose loss counts the pixels of the others alone.
 
-    share: of the patches that are hidden. In every image round(share P) of its P patches are, those that come first in
-    a random order of its own. patch: the side of a patch in pixels, which has to divide height and width; 0 takes
-    their common divisor nearest to a seventh of the shorter side (4 at 28 and 32 pixels, 8 at 64). The encoder is given
-    the image with hidden pixels set to 0, and as one more channel the mask, 1 where a pixel is hidden: so what
+    In every image round(share P) of its P patches are hidden: the first ones in a random order of its own. The encoder
+    is given the image with hidden pixels set to 0, and as one more channel the mask, 1 where a pixel is hidden: so what
     stands in for a hidden pixel is learned. `fill` paints in what it is told is hidden. `encode` and `reconstruct` hide
     nothing, and since no loss asked for what is shown, a reconstruction is coarser than what `fill` paints.
+
+    Parameters
+    ----------
+    patch: the side of a patch in pixels, which has to divide height and width; 0 takes their common divisor nearest to
+        a seventh of the shorter side (4 at 28 and 32 pixels, 8 at 64).
+    share: the share of the patches that are hidden, between 0 and 1.
+    loss: the error of the hidden pixels, summed: "bce" (cross-entropy, for values in [0, 1]), "mse" (squared error) or
+        "l1" (absolute error).
     """
 
     name = "masked-ae"

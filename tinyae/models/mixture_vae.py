@@ -23,10 +23,15 @@ class MixtureVAE(VAE):
 
         -E_q log p(x|z) + E_q sum_y q(y|z) log q(z|x) / p(z|y) + E_q KL(q(y|z) || 1/K)      (one draw of z)
 
-    classes: K. channels: of the encoder's levels, two convolutions 3x3 each, the first of stride 2; the decoder mirrors
-    them, so images (H, W, C) of any size will do. units: of the classifier's hidden layer. likelihood, sigma: as for
-    VAE; the default sigma^2 = 0.4 weighs half the squared error 2.5 times. `cluster` gives each image the class
-    that is the most probable at its mean code. The default has 366,331 parameters.
+    Images (H, W, C) of any size will do. `cluster` gives each image the class that is the most probable at its mean
+    code. The default sigma^2 = 0.4 weighs half the squared error 2.5 times. The default has 366,331 parameters.
+
+    Parameters
+    ----------
+    classes: how many classes to find, K.
+    channels: channels of the encoder's levels, two convolutions 3x3 each, the first of stride 2; the decoder mirrors
+        them.
+    units: units of the hidden layer of the classifier that gives q(y|z).
     """
 
     name = "mixture-vae"

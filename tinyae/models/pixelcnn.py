@@ -29,9 +29,15 @@ class PixelCNN(Labelled, Model):
 
     input_shape: (H, W) of a map of codes in [0, levels), as a vector quantiser gives them; or (H, W, C) of images in
     [0, 1], whose values are rounded to `levels` of them. The channels of a pixel then follow one another, as pixels of
-    a map (H, W C). network: "residual", with a blind spot, or "gated", without (`pixelcnn_networks`, `gated`). width,
-    blocks: of the network, 0 for its own. classes: of labels that p(x | y) depends on, 0 for none. The default, for
-    7 x 7 codes of 128, has 1,049,728 parameters.
+    a map (H, W C). The default, for 7 x 7 codes of 128, has 1,049,728 parameters.
+
+    Parameters
+    ----------
+    levels: how many values a place may have: the number of codes, or the grey levels that images are rounded to.
+    network: "residual", which does not see all places before (a blind spot), or "gated", which does.
+    width: channels of the network's layers; 0 takes the network's own (residual 128, gated 64).
+    blocks: how many blocks of layers the network has; 0 takes the network's own (residual 2, gated 15).
+    classes: how many classes the labels have that images depend on; 0 learns them without labels.
     """
 
     name = "pixelcnn"

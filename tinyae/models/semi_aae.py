@@ -33,12 +33,24 @@ class SemiAAE(Labelled, Adversary, AE):
         generator          the encoder lessens  -log D(encoded)  of both, through the frozen discriminators
         classes            the encoder lessens  -log p[label]  of examples drawn among the few labelled ones
 
-    labelled: how many examples have a label, as many of each class, chosen by the training's seed when it begins, and
-    kept with the model; no other label is read in training. In evaluation "cross_entropy" and "classified", the share
+    The labelled examples are chosen by the training's seed when it begins, and kept with the model; no other label is
+    read in training. In evaluation "cross_entropy" and "classified", the share
     of examples whose label is the most probable class, are those of the examples evaluated.
-    A code is (p, z), of `latent_dim` numbers after the `classes` of p. So that a few labels are not learned by heart,
-    the encoder has in training Gaussian noise of standard deviation `noise` on x and `dropout` after its hidden layers;
-    the discriminators are trained on codes without either. Other options: as for AAE, with z for the code.
+    A code is (p, z), of `latent_dim` numbers after the `classes` of p. So that a few labels are not memorised, the
+    encoder has in training noise on x and dropout after its hidden layers; the discriminators are trained on codes
+    without either.
+
+    Parameters
+    ----------
+    latent_dim: how many numbers the style z has.
+    classes: how many classes the labels have; tinyae train takes it from the data.
+    labelled: how many training examples keep their label, equally many of each class.
+    prior: the distribution that styles are given: "gaussian", "uniform" (a square), "ring" (of Gaussians) or
+        "swiss-roll" (a spiral).
+    scale: what draws of the prior are multiplied by.
+    units: units of the hidden layers of both discriminators, from the first one on.
+    noise: the standard deviation of the Gaussian noise on x in training; 0 adds none.
+    dropout: the share of activations that is dropped after the encoder's hidden layers, from 0 to below 1.
     """
 
     name = "semi-aae"

@@ -15,10 +15,15 @@ CODES = {"l1": ReLU, "kl": Sigmoid}  # the code's activation by penalty
 class SparseAE(AE):
     """A dense AE with z = relu(h) or sigmoid(h), h = encoder(x), whose loss is reconstruction + weight penalty(h):
 
-    penalty: "l1", the sum of the code, with z = relu(h), which gives zeros (Olshausen & Field 1996); or "kl", that of
-    each unit's mean activation over the batch to `rate`, with z = sigmoid(h) (Ng 2011, `latent.sparsity`). weight: of
-    the penalty. loss: of the reconstruction, as for AE. hidden: as for AE; with () the decoder's weights are one
-    feature per code unit, see `features`. The default has 402,448 parameters.
+    Without hidden layers the decoder's weights are one feature per code unit, see `features`. The default has 402,448
+    parameters.
+
+    Parameters
+    ----------
+    penalty: "l1", the sum of the code, with z = relu(h), which gives zeros (Olshausen & Field 1996); or "kl", the
+        divergence of each unit's mean activation over the batch from `rate`, with z = sigmoid(h) (Ng 2011).
+    weight: what the penalty is multiplied by; 0 gives a plain autoencoder.
+    rate: the mean activation, between 0 and 1, that penalty=kl asks of each unit.
     """
 
     name = "sparse-ae"

@@ -13,10 +13,20 @@ class VAE(GaussianCodes):
 
         -E_q log p(x|z) + KL(q(z|x) || N(0, I))        (their equation 10, one draw of z)
 
-    hidden: sizes of the encoder's hidden layers, mirrored in the decoder. likelihood: "bernoulli" (images in [0, 1]),
-    "gaussian" or "laplace" with the fixed standard deviation or scale `sigma` (data of any range), "learned-gaussian",
-    whose `sigma` is the start, or "categorical" (256 levels of [0, 1]). samples: the draws of z; more than one give the
-    importance-weighted bound (`importance.step`). The default is 784-256-2, 404,244 parameters.
+    The default is 784-256-2, 404,244 parameters.
+
+    Parameters
+    ----------
+    latent_dim: how many numbers a code has.
+    hidden: units of the encoder's hidden layers, from the first one on; the decoder mirrors them.
+    activation: the function after each hidden layer: "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh" or
+        "softplus".
+    likelihood: the distribution p(x|z) of a pixel or a column: "bernoulli" (values in [0, 1]), "gaussian" or "laplace"
+        with the fixed width `sigma` (values of any range), "learned-gaussian" (whose width is learned from `sigma` on)
+        or "categorical" (one of 256 levels of [0, 1]).
+    sigma: the standard deviation of a Gaussian, its start where it is learned, or the scale of a Laplace distribution,
+        in the units of the data. "bernoulli" and "categorical" have none.
+    samples: draws of z for each example; more than one train the importance-weighted bound (Burda et al. 2016).
     """
 
     name = "vae"

@@ -31,9 +31,20 @@ class VAEGAN(Adversary, GaussianCodes):
     and D tells the encoder nothing else. The paper's decoder has log(1 - D) in place of -log D; its gradient vanishes
     where D is not fooled at all.
 
-    latent_dim, channels, units, activation: of encoder and decoder, as for ConvVAE. D has convolutions of the same
-    channels, then Dense(units), each with LeakyReLU(0.2), and one logit. start: a run of conv-vae, whose encoder and
-    decoder this one begins with; it must be of the same sizes. The default has 2,528,074 parameters.
+    Encoder and decoder are those of ConvVAE. D has convolutions of the same channels, then Dense(units), each with
+    LeakyReLU(0.2), and one logit. The default has 2,528,074 parameters.
+
+    Parameters
+    ----------
+    latent_dim: how many numbers a code has.
+    channels: channels of the levels of encoder and discriminator. A level halves the image (an odd side rounds up); the
+        decoder mirrors them. None of them (the default) takes 32, 64, 128, 256, 256, ... down to 7 pixels or fewer.
+    units: units of the dense layer behind the convolutions of encoder and discriminator.
+    activation: the function after each hidden layer of encoder and decoder: "relu", "leaky-relu", "elu", "gelu",
+        "silu", "sigmoid", "tanh" or "softplus".
+    gamma: the weight of the reconstruction, against fooling the discriminator, in the decoder's phase.
+    start: the folder of a conv-vae run of the same sizes, whose encoder and decoder this one begins with; empty (the
+        default) begins anew.
     """
 
     name = "vae-gan"

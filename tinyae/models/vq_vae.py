@@ -20,14 +20,26 @@ class VQVAE(Model):
 
         |x - y|^2 / variance + |sg(z) - q|^2 + commitment |z - sg(q)|^2
 
-    network: "small", "paper" or "residual" (`code_networks`), by default the one published for images of about this
-    size. codes: K, and latent_dim: D, by default the network's. codebooks, residual_codes, cosine, restart: as
-    `Codebook` has books, residual, cosine and restart. ema: codes are moving averages with `decay` instead of
-    parameters, and the second term is absent. relative: `variance` is that of the data, not 1. It is found as a first
-    training begins; then, too, the codes become the centres of k-means of what the encoder says of the data.
+    The variance is found as a first training begins; then, too, the codes become the centres of k-means of what the
+    encoder says of the data. A code is a map of integers (N, h, w), with several codebooks (N, h, w, codebooks). The
+    default has 49,937 parameters: 19,856 + 28,033 + 2,048.
 
-    A code is a map of integers (N, h, w), with several codebooks (N, h, w, codebooks). The default has 49,937
-    parameters: 19,856 + 28,033 + 2,048.
+    Parameters
+    ----------
+    network: the encoder and its decoder: "small" (published for 28 pixels), "paper" (for 32 pixels), "residual" (for
+        128 pixels), each for images of any size; "auto" takes the one published for about the size of the images.
+    codes: how many codes a codebook has, K; 0 takes the network's own number (small 128, paper 512, residual 64).
+    latent_dim: how many numbers a code stands for, D; 0 takes the network's own number (small 16, paper 256, residual
+        128).
+    codebooks: how many codebooks share the work; each vector then has a code in every one.
+    residual_codes: with several codebooks, each quantises what those before it left (true), or its own share of a
+        vector's numbers (false).
+    commitment: the weight of the commitment loss, which holds the encoder to its codes; 0 leaves it out.
+    ema: codes are moving averages of their vectors (true), or parameters that the codebook loss trains (false).
+    decay: the share of a moving average that a training step keeps, between 0 and 1; for ema=true.
+    cosine: vectors and codes are compared by their direction alone (true), or by their distance (false).
+    restart: a code that hardly any vector chooses is set to a vector of the batch (true; Dhariwal et al. 2020).
+    relative: the squared error is divided by the variance of the data (true), or by 1 (false).
     """
 
     name = "vq-vae"
