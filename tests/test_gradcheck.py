@@ -9,7 +9,17 @@ import tinyae
 from tinyae import losses, models
 from tinyae.backend import Noise, array_module
 from tinyae.errors import ConfigError
-from tinyae.gradcheck import POINTS, TOLERANCE, Report, check_by_name, functions, gradcheck, gradcheck_function, names
+from tinyae.gradcheck import (
+    OPERATIONS,
+    POINTS,
+    TOLERANCE,
+    Report,
+    check_by_name,
+    functions,
+    gradcheck,
+    gradcheck_function,
+    names,
+)
 from tinyae.latent import gaussian, kl_forms
 from tinyae.layers import GELU, REGISTRY, BatchNorm, Dense, Dropout, LayerNorm, ReLU, Residual, Sequential, Tanh
 from tinyae.params import nest, walk
@@ -25,7 +35,7 @@ def test_gradients_pass(name):
 
 
 def test_all_kinds_are_checked():
-    assert set(names()) == {*REGISTRY, *functions(), *models.NAMES}
+    assert set(names()) == {*REGISTRY, *functions(), *models.NAMES, *OPERATIONS}
 
 
 @pytest.mark.parametrize(

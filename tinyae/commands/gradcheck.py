@@ -1,41 +1,92 @@
-"""`tinyae gradcheck`: every gradient against central differences."""
+"""`tinyae gradcheck`: every gradient against central differences, and float32 against float64."""
 
-from ..errors import suggest
+import sys
+
+from ..backend import native
+from ..errors import BackendError, ConfigError, suggest
 from .arguments import NATURAL, add_json, print_json
 
 
 def gradcheck_options(parser):
     add = parser.add_argument
-    add("name", nargs="?", default="all", metavar="NAME", help="a layer, loss, latent operation or model (default all)")
+    what = "a layer, loss, latent operation, model or float32 operation (default all)"
+    add("name", nargs="?", default="all", metavar="NAME", help=what)
+    add("--compiled", action="store_true", help="only the float32 operations that the compiled library has")
     add("--seed", type=NATURAL, default=0, metavar="N", help="of points and directions (default 0)")
     add_json(add)
 
 
 def gradcheck(arguments):
-    """Check gradients against central differences in float64; fails if one is off by more than 1e-6."""
-    from ..gradcheck import check_by_name, names
+    """Check gradients against central differences in float64, and the float32 operations against float64.
 
-    known = names()
-    if arguments.name not in ("all", *known):
-        raise suggest("layer, function or model", arguments.name, ("all", *known))
-    wanted = list(known) if arguments.name == "all" else [arguments.name]
-    rows, failed = [], False
+    Fails if a gradient is off by more than 1e-6, an operation by more than rounding explains, or a layer breaks the
+    contract.
+    """
+    from ..gradcheck import check_by_name
+
+    known, single = _wanted(arguments)
+    rows = []
+    if "float32" in known.values() and native.library() is None:
+        _without_library(arguments.compiled)
     if not arguments.json:
         print(f"{'kind':<10}{'name':<28}{'worst relative error':>21}{'checks':>8}  verdict")
-    for name in wanted:
+    for name, kind in known.items():
         reports = list(check_by_name(name, seed=arguments.seed))
-        worst = max(reports, key=lambda report: (not report.passed, report.max_relative_error))
-        passed = all(report.passed for report in reports)
-        failed |= not passed
-        row = {
-            "name": name, "kind": known[name], "max_relative_error": worst.max_relative_error,
-            "checks": sum(report.checks for report in reports), "passed": passed, "where": worst.where,
-        }  # fmt: skip
-        rows.append(row)
+        rows.append(_row(name, kind, reports))
         if not arguments.json:
-            verdict = "passed" if passed else f"FAILED: {worst.name}, {worst.where}"
-            error, checks = row["max_relative_error"], row["checks"]
-            print(f"{row['kind']:<10}{name:<28}{error:>21.2e}{checks:>8}  {verdict}", flush=True)
+            _print(rows[-1], reports, single)
     if arguments.json:
         print_json(rows)
-    return 1 if failed else 0
+    return 0 if all(row["passed"] for row in rows) else 1
+
+
+def _wanted(arguments):
+    """({name: kind} of what is to be checked, whether one was named)."""
+    from ..gradcheck import names
+
+    known, name = names(), arguments.name
+    if name not in ("all", *known):
+        raise suggest("layer, function or model", name, ("all", *known))
+    if arguments.compiled:
+        known = {name: kind for name, kind in known.items() if kind == "float32"}
+        if name not in ("all", *known):
+            raise ConfigError(f"--compiled: {name} is no float32 operation: leave it out, or give {', '.join(known)}")
+    return (known, False) if name == "all" else ({name: known[name]}, True)
+
+
+def _without_library(needed):
+    if needed:
+        raise BackendError(f"--compiled: there is no compiled library ({native.status()})")
+    print(f"float32 by NumPy alone: no compiled library ({native.status()})", file=sys.stderr)
+
+
+def _row(name, kind, reports):
+    """What a program reads of one name's reports: the errors are the worst of all of them."""
+    worst = max(reports, key=lambda report: (not report.passed, report.max_relative_error))
+    arrays = {}
+    for report in reports:
+        for array, error in report.arrays.items():
+            arrays[array] = max(error, arrays.get(array, 0.0))
+    return {
+        "name": name, "kind": kind, "max_relative_error": worst.max_relative_error,
+        "checks": sum(report.checks for report in reports), "passed": all(report.passed for report in reports),
+        "where": worst.where, "arrays": arrays, "wrong": _unique(report.wrong for report in reports),
+        "faults": _unique(report.faults for report in reports),
+    }  # fmt: skip
+
+
+def _unique(groups):
+    return list(dict.fromkeys(each for group in groups for each in group))
+
+
+def _print(row, reports, single):
+    """A line, and below it what is wrong; of a single name all arrays."""
+    failed = [report for report in reports if not report.passed]
+    verdict = f"FAILED: {len(failed)} of {len(reports)} cases" if failed else "passed"
+    print(f"{row['kind']:<10}{row['name']:<28}{row['max_relative_error']:>21.2e}{row['checks']:>8}  {verdict}")
+    for report in failed:
+        print(f"  {report.name}", *(f"  {line}" for line in report.table(whole=single)), sep="\n")
+    if single and not failed:
+        width = max(map(len, row["arrays"]))
+        print(*(f"  {array:<{width}}  {error:8.2e}" for array, error in row["arrays"].items()), sep="\n")
+    sys.stdout.flush()

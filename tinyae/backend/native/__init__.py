@@ -4,6 +4,7 @@ A C++ compiler is all it takes, as for `torch.compile`; `build` says how. Withou
 environment, everything runs on NumPy alone.
 """
 
+import contextlib
 import ctypes
 import threading
 
@@ -30,6 +31,17 @@ def forget():
     """Look for the library anew at the next use."""
     global _answer
     _answer = None
+
+
+@contextlib.contextmanager
+def off():
+    """NumPy alone meanwhile, in all threads of this process."""
+    global _answer
+    before, _answer = _answer, (None, "off for now")
+    try:
+        yield
+    finally:
+        _answer = before
 
 
 def takes(*arrays):

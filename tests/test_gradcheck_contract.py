@@ -1,0 +1,407 @@
+"""The gradient checker says what a layer, a function or a model does wrong beside its derivative: one line for each."""
+
+import numpy as np
+import pytest
+
+from tinyae import models
+from tinyae.gradcheck import gradcheck, gradcheck_function
+from tinyae.layers import BatchNorm, Dense, Layer, ReLU, Sequential, Tanh
+from tinyae.losses import mse
+from tinyae.models.base import Model
+
+
+class _Own(Layer):
+    """A user's own layer, y = x W, that keeps the contract."""
+
+    def __init__(self, units=3):
+        self.units = units
+
+    def output_shape(self, input_shape):
+        return (self.units,)
+
+    def param_shapes(self, input_shape):
+        return {"weight": (input_shape[0], self.units)}
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return x @ params["weight"], x
+
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            grads["weight"] += cache.T @ dy
+        return dy @ params["weight"].T
+
+
+class _Replaces(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            grads["weight"] = cache.T @ dy
+        return dy @ params["weight"].T
+
+
+class _ReplacesTheSum(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            grads["weight"] = grads["weight"] + cache.T @ dy
+        return dy @ params["weight"].T
+
+
+class _Overwrites(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            grads["weight"][...] = cache.T @ dy
+        return dy @ params["weight"].T
+
+
+class _AddsOnce(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None and abs(grads["weight"]).max() < 1e-3:
+            grads["weight"] += cache.T @ dy
+        return dy @ params["weight"].T
+
+
+class _NeedsGradients(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        grads["weight"] += cache.T @ dy
+        return dy @ params["weight"].T
+
+
+class _FrozenBlocks(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        dx = super().backward(params, cache, dy, grads)
+        return 0 * dx if grads is None else dx
+
+
+class _LosesTheBatchAxis(_Own):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return np.squeeze(x @ params["weight"]), x
+
+
+class _LosesItInBackward(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        return np.squeeze(super().backward(params, cache, dy, grads))
+
+
+class _SumsOverUnitsAtOne(Dense):
+    def add_grads(self, params, cache, dy, grads):
+        grads["weight"] += cache.T @ dy
+        grads["bias"] += np.squeeze(dy).sum(axis=0)
+
+
+class _ChangesX(_Own):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        x -= x.mean()
+        return super().forward(params, x)
+
+
+class _ChangesTheWeight(_Own):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        params["weight"] *= 1.01
+        return super().forward(params, x)
+
+
+class _ChangesTheCache(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        dx = super().backward(params, cache, dy, grads)
+        cache *= 2
+        return dx
+
+
+class _ChangesDy(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        dx = super().backward(params, cache, dy, grads)
+        dy[...] = 0
+        return dx
+
+
+class _ChangesItsState(BatchNorm):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        y, cache = super().forward(params, x, train, rng, state)
+        self.update_state(state, cache)
+        return y, cache
+
+
+class _WritesTheSame(_Own):
+    """Changes nothing, but fails on arrays that cannot be written to."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        x[...] = x
+        return super().forward(params, x)
+
+
+class _OnSelf(_Own):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        self.x = x
+        return super().forward(params, x)
+
+    def backward(self, params, cache, dy, grads=None):
+        return super().backward(params, self.x, dy, grads)
+
+
+class _OwnNoise(_Own):
+    drawn = np.random.default_rng(0)
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return super().forward(params, x + self.drawn.normal(size=x.shape))
+
+
+class _Float32(_Own):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return super().forward({"weight": params["weight"].astype("f4")}, x.astype("f4"))
+
+
+class _Float32Within(_Own):
+    """x goes through float32, but the result is float64."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return super().forward(params, x.astype("f4"))
+
+    def backward(self, params, cache, dy, grads=None):
+        return super().backward(params, cache.astype("f8"), dy, grads)
+
+
+class _Float32Gradient(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        return super().backward(params, cache, dy, grads).astype("f4")
+
+
+class _OtherAddGrads(_Own):
+    def add_grads(self, params, cache, dy, grads):
+        grads["weight"] -= cache.T @ dy
+
+
+class _NoTuple(_Own):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return x @ params["weight"]
+
+
+class _Misspelled(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        if grads is not None:
+            grads["wieght"] += cache.T @ dy
+        return dy @ params["weight"].T
+
+
+class _ReturnsNothing(_Own):
+    def backward(self, params, cache, dy, grads=None):
+        super().backward(params, cache, dy, grads)
+
+
+LAYERS = {
+    _Replaces: "the gradient of weight is replaced by another array",
+    _ReplacesTheSum: "the gradient of weight is replaced by another array",
+    _Overwrites: "the gradient of weight is overwritten: add to what is there (+=)",
+    _AddsOnce: "what is added to the gradient of weight depends on what is there",
+    _NeedsGradients: "backward with grads=None raises TypeError",
+    _FrozenBlocks: "backward with grads=None gives another dx",
+    _LosesTheBatchAxis: "at a batch of 1, forward gives y of shape (3,), expected (1, 3)",
+    _LosesItInBackward: "at a batch of 1, backward gives dx of shape (2,), expected (1, 2)",
+    _ChangesX: "forward changes x",
+    _ChangesTheWeight: "forward changes weight",
+    _ChangesTheCache: "backward changes x, cache",
+    _ChangesDy: "backward changes dy",
+    _WritesTheSame: "forward writes into what it is given",
+    _OnSelf: "backward gives another weight once forward has seen another input",
+    _OwnNoise: "forward gives another y for the same input",
+    _Float32: "forward gives y as float32 where all that went in is float64",
+    _Float32Within: "computes in less than float64: the loss is a staircase along x",
+    _Float32Gradient: "backward gives dx as float32",
+    _OtherAddGrads: "add_grads gives another gradient of weight than backward",
+    _NoTuple: "forward returns ndarray, expected (y, cache)",
+    _Misspelled: "backward raises KeyError: 'wieght' (test_gradcheck_contract.py, line ",
+    _ReturnsNothing: "backward gives dx as NoneType, expected an array (3, 2)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", LAYERS, ids=lambda wrong: wrong.__name__)
+def test_a_broken_promise_of_a_layer_gets_a_line(wrong):
+    assert gradcheck(_Own(), (2,)).passed
+    report = gradcheck(wrong(), (2,))
+    assert not report.passed
+    assert any(line.startswith(LAYERS[wrong]) for line in report.faults), report
+    assert all(len(line) < 250 and line.isprintable() for line in report.faults)
+    assert LAYERS[wrong] in repr(report) and LAYERS[wrong] in str(report)
+
+
+def test_state_is_not_moved_by_forward():
+    assert gradcheck(_ChangesItsState(), (2,), train=True).faults[0].startswith("forward changes state['mean']")
+
+
+def test_a_wrong_gradient_at_a_batch_of_one_alone():
+    report = gradcheck(_SumsOverUnitsAtOne(3), (2,))
+    assert report.wrong == ["bias", "all together"]
+
+
+def test_evaluation_is_checked_where_it_differs():
+    class _WrongInEvaluation(BatchNorm):
+        def backward(self, params, cache, dy, grads=None):
+            dx = super().backward(params, cache, dy, grads)
+            return dx if cache[-1] else -dx
+
+    assert gradcheck(_WrongInEvaluation(), (2,), train=True).passed
+    assert gradcheck(_WrongInEvaluation(), (2,)).wrong == ["x", "all together"]
+
+
+def test_a_layer_within_others_is_found():
+    report = gradcheck(Sequential(Dense(3), Tanh(), _Overwrites(), ReLU()), (2,))
+    assert report.faults[0].startswith("the gradient of 2.weight is overwritten")
+
+
+def test_right_arrays_stand_beside_the_wrong_one():
+    class _NoBias(Dense):
+        def add_grads(self, params, cache, dy, grads):
+            grads["weight"] += cache.T @ dy
+
+    report = gradcheck(_NoBias(3), (2,))
+    assert report.wrong == ["bias", "all together"] and report.where == "bias"
+    assert report.arrays["bias"] == 1 and max(report.arrays["weight"], report.arrays["x"]) < 1e-6
+    assert [line.split()[-1] == "WRONG" for line in report.table()] == [False, True, False, True]
+
+
+# Functions
+
+
+def _changes(prediction):
+    prediction += 1
+    return mse(prediction, np.zeros((1, 4)))
+
+
+def _broadcasts(prediction):
+    loss, gradient = mse(prediction, np.zeros((1, 4)))
+    return loss, gradient[0]
+
+
+FUNCTIONS = {
+    _changes: "the function changes prediction",
+    _broadcasts: "the gradient of prediction comes of shape (4,), expected (1, 4)",
+    lambda prediction: prediction.sum(): "the function returns float64, expected the loss and gradients by prediction",
+    lambda prediction: (prediction.sum(), prediction.astype("f4")): "the gradient of prediction comes as float32",
+    lambda prediction: (np.random.random(), prediction): "the function gives another loss for the same arrays",
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=list(FUNCTIONS.values()))
+def test_a_broken_promise_of_a_function_gets_a_line(function):
+    report = gradcheck_function("own", function, lambda noise: {"prediction": noise.normal("p", (1, 4), "float64")})
+    assert not report.passed and report.faults[0].startswith(FUNCTIONS[function])
+
+
+def test_a_function_divides_by_the_size_of_the_whole_batch():
+    def half(prediction, batch_size=None):
+        loss, _ = mse(prediction, np.zeros((3, 4)), batch_size)
+        return loss, mse(prediction, np.zeros((3, 4)))[1]
+
+    report = gradcheck_function("own", half, lambda noise: {"prediction": noise.normal("p", (3, 4), "float64")})
+    assert report.wrong == ["prediction"]
+
+
+# Models
+
+
+class _Linear(Model):
+    """A user's own model: y = x W, of the smallest step there is, with an option that its parents do not have."""
+
+    name, terms = "linear", ("loss",)
+
+    def __init__(self, width, dtype="float32"):
+        self.input_shape = (width,)
+        self.build({"map": (_Own(width), (width,))}, {"units": width}, 0, "numpy", dtype)
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        y, cache = self.forward("map", batch["x"], train, rng)
+        loss, dy = mse(y, batch["x"], batch_size)
+        if grads is not None:
+            self.add_grads("map", cache, dy, grads)
+        return {"loss": loss}, {"map": cache}
+
+
+class _Assigns(_Linear):
+    def add_grads(self, name, cache, dy, grads):
+        grads[name]["weight"] = cache.T @ dy
+
+
+class _OverwritesTheStore(_Linear):
+    def add_grads(self, name, cache, dy, grads):
+        grads[name]["weight"][...] = cache.T @ dy
+
+
+class _AlwaysAdds(_Linear):
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        y, cache = self.forward("map", batch["x"], train, rng)
+        loss, dy = mse(y, batch["x"], batch_size)
+        grads["map"]["weight"] += cache.T @ dy
+        return {"loss": loss}, {"map": cache}
+
+
+class _IgnoresTheBatchSize(_Linear):
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        return super().step(batch, rng, grads, train)
+
+
+class _Denoises(_Linear):
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        batch["x"] *= 0.5
+        return super().step(batch, rng, grads, train, batch_size)
+
+
+class _Sgd(_Linear):
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        outcome = super().step(batch, rng, grads, train, batch_size)
+        self.store.flat -= 0.1
+        return outcome
+
+
+class _WantsLabels(_Linear):
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        return super().step({"x": batch["x"] + 0 * batch["labels"]}, rng, grads, train, batch_size)
+
+
+class _WithoutLoss(_Linear):
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        terms, caches = super().step(batch, rng, grads, train, batch_size)
+        return {"error": terms["loss"]}, caches
+
+
+class _OfOne(_Linear):
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        return super().step({"x": np.squeeze(batch["x"])}, rng, grads, train, batch_size)
+
+
+class _RoundedLoss(_Linear):
+    def forward(self, name, x, train=False, rng=None):
+        y, cache = super().forward(name, x, train, rng)
+        return y.astype("f4").astype("f8"), cache
+
+
+MODELS = {
+    _Assigns: "the gradient of map.weight is replaced by another array",
+    _OverwritesTheStore: "the gradient of map.weight is overwritten",
+    _AlwaysAdds: "the step with grads=None raises TypeError",
+    _IgnoresTheBatchSize: "the term 'loss' is not halved where batch_size is twice the number of examples",
+    _Denoises: "the step changes batch['x']",
+    _Sgd: "the step changes map.weight",
+    _WantsLabels: "the step raises KeyError: 'labels' (test_gradcheck_contract.py, line ",
+    _WithoutLoss: "the step's terms have no 'loss', only 'error'",
+    _OfOne: "at a batch of 1, the term 'loss' is not halved",
+    _RoundedLoss: "computes in less than float64: the loss is a staircase along map.weight",
+}
+
+
+@pytest.mark.parametrize("wrong", MODELS, ids=lambda wrong: wrong.__name__)
+def test_a_broken_promise_of_a_model_gets_a_line(wrong):
+    assert gradcheck(_Linear(3)).passed
+    report = gradcheck(wrong(3))
+    assert not report.passed and any(line.startswith(MODELS[wrong]) for line in report.faults), report
+
+
+def test_a_model_is_checked_near_its_own_parameters_and_stays_as_it_is():
+    seen = []
+
+    class _Seen(models.AE):
+        def step(self, batch, rng, grads=None, train=True, batch_size=None):
+            seen.append(abs(self.store.named["encoder.1.weight"]).min())
+            return super().step(batch, rng, grads, train, batch_size)
+
+    model = _Seen(input_shape=(4,), latent_dim=2, hidden=(), loss="mse")
+    model.store.flat[...] = 5
+    assert gradcheck(model, directions=1).passed
+    assert min(seen) > 4 and (model.store.flat == 5).all() and model.store.dtype == np.float32
