@@ -66,15 +66,14 @@ class Case:
         return self.device.array(nest(shapes, values))
 
     def input(self, name, n=None):
-        shape = (n or self.n, *self.shape)
+        shape = (self.n if n is None else n, *self.shape)
         if self.layer.integer_input is not None:
             return self.device.array(self.rng(name).integers(0, self.layer.integer_input, shape))
         return self.device.array(self.rng(name).normal(size=shape).astype(self.dtype))
 
     def cotangent(self, name, n=None):
-        return self.device.array(
-            self.rng(name).normal(size=(n or self.n, *self.layer.output_shape(self.shape))).astype(self.dtype)
-        )
+        shape = (self.n if n is None else n, *self.layer.output_shape(self.shape))
+        return self.device.array(self.rng(name).normal(size=shape).astype(self.dtype))
 
     def zeros(self):
         return nest(self.shapes, {k: self.device.xp.zeros(s, dtype=self.dtype) for k, s in walk(self.shapes)})
@@ -279,6 +278,60 @@ def test_examples_of_a_batch_do_not_mix_in_evaluation(layer, shape, device, dtyp
         assert_same(np.concatenate([a[1] for a in alone]), dx, TOLERANCE[dtype])
 
 
+@each_example
+@each_mode
+@each_dtype
+def test_empty_batch_is_taken_or_refused_in_one_line(case):
+    """Numbers of no examples; only statistics over a batch have no value there."""
+    case.n = 0
+    case.x, case.dy = case.input("x"), case.cotangent("dy")
+    normalised = case.train and "BatchNorm" in names_within(case.layer)
+    if normalised:
+        with pytest.raises(ShapeError, match=r"^BatchNorm.*empty batch has no mean") as caught:
+            case.forward()
+        assert "\n" not in str(caught.value)
+        return
+    y, dx, grads = case.run()
+    assert y.shape == (0, *case.layer.output_shape(case.shape))
+    assert case.layer.integer_input is not None or dx.shape == (0, *case.shape)
+    assert not any(g.any() for _, g in leaves(grads))
+
+
+@each_example
+@each_mode
+def test_gradient_of_another_shape_is_refused(layer, shape, train, device):
+    """Numbers that would broadcast are refused too."""
+    case = Case(layer, shape, device, train=train)
+    _, cache = case.forward()
+    grads = case.zeros()
+    for dy in (case.dy[:1], case.dy[None], case.dy.repeat(2, axis=-1)):
+        for into in (None, grads):
+            with pytest.raises(ShapeError, match=r"expected dy of the output's shape \(.*\), got \(.*\)$") as caught:
+                case.backward(cache, dy, into)
+            assert any(str(caught.value).startswith(name) for name in names_within(layer))
+    assert not any(g.any() for _, g in leaves(case.device.host(grads)))
+
+
+@each_example
+def test_parameters_of_another_shape_are_refused(layer, shape, device):
+    """Each parameter in turn, with one more row, with one more axis, and missing."""
+    case = Case(layer, shape, device)
+    named = dict(walk(case.params))
+    for name, array in named.items():
+        changes = [array[None], *([array.repeat(2, axis=0)] if array.ndim else [])]
+        for changed in (*changes, None):
+            case.params = nest(case.shapes, named | {name: changed})
+            if changed is None:
+                case.params = _without_none(case.params)
+            with pytest.raises(ShapeError, match="goes with the parameters") as caught:
+                case.forward()
+            assert any(str(caught.value).startswith(inner) for inner in names_within(layer))
+
+
+def _without_none(tree):
+    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in tree.items() if v is not None}
+
+
 def strided(array, device):
     """The same numbers, spread over a larger array."""
     spread = device.xp.zeros(tuple(2 * length for length in array.shape), dtype=array.dtype)
@@ -330,5 +383,5 @@ def test_other_input_shape_is_refused_by_name_or_right(layer, shape, change, dev
 
 def names_within(layer):
     yield type(layer).__name__
-    for inner in getattr(layer, "layers", ()):
+    for inner in (*getattr(layer, "layers", ()), *([layer.projection] if hasattr(layer, "projection") else [])):
         yield from names_within(inner)

@@ -1,6 +1,7 @@
 """Losses: their values against loops, their stability, their scale."""
 
 import inspect
+import math
 
 import numpy as np
 import oracles
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyae import losses
-from tinyae.errors import ShapeError
+from tinyae.errors import DataError, ShapeError
 from tinyae.layers.activations import sigmoid, softplus
 
 DTYPES = ("float32", "float64")
@@ -108,6 +109,46 @@ def test_bce_is_exact_at_any_logit(logit, target, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_bce_of_a_confident_right_logit_keeps_its_digits(dtype):
+    """log(1 + exp(-30)) by its series, x - x^2 / 2; at a target just below 1, 30 (1 - x) more."""
+    logits = np.array([[30.0]], dtype)
+    loss, _ = losses.bce_with_logits(logits, np.ones_like(logits))
+    assert float(loss) == pytest.approx(9.357622968839861e-14, rel=4 * float(np.finfo(dtype).eps))
+    below = np.nextafter(np.ones_like(logits), np.zeros_like(logits))
+    loss, _ = losses.bce_with_logits(logits, below)
+    expected = 30 * (1 - below.item()) + 9.357622968839861e-14
+    assert float(loss) == pytest.approx(expected, rel=4 * float(np.finfo(dtype).eps))
+
+
+BCE_LIMITS = [(np.inf, 1.0, 0, 0), (np.inf, 0.25, np.inf, 0.75), (-np.inf, 0.0, 0, 0), (-np.inf, 0.25, np.inf, -0.25)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("logit, target, nats, slope", BCE_LIMITS)
+def test_bce_at_an_infinite_logit_is_its_limit(logit, target, nats, slope, dtype, device):
+    arrays = (device.array(np.full((1, 3), value, dtype)) for value in (logit, target))
+    loss, gradient = device.host(losses.bce_with_logits(*arrays))
+    assert loss == nats
+    np.testing.assert_array_equal(gradient, np.full((1, 3), slope, dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bce_of_the_largest_logit(dtype):
+    largest = np.finfo(dtype).max
+    loss, gradient = losses.bce_with_logits(np.array([[largest, -largest]], dtype), np.array([[1, 0]], dtype))
+    assert loss == 0
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("logit", (5.0, 30.0, 80.0))
+def test_cross_entropy_of_a_confident_right_class_keeps_its_digits(logit, dtype):
+    """With two classes it is log(1 + exp(-difference)), as the binary one."""
+    loss, _ = losses.cross_entropy_with_logits(np.array([[0, logit]], dtype), np.array([1]))
+    assert float(loss) == pytest.approx(math.log1p(math.exp(-logit)), rel=8 * float(np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_cross_entropy_is_exact_at_large_logits(dtype):
     logits = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4 + 1], [1e4, 1e4, 1e4]], dtype)
     labels = np.array([1, 2, 0])
@@ -198,6 +239,36 @@ def test_unequal_shapes_are_refused(name):
 def test_unfit_labels_are_refused(labels):
     with pytest.raises(ShapeError, match="cross_entropy_with_logits"):
         losses.cross_entropy_with_logits(np.zeros((2, 5)), labels)
+
+
+@pytest.mark.parametrize("label", (-1, -3, 5, 100))
+def test_labels_that_are_no_class_are_refused(label):
+    with pytest.raises(DataError, match=rf"^cross_entropy_with_logits: expected integers from 0 to 4, got .*{label}"):
+        losses.cross_entropy_with_logits(np.zeros((2, 5)), np.array([0, label]))
+
+
+@pytest.mark.parametrize("label", (-1, 5))
+def test_labels_that_are_no_class_make_the_loss_of_a_device_nan(label, strict_device):
+    logits, labels = np.ones((2, 5)), np.array([0, label])
+    loss, gradient = losses.cross_entropy_with_logits(*map(strict_device.array, (logits, labels)))
+    assert strict_device.xp.host_syncs == 0
+    loss, gradient = strict_device.host([loss, gradient])
+    assert np.isnan(loss)
+    np.testing.assert_allclose(gradient[0], [-0.4, 0.1, 0.1, 0.1, 0.1])
+    assert np.isnan(gradient[1]).any()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_empty_batch_has_no_mean(name):
+    with pytest.raises(ShapeError, match=r"^an empty batch has no mean loss: .* \(0, "):
+        call(name, shape=(0, 3))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_empty_part_of_a_batch_adds_nothing(name):
+    loss, *gradients = call(name, shape=(0, 3), batch_size=4)
+    assert loss == 0
+    assert {g.shape[:2] for g in gradients} == {(0, 3)}
 
 
 def test_l1_gradient_at_a_perfect_prediction_is_zero():

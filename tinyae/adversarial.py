@@ -5,6 +5,7 @@ the examples and divided by their number; `batch_size` is that where the rows ar
 """
 
 from .backend import array_module
+from .batch import examples
 from .losses import bce_with_logits
 
 
@@ -33,16 +34,16 @@ def critic_loss(real, fake, batch_size=None):
 
     Returns (loss, dreal, dfake).
     """
-    xp, scale = array_module(real), 1 / (batch_size or len(real))
+    xp, scale = array_module(real), 1 / examples(real, batch_size)
     return scale * (fake.sum() - real.sum()), xp.full_like(real, -scale), xp.full_like(fake, scale)
 
 
 def critic_generator_loss(fake, batch_size=None):
     """-1/N sum fake. Returns (loss, dfake)."""
-    scale = 1 / (batch_size or len(fake))
+    scale = 1 / examples(fake, batch_size)
     return -scale * fake.sum(), array_module(fake).full_like(fake, -scale)
 
 
 def accuracy(real, fake, batch_size=None):
     """The share of examples of both kinds that D tells right: 1/2N [number of real > 0 + number of fake < 0]."""
-    return (0.5 / (batch_size or len(real))) * ((real > 0).sum() + (fake < 0).sum())
+    return (0.5 / examples(real, batch_size)) * ((real > 0).sum() + (fake < 0).sum())

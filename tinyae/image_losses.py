@@ -4,7 +4,10 @@ As everywhere: summed over features, averaged over the batch; `batch_size` is wh
 part of a larger batch. Images are (N, H, W, C) in [0, 1]; the target has no gradient.
 """
 
+import math
+
 from .backend import array_module
+from .batch import examples
 from .errors import ShapeError
 
 WINDOW, SIGMA = 11, 1.5  # pixels: the side of SSIM's Gaussian window and its standard deviation
@@ -23,7 +26,7 @@ def ssim(x, y):
     averaged over windows and channels. Raises ShapeError for images below 11 pixels a side.
     """
     similarity, *_ = _similarity(*_planes("ssim", x, y))
-    return similarity.reshape(len(x), -1).mean(axis=1)
+    return similarity.reshape(len(x), math.prod(similarity.shape[1:])).mean(axis=1)
 
 
 def ssim_loss(prediction, target, batch_size=None):
@@ -37,7 +40,7 @@ def ssim_loss(prediction, target, batch_size=None):
     """
     x, y = _planes("ssim_loss", prediction, target)
     s, (rows, columns), (mean_x, mean_y), (a1, a2), (b1, b2) = _similarity(x, y)
-    scale = 1 / (batch_size or len(x))
+    scale = 1 / examples(x, batch_size)
 
     def transposed(d):
         return rows.T @ d @ columns
@@ -55,7 +58,7 @@ def edge_weighted_mse(prediction, target, batch_size=None):
     A blurred edge is a few pixels wide, so the plain error hardly sees it; here they count up to five times.
     """
     _check("edge_weighted_mse", prediction, target)
-    scale = 1 / (batch_size or len(prediction))
+    scale = 1 / examples(prediction, batch_size)
     difference = prediction - target
     weighted = (1 + EDGE * edges(target)) * difference
     return scale * (weighted * difference).sum(), (2 * scale) * weighted

@@ -56,7 +56,7 @@ def adam(w, g, m, v, beta1, beta2, rate, epsilon, shrink):
 def bce_with_logits(logits, x, scale):
     """Binary cross-entropy from logits, summed, in nats, and `scale` times its gradient: shapes () and logits.shape.
 
-    loss = sum of max(l, 0) - l x + log(1 + exp(-|l|))        dlogits = scale (sigmoid(l) - x)
+    loss = sum of l (1[l > 0] - x) + log(1 + exp(-|l|))       dlogits = scale (sigmoid(l) - x)
     """
     import cupy
 

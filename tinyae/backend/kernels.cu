@@ -87,14 +87,15 @@ extern "C" __global__ void adam(long long n, real *__restrict__ w, const real *_
 }
 
 // Bernoulli negative log likelihood of targets x in [0, 1] under logits l, in nats, and its gradient, over n elements:
-//   loss_each = max(l, 0) - l x + log(1 + exp(-|l|))          dlogits = scale (sigmoid(l) - x)
-// exp is only taken of -|l|, so nothing overflows.
+//   loss_each = l (1[l > 0] - x) + log(1 + exp(-|l|))          dlogits = scale (sigmoid(l) - x)
+// exp is only taken of -|l|, so nothing overflows; for x in [0, 1] two terms of one sign are added.
 extern "C" __global__ void bce_with_logits(long long n, double scale, const real *__restrict__ logits,
                                            const real *__restrict__ x, real *__restrict__ loss_each,
                                            real *__restrict__ dlogits) {
     for (long long i = first_index(); i < n; i += index_stride()) {
         const real l = logits[i], e = exp(-fabs(l));
-        loss_each[i] = (l > 0 ? l : 0) - l * x[i] + log1p(e);
+        const real gap = (l > 0 ? 1 : 0) - x[i];
+        loss_each[i] = (gap == 0 ? 0 : l * gap) + log1p(e);
         dlogits[i] = (real)scale * ((l > 0 ? 1 : e) / (1 + e) - x[i]);
     }
 }

@@ -12,10 +12,11 @@ from .native import primitives as compiled
 def bce_with_logits(logits, x, scale):
     """Binary cross-entropy of every element, from logits, and the gradient of `scale` times their sum.
 
-        loss_i    = max(l, 0) - l x + log(1 + exp(-|l|))
+        loss_i    = l g_i + log(1 + exp(-|l|)),   g_i = 1[l > 0] - x       (no g, no loss: 0 times infinity is 0)
         dlogits_i = scale (sigmoid(l) - x),   sigmoid(l) = exp(min(l, 0)) / (1 + exp(-|l|))
 
-    No exponential sees a positive number, so any finite logit is safe. Returns (sum, dlogits), the sum of shape ().
+    No exponential sees a positive number, and for x in [0, 1] two terms of one sign are added: any logit is safe.
+    Returns (sum, dlogits), the sum of shape ().
     """
     if array_module(logits) is not np:
         from . import cuda
@@ -23,21 +24,18 @@ def bce_with_logits(logits, x, scale):
         return cuda.bce_with_logits(logits, x, scale)
     if native.takes_alike(logits, x):
         return compiled.bce_with_logits(logits, x, scale)
-    magnitude = np.abs(logits)
-    negative_part = np.subtract(logits, magnitude)
-    negative_part *= 0.5
-    loss = np.add(logits, magnitude)
-    loss *= 0.5
-    e = np.negative(magnitude, out=magnitude)
+    loss = np.subtract(logits > 0, x, dtype=logits.dtype)
+    np.multiply(loss, logits, out=loss, where=loss != 0)
+    e = np.abs(logits)
+    np.negative(e, out=e)
     np.exp(e, out=e)
-    dlogits = np.exp(negative_part)
-    denominator = np.add(e, 1, out=negative_part)
-    dlogits /= denominator
+    dlogits = np.minimum(logits, 0)
+    np.exp(dlogits, out=dlogits)
+    dlogits /= e + 1
     dlogits -= x
     dlogits *= scale
     np.log1p(e, out=e)
     loss += e
-    loss -= np.multiply(logits, x, out=e)
     return loss.sum(), dlogits
 
 

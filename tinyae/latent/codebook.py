@@ -4,6 +4,7 @@ import numpy as np
 
 from ..backend import array_module, as_noise
 from ..backend.codes import code_sums
+from ..batch import examples
 from ..errors import ConfigError, ShapeError
 from . import quantize
 from .kmeans import kmeans
@@ -79,7 +80,10 @@ class Codebook:
 
     def weight(self, params, state):
         """Each book's weight (K, D / groups), views."""
-        stacked = (state if self.ema else params)["weight"].reshape(self.books, self.codes, self.width)
+        weight = (state if self.ema else params)["weight"]
+        if weight.shape != self.weight_shape:
+            raise ShapeError(f"{self!r}: expected a weight of shape {self.weight_shape}, got {weight.shape}")
+        stacked = weight.reshape(self.books, self.codes, self.width)
         return [stacked[b] for b in range(self.books)]
 
     def _parts(self, rows):
@@ -95,6 +99,8 @@ class Codebook:
     def forward(self, params, z, train=False, rng=None, state=None):
         """-> (q, cache): straight through, so q stands in for z."""
         self.output_shape(z.shape[1:])
+        if train:
+            examples(z)  # an empty batch moves no code
         left = z.reshape(-1, self.units)
         parts, cache = None if self.residual else self._parts(left), Quantized(z.shape, train)
         for b, book in enumerate(self.weight(params, state)):
@@ -121,6 +127,8 @@ class Codebook:
 
     def backward(self, params, cache, dy, grads=None):
         """dz = dy, straight through; cosine codes stand for z / |z|, and what is before that has its own gradient."""
+        if dy.shape != cache.shape:
+            raise ShapeError(f"{self!r}: expected dy of the output's shape {cache.shape}, got {dy.shape}")
         dz = quantize.straight_through_backward(None, dy)
         return self._turn_back(cache, self._parts(dz.reshape(-1, self.units))) if self.cosine else dz
 
@@ -130,7 +138,7 @@ class Codebook:
         With ema there is no codebook loss: 0.0. Residual books look at what they are given as it is: d z is the sum of
         their 2 (u - q) / N. Cosine codes e / |e| pass their gradient through `quantize.unit`.
         """
-        count = batch_size or cache.shape[0]
+        count = examples(cache, batch_size)
         loss = sum((left * left).sum() for left in cache.left) / count
         parts = [(2 / count) * left for left in cache.left]
         dz = self._turn_back(cache, parts) if self.cosine else self._joined(parts).reshape(cache.shape)
@@ -246,7 +254,7 @@ class HeldCodebook(Codebook):
         return (self._seen(rows) + self.offset).reshape(z.shape), cache
 
     def losses(self, params, cache, batch_size=None, grads=None):
-        count, loss = batch_size or cache.shape[0], 0.0
+        count, loss = examples(cache, batch_size), 0.0
         for b, book in enumerate(() if self.ema else self.weight(params, None)):
             book = quantize.unit(book)[0] if self.cosine else book
             u = self.held.quantized[b] + self.held.left[b]

@@ -7,6 +7,7 @@ gradients. `batch_size` is what to divide by where the rows are a part of a larg
 import math
 
 from ..backend import array_module
+from ..batch import examples, same_shape
 from ..losses import LOG_2PI
 
 
@@ -15,6 +16,7 @@ def sample(mu, logvar, noise):
 
     noise: standard normal, (N, D). Returns (z, cache).
     """
+    same_shape("sample", mu, logvar)
     sigma = array_module(mu).exp(0.5 * logvar)
     scaled = sigma * noise
     return mu + scaled, scaled
@@ -22,6 +24,7 @@ def sample(mu, logvar, noise):
 
 def sample_backward(cache, dz):
     """dmu = dz;  dlogvar = dz noise sigma / 2, as d sigma / d logvar = sigma / 2. Returns (dmu, dlogvar)."""
+    same_shape("sample_backward", cache, dz)
     return dz, 0.5 * dz * cache
 
 
@@ -38,7 +41,8 @@ def kl_to_mean(mu, logvar, prior_mu, batch_size=None):
 
     dprior_mu = -dmu = (prior_mu - mu) / N. Returns (kl, dmu, dlogvar, dprior_mu).
     """
-    scale = 1 / (batch_size or mu.shape[0])
+    same_shape("kl_to_mean", mu, logvar)
+    scale = 1 / examples(mu, batch_size)
     # expm1: exp(logvar) - 1 without cancellation near the prior, where both the KL and its gradient vanish.
     growth = array_module(mu).expm1(logvar)
     offset = mu - prior_mu
@@ -62,8 +66,9 @@ def kl_between(mu, logvar, prior_mu, prior_logvar, batch_size=None):
     dprior_logvar = (1 - r - (mu - prior_mu)^2 w) / (2 N).
     Returns (kl, dmu, dlogvar, dprior_mu, dprior_logvar).
     """
+    same_shape("kl_between", mu, logvar, prior_mu, prior_logvar)
     xp = array_module(mu)
-    scale = 1 / (batch_size or mu.shape[0])
+    scale = 1 / examples(mu, batch_size)
     log_ratio = logvar - prior_logvar
     growth = xp.expm1(log_ratio)
     offset = mu - prior_mu

@@ -5,6 +5,7 @@ Rows that are a part of a larger batch all the same are weighted by their share 
 """
 
 from ..backend import array_module
+from ..batch import examples
 from . import gaussian
 
 
@@ -15,8 +16,8 @@ def kl_free_bits(mu, logvar, floor, batch_size=None):
     floor: nats per dimension. Returns (loss, dmu, dlogvar).
     """
     xp = array_module(mu)
-    batch_size = batch_size or len(mu)
-    each = gaussian.kl_elements(mu, logvar).sum(axis=0) / len(mu)
+    batch_size = examples(mu, batch_size)
+    each = gaussian.kl_elements(mu, logvar).sum(axis=0) / examples(mu)
     _, dmu, dlogvar = gaussian.kl_standard(mu, logvar, batch_size)
     above = (each > floor).astype(mu.dtype)
     return (len(mu) / batch_size) * xp.maximum(each, floor).sum(), above * dmu, above * dlogvar
@@ -28,7 +29,7 @@ def kl_to_capacity(mu, logvar, capacity, batch_size=None):
     The gradient is the KL's above C, and minus it below. Returns (loss, dmu, dlogvar).
     """
     xp = array_module(mu)
-    share = len(mu) / (batch_size or len(mu))
+    share = len(mu) / examples(mu, batch_size)
     kl, dmu, dlogvar = gaussian.kl_standard(mu, logvar)
     sign = share * xp.sign(kl - capacity)
     return share * xp.abs(kl - capacity), sign * dmu, sign * dlogvar

@@ -12,6 +12,7 @@ q(y|z) = softmax(logits), logits (N, K). Means over the batch, nats, and `batch_
 import math
 
 from ..backend import array_module
+from ..batch import examples
 
 
 def softmax(logits):
@@ -38,7 +39,7 @@ def kl_to_mixture(z, logvar, logits, means, batch_size=None):
     dlogvar = -1 / (2 N), its direct part: the other flows through z. Returns (kl, dz, dlogvar, dlogits, dmeans).
     """
     xp = array_module(z)
-    scale = 1 / (batch_size or z.shape[0])
+    scale = 1 / examples(z, batch_size)
     q, _ = softmax(logits)
     offset = z[:, None, :] - means
     distance = 0.5 * (offset * offset).sum(axis=2)
@@ -50,7 +51,7 @@ def kl_to_mixture(z, logvar, logits, means, batch_size=None):
 
 def kl_to_uniform(logits, batch_size=None):
     """KL(q(y) || 1/K) = 1/N sum_n (log K + sum_y q_ny log q_ny);   dq = (log q + 1) / N.   Returns (kl, dlogits)."""
-    scale = 1 / (batch_size or logits.shape[0])
+    scale = 1 / examples(logits, batch_size)
     q, log_q = softmax(logits)
     kl = scale * (q * (log_q + math.log(logits.shape[-1]))).sum()
     return kl, softmax_backward(q, scale * log_q)  # the 1 falls out, as sum_y q_y (1 - 1) = 0

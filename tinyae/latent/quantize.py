@@ -13,6 +13,8 @@ a part of a larger batch.
 
 from ..backend import array_module
 from ..backend.codes import code_sums, nearest_code
+from ..backend.indices import rows
+from ..batch import examples, same_shape
 from ..errors import ShapeError
 from ..losses import mse
 
@@ -25,8 +27,8 @@ def nearest(z, codebook):
 
 
 def lookup(codebook, codes):
-    """q = e[codes].   (K, D), (...) -> (..., D)."""
-    return codebook[codes]
+    """q = e[codes].   (K, D), (...) integers -> (..., D). A code that is none: DataError, on a device NaN."""
+    return rows(codebook, codes, "lookup")
 
 
 def straight_through(z, quantized):
@@ -54,7 +56,7 @@ def codebook_loss(z, codebook, codes, batch_size=None):
     units = z.shape[-1]
     loss, _ = mse(lookup(codebook, codes), z, batch_size)
     counts, sums = code_sums(z.reshape(-1, units), codes.reshape(-1), len(codebook))
-    return loss, codebook_gradient(codebook, counts, sums, batch_size or len(z))
+    return loss, codebook_gradient(codebook, counts, sums, examples(z, batch_size))
 
 
 def codebook_gradient(codebook, counts, sums, batch_size):
@@ -100,6 +102,7 @@ def unit(z, epsilon=1e-6):
 def unit_backward(cache, dy):
     """dz = (dy - y <y, dy>) / |z|: only what turns the vector counts."""
     y, length = cache
+    same_shape("unit_backward", y, dy)
     return (dy - y * (y * dy).sum(axis=-1, keepdims=True)) / length
 
 

@@ -4,6 +4,7 @@ Each returns (loss, dh).
 """
 
 from ..backend import array_module
+from ..batch import examples
 from ..layers.activations import sigmoid
 
 
@@ -12,7 +13,7 @@ def l1_of_code(h, batch_size=None):
 
     batch_size: what to divide by where the rows are a part of a larger batch.
     """
-    scale = 1 / (batch_size or h.shape[0])
+    scale = 1 / examples(h, batch_size)
     return scale * array_module(h).maximum(h, 0).sum(), scale * (h > 0).astype(h.dtype)
 
 
@@ -22,9 +23,10 @@ def kl_to_rate(h, rate):
     (Ng 2011, CS294A notes, section 3). In nats, for the whole batch: its mean enters, so the loss of a batch is not
     that of its parts. As ds/dh = s sigmoid(-h):    dh = s sigmoid(-h) ((1 - rate) / (1 - a) - rate / a) / N.
     """
+    count = examples(h)
     on, off = sigmoid(h), sigmoid(-h)
     active, idle = on.mean(axis=0), off.mean(axis=0)
-    dh = on * off * (((1 - rate) / idle - rate / active) / h.shape[0])
+    dh = on * off * (((1 - rate) / idle - rate / active) / count)
     return kl_of_activity(active, idle, rate), dh
 
 

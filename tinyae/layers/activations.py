@@ -34,6 +34,7 @@ class ReLU(_Activation):
         return y, y
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, cache.shape)
         return relu_gradient(cache, dy)  # dy * (y > 0)
 
 
@@ -52,6 +53,7 @@ class LeakyReLU(_Activation):
         return array_module(x).maximum(x, self.slope * x), x
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, cache.shape)
         positive = (cache > 0).astype(dy.dtype)
         return dy * (positive * (1 - self.slope) + self.slope)
 
@@ -65,6 +67,7 @@ class ELU(_Activation):
         return y, y
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, cache.shape)
         return dy * (array_module(dy).minimum(cache, 0) + 1)
 
 
@@ -82,6 +85,7 @@ class GELU(_Activation):
 
     def backward(self, params, cache, dy, grads=None):
         x, t = cache
+        self.check_gradient(dy, x.shape)
         du = self.C * (1 + 3 * 0.044715 * x * x)
         return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du)
 
@@ -95,6 +99,7 @@ class SiLU(_Activation):
 
     def backward(self, params, cache, dy, grads=None):
         x, s = cache
+        self.check_gradient(dy, x.shape)
         return dy * (s + x * s * (1 - s))
 
 
@@ -106,6 +111,7 @@ class Sigmoid(_Activation):
         return y, y
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, cache.shape)
         return dy * cache * (1 - cache)
 
 
@@ -117,6 +123,7 @@ class Tanh(_Activation):
         return y, y
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, cache.shape)
         return dy * (1 - cache * cache)
 
 
@@ -127,6 +134,7 @@ class Softplus(_Activation):
         return softplus(x), x
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, cache.shape)
         return dy * sigmoid(cache)
 
 

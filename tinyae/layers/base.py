@@ -81,6 +81,27 @@ class Layer:
         if not fits:
             raise ShapeError(f"{self!r}: expected input {expected}, got {tuple(got)}")
 
+    def check_params(self, params, x):
+        """Raise ShapeError unless the layer takes x (N, ...), and `params` have the shapes that go with it."""
+        self.expect(x.ndim > 0, "with a batch axis", x.shape)
+        self._check_arrays("parameters", params, self.param_shapes(x.shape[1:]), x)
+
+    def check_state(self, state, x):
+        """Raise ShapeError unless `state` has the shapes that go with x (N, ...)."""
+        self._check_arrays("state", state, self.state_shapes(x.shape[1:]), x)
+
+    def check_gradient(self, dy, shape):
+        """Raise ShapeError unless dy has the output's `shape` (N, ...)."""
+        if dy.shape != shape:
+            raise ShapeError(f"{self!r}: expected dy of the output's shape {shape}, got {dy.shape}")
+
+    def _check_arrays(self, kind, arrays, expected, x):
+        if {name: array.shape for name, array in arrays.items()} == expected:
+            return
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "none"
+        needed = ", ".join(f"{name} {shape}" for name, shape in expected.items())
+        raise ShapeError(f"{self!r}: input {x.shape} goes with the {kind} {needed}, got {found}")
+
 
 def drawing(layer, rng):
     """The Noise to draw from; an error that names the layer if there is none."""
@@ -157,6 +178,9 @@ class Sequential(Layer):
             layer.update_state(state[str(i)], layer_cache)
 
     def forward(self, params, x, train=False, rng=None, state=None):
+        if any(str(i) not in params for i in range(len(self.layers))):
+            count = len(self.layers)
+            raise ShapeError(f"{self!r}: {count} layers go with the parameters of as many, got those of {list(params)}")
         rng = None if rng is None else as_noise(rng)
         caches = []
         for i, layer in enumerate(self.layers):

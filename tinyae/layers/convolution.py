@@ -55,6 +55,10 @@ class _Convolution(Layer):
     def initialisers(self):
         return {"weight": self.init_name}
 
+    def _shape(self, x):
+        """The output's shape (N, H', W', O) for images x."""
+        return (len(x), *self.output_shape(x.shape[1:]))
+
     def _with_bias(self, weight_shape):
         """The parameters' shapes."""
         return {"weight": weight_shape} | ({"bias": (self.filters,)} if self.bias else {})
@@ -114,18 +118,13 @@ class Conv2D(_Convolution):
         self.output_shape(input_shape)
         return self._with_bias((*self.kernel_size, input_shape[2] // self.groups, self.filters))
 
-    def _check(self, params, x):
-        """(OH, OW, O) for images x; ShapeError where they do not fit."""
-        channels = params["weight"].shape[2] * self.groups
-        self.expect(x.ndim == 4 and x.shape[3] == channels, f"(N, H, W, {channels})", x.shape)
-        return self.output_shape(x.shape[1:])
-
     def forward(self, params, x, train=False, rng=None, state=None):
-        self._check(params, x)
+        self.check_params(params, x)
         y = convolution.output(x, params["weight"], self.geometry(x.shape[1:3]), params.get("bias"))
         return y, x
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, self._shape(cache))
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
         size = cache.shape[1:3]
@@ -133,6 +132,7 @@ class Conv2D(_Convolution):
 
     def add_grads(self, params, cache, dy, grads):
         x = cache
+        self.check_gradient(dy, self._shape(x))
         self._add(grads, convolution.weight_gradient(x, dy, self.geometry(x.shape[1:3]), self.kernel_size), dy)
 
 
@@ -192,17 +192,17 @@ class ConvTranspose2D(_Convolution):
         return self._with_bias((*self.kernel_size, self.filters, input_shape[2]))
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        weight = params["weight"]
-        self.expect(x.ndim == 4 and x.shape[3] == weight.shape[3], f"(N, H, W, {weight.shape[3]})", x.shape)
-        self.output_shape(x.shape[1:])
-        size = x.shape[1:3]
-        return convolution.input_gradient(x, weight, self._geometry(size), self._size(size), params.get("bias")), x
+        self.check_params(params, x)
+        size, bias = x.shape[1:3], params.get("bias")
+        return convolution.input_gradient(x, params["weight"], self._geometry(size), self._size(size), bias), x
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, self._shape(cache))
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
         return convolution.output(dy, params["weight"], self._geometry(cache.shape[1:3]))
 
     def add_grads(self, params, cache, dy, grads):
+        self.check_gradient(dy, self._shape(cache))
         dw = convolution.weight_gradient(dy, cache, self._geometry(cache.shape[1:3]), self.kernel_size)
         self._add(grads, dw, dy)

@@ -1,6 +1,7 @@
 """The fully connected layer and the table of vectors."""
 
 from ..backend import array_module
+from ..backend.indices import rows
 from ..backend.primitives import add_product, add_rows, affine, product_transposed
 from ..options import Choice, Count, Flag, of_layer
 from .base import Layer
@@ -39,17 +40,18 @@ class Dense(Layer):
         return {"weight": self.init_name}
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        weight = params["weight"]
-        self.expect(x.ndim == 2 and x.shape[1] == weight.shape[0], f"(N, {weight.shape[0]})", x.shape)
-        return affine(x, weight, params.get("bias")), x  # x @ W + b
+        self.check_params(params, x)
+        return affine(x, params["weight"], params.get("bias")), x  # x @ W + b
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, (len(cache), self.units))
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
         return product_transposed(dy, params["weight"])  # dy @ W.T
 
     def add_grads(self, params, cache, dy, grads):
         x = cache
+        self.check_gradient(dy, (len(x), self.units))
         add_product(grads, "weight", x, dy)  # grads["weight"] += x.T @ dy
         if self.bias:
             add_rows(grads, "bias", dy)  # grads["bias"] += dy.sum(axis=0)
@@ -59,8 +61,8 @@ class Embedding(Layer):
     """y = W[x]: a row of W (count, units) for each integer in x.   (N, ...) -> (N, ..., units).
 
     dW_k += sum of dy over the places where x = k, as the product onehot(x)^T dy: deterministic on every backend. There
-    is no gradient by x: backward returns None. Integers outside [0, count) are the caller's to refuse, since a check
-    would wait for the device.
+    is no gradient by x: backward returns None. An integer outside [0, count) is a DataError on NumPy; on a device,
+    where a look at x would wait, its row of y is NaN and it has no gradient.
     """
 
     @of_layer(count=Count(), units=Count())
@@ -85,11 +87,12 @@ class Embedding(Layer):
         return {"weight": "normal"}
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        self.expect(x.dtype.kind in "iu", "of integers", (*x.shape, x.dtype.name))
-        return params["weight"][x], x
+        self.check_params(params, x)
+        return rows(params["weight"], x, repr(self)), x
 
     def backward(self, params, cache, dy, grads=None):
         x = cache
+        self.check_gradient(dy, (*x.shape, self.units))
         if grads is not None:
             xp = array_module(dy)
             onehot = (x.reshape(-1, 1) == xp.arange(self.count)).astype(dy.dtype)

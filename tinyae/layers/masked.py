@@ -53,7 +53,8 @@ class MaskedConv2D(Conv2D):
         ]
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        return self._output(params, x, self._check(params, x), convolution.output), x
+        self.check_params(params, x)
+        return self._output(params, x, self._shape(x), convolution.output), x
 
     def at(self, params, x, i, j):
         """y[:, i, j] (N, O) from the map x (N, H, W, C). ConfigError unless stride is 1, ShapeError outside of y.
@@ -63,19 +64,21 @@ class MaskedConv2D(Conv2D):
         """
         if self.stride != (1, 1):
             raise ConfigError(f"{self!r}: one pixel takes stride 1 (forward takes any), got {self.stride}")
-        height, width, filters = self._check(params, x)
+        self.check_params(params, x)
+        count, height, width, filters = self._shape(x)
         self.expect(0 <= i < height and 0 <= j < width, f"that has a result at {i, j}", x.shape)
         pixel = functools.partial(convolution.region, (i, i + 1), (j, j + 1))
-        return self._output(params, x, (1, 1, filters), pixel)[:, 0, 0]
+        return self._output(params, x, (count, 1, 1, filters), pixel)[:, 0, 0]
 
     def _output(self, params, x, shape, output):
         """The sum of output(x, block of the weight, geometry, bias)."""
         bias, shares = params.get("bias"), []
         for block, geometry in self._blocks(x.shape[1:3]):
             shares.append(output(x, params["weight"][block], geometry, None if shares else bias, fast=False))
-        return _total(shares, (len(x), *shape), x, bias)
+        return _total(shares, shape, x, bias)
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, self._shape(cache))
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
         size, weight = cache.shape[1:3], params["weight"]
@@ -84,6 +87,7 @@ class MaskedConv2D(Conv2D):
 
     def add_grads(self, params, cache, dy, grads):
         x, dw = cache, grads["weight"]
+        self.check_gradient(dy, self._shape(x))
         for block, geometry in self._blocks(x.shape[1:3]):
             dw[block] += convolution.weight_gradient(x, dy, geometry, dw[block].shape[:2])
         if self.bias:

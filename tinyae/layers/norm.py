@@ -11,6 +11,8 @@ and with g = dL/dxhat = dy scale
 since sigma and the mean depend on every one of the m values.
 """
 
+import math
+
 import numpy as np
 
 from ..backend import array_module, columns
@@ -37,15 +39,12 @@ class _Normalisation(Layer):
     """The learned scale and shift over the last axis, (C,) each."""
 
     def param_shapes(self, input_shape):
-        self.expect(len(input_shape) >= 1, "with a feature axis", input_shape)
+        fits = len(input_shape) >= 1 and min(input_shape) > 0
+        self.expect(fits, "with a feature axis, of at least one number for each example", input_shape)
         return {"scale": (input_shape[-1],), "shift": (input_shape[-1],)}
 
     def initialisers(self):
         return {"scale": "ones"}
-
-    def _fits(self, params, x):
-        features = params["scale"].shape[0]
-        self.expect(x.ndim >= 2 and x.shape[-1] == features, f"(N, ..., {features})", x.shape)
 
     def _add_grads(self, grads, xhat, dy):
         rows = tuple(range(dy.ndim - 1))
@@ -65,12 +64,13 @@ class LayerNorm(_Normalisation):
         return [(cls(), (5,)), (cls(), (2, 3, 4))]
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        self._fits(params, x)
+        self.check_params(params, x)
         xhat, inverse, _, _ = normalise(x, -1, self.epsilon)
         return params["scale"] * xhat + params["shift"], (xhat, inverse)
 
     def backward(self, params, cache, dy, grads=None):
         xhat, inverse = cache
+        self.check_gradient(dy, xhat.shape)
         if grads is not None:
             self._add_grads(grads, xhat, dy)
         return normalise_backward(dy * params["scale"], xhat, inverse, -1)
@@ -97,16 +97,17 @@ class GroupNorm(_Normalisation):
 
     def _grouped(self, x):
         """(N, ..., C) -> (N, pixels, groups, C / groups)."""
-        return x.reshape(len(x), -1, self.groups, x.shape[-1] // self.groups)
+        return x.reshape(len(x), math.prod(x.shape[1:-1]), self.groups, x.shape[-1] // self.groups)
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        self._fits(params, x)
+        self.check_params(params, x)
         xhat, inverse, _, _ = normalise(self._grouped(x), (1, 3), self.epsilon)
         xhat = xhat.reshape(x.shape)
         return params["scale"] * xhat + params["shift"], (xhat, inverse)
 
     def backward(self, params, cache, dy, grads=None):
         xhat, inverse = cache
+        self.check_gradient(dy, xhat.shape)
         if grads is not None:
             self._add_grads(grads, xhat, dy)
         g = self._grouped(dy * params["scale"])
@@ -139,10 +140,12 @@ class BatchNorm(_Normalisation):
         return state
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        self._fits(params, x)
+        self.check_params(params, x)
         if train:
+            self.expect(x.size > 0, "of one example at least: an empty batch has no mean", x.shape)
             mean, var = columns.moments(x)
         elif state is not None:
+            self.check_state(state, x)
             mean, var = state["mean"], state["var"]
         else:
             zeros = array_module(x).zeros(x.shape[-1], x.dtype)
@@ -157,6 +160,7 @@ class BatchNorm(_Normalisation):
         Its two means are dshift / m and dscale / m, over the m values of a feature.
         """
         x, mean, _, inverse, train = cache
+        self.check_gradient(dy, x.shape)
         factor = params["scale"] * inverse
         if grads is None and not train:
             return dy * factor

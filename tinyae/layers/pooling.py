@@ -52,6 +52,7 @@ class MaxPool2D(_Pool2D):
 
     def backward(self, params, cache, dy, grads=None):
         x, y = cache
+        self.check_gradient(dy, y.shape)
         return pooling.maximum_gradient(x, y, dy, self.size, self._geometry(x.shape[1:3]))
 
 
@@ -77,6 +78,7 @@ class AveragePool2D(_Pool2D):
 
     def backward(self, params, cache, dy, grads=None):
         shape, counts = cache
+        self.check_gradient(dy, (shape[0], *self.output_shape(shape[1:])))
         dx = array_module(dy).zeros(shape, dtype=dy.dtype)
         share = dy / counts
         for y_at, x_at in self._taps(shape, dy.shape[1:3]):

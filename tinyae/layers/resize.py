@@ -26,9 +26,10 @@ class UpSample2D(Layer):
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self.expect(x.ndim == 4, "(N, H, W, C)", x.shape)
-        return x.repeat(self.factor[0], axis=1).repeat(self.factor[1], axis=2), None
+        return x.repeat(self.factor[0], axis=1).repeat(self.factor[1], axis=2), x.shape
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, (cache[0], *self.output_shape(cache[1:])))
         rows, columns = self.factor
         parts = [dy[:, u::rows, v::columns] for u in range(rows) for v in range(columns)]
         dx = parts[0].copy()
@@ -67,6 +68,7 @@ class Resize2D(Layer):
 
     def backward(self, params, cache, dy, grads=None):
         n, height, width, channels = cache
+        self.check_gradient(dy, (n, self.height, self.width, channels))
         xp = array_module(dy)
         rows, columns = self._sources(xp, cache)
         r = (rows[:, None] == xp.arange(height)).astype(dy.dtype)

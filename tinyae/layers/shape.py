@@ -28,6 +28,7 @@ class Reshape(Layer):
         return x.reshape(x.shape[0], *self.shape), x.shape
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, (cache[0], *self.shape))
         return dy.reshape(cache)
 
 
@@ -45,6 +46,7 @@ class Flatten(Layer):
         return x.reshape(x.shape[0], math.prod(x.shape[1:])), x.shape
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, (cache[0], math.prod(cache[1:])))
         return dy.reshape(cache)
 
 
@@ -67,18 +69,20 @@ class ConstantChannel(Layer):
         return *input_shape[:-1], input_shape[-1] + 1
 
     def param_shapes(self, input_shape):
+        self.output_shape(input_shape)
         return {"channel": ()}
 
     def init(self, input_shape, rng, dtype="float32"):
         return {"channel": as_noise(rng).xp.full((), self.value, dtype=dtype)}
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        self.output_shape(x.shape[1:])
+        self.check_params(params, x)
         xp = array_module(x)
         channel = xp.broadcast_to(params["channel"], (*x.shape[:-1], 1))
-        return xp.concatenate((x, channel), axis=-1), None
+        return xp.concatenate((x, channel), axis=-1), x.shape
 
     def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, (cache[0], *self.output_shape(cache[1:])))
         if grads is not None:
             grads["channel"] += dy[..., -1].sum()
         return dy[..., :-1]
@@ -100,9 +104,11 @@ class Dropout(Layer):
 
     def forward(self, params, x, train=False, rng=None, state=None):
         if not train or self.rate == 0:
-            return x, None
+            return x, (x.shape, None)
         mask = drawing(self, rng).bernoulli("keep", x.shape, 1 - self.rate, x.dtype) * (1 / (1 - self.rate))
-        return x * mask, mask
+        return x * mask, (x.shape, mask)
 
     def backward(self, params, cache, dy, grads=None):
-        return dy if cache is None else dy * cache
+        shape, mask = cache
+        self.check_gradient(dy, shape)
+        return dy if mask is None else dy * mask

@@ -35,7 +35,7 @@ class _BlockConv2D(Conv2D):
         self.padding = padding
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        self._check(params, x)
+        self.check_params(params, x)
         return convolution.output(x, params["weight"], self.geometry(x.shape[1:3]), params["bias"], fast=False), x
 
     def part(self, params, x, rows, columns):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..backend.indices import one_hot
 from ..errors import ConfigError, DataError, ShapeError
 
 
@@ -52,9 +53,8 @@ class Labelled:
         return np.asarray(labels)
 
     def one_hot(self, labels):
-        """(N,) -> (N, classes), on the device."""
-        xp = self.backend.xp
-        return (labels[:, None] == xp.arange(self.classes)).astype(self.dtype)
+        """(N,) -> (N, classes), on the device; zeros for -1 where that stands for no known class."""
+        return one_hot(labels, self.classes, self.dtype, self.name, self.least_label)
 
     def example_batch(self, noise, n):
         labels = (noise.uniform("labels", (n,)) * self.classes).astype("int64")

@@ -1,6 +1,7 @@
 """The residual network of `pixelcnn`: that of Keras's example on vector-quantized autoencoders (Paul 2021)."""
 
 from ..backend import array_module
+from ..backend.indices import within
 from ..layers import Embedding, Layer, MaskedConv2D, ReLU, Residual, Sequential
 from .raster import Rows
 
@@ -40,15 +41,16 @@ class _OneHotConv2D(Layer):
         return self.conv.initialisers()
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        self.expect(x.ndim == 3 and x.dtype.kind in "iu", "maps of codes (N, H, W), integers", (*x.shape, x.dtype.name))
+        self.check_params(params, x)
+        codes, known = within(x, self.levels, repr(self))
         weight, (height, width) = params["weight"], x.shape[1:]
         y = array_module(weight).empty((*x.shape, self.conv.filters), weight.dtype)
         y[...] = params["bias"]
         for u, v in self.taps:
             rows, seen_rows = _shifted(height, u - self.conv.kernel_size[0] // 2)
             columns, seen_columns = _shifted(width, v - self.conv.kernel_size[1] // 2)
-            y[:, rows, columns] += weight[u, v][x[:, seen_rows, seen_columns]]
-        return y, x
+            y[:, rows, columns] += weight[u, v][codes[:, seen_rows, seen_columns]]
+        return y if known is None else array_module(y).where(known[..., None], y, array_module(y).nan), x
 
     def at(self, params, x, i, j):
         """y[:, i, j], (N, filters), by the same sums; what x has at (i, j) and after is not looked at."""
@@ -63,6 +65,7 @@ class _OneHotConv2D(Layer):
 
     def backward(self, params, cache, dy, grads=None):
         x = cache
+        self.check_gradient(dy, (*x.shape, self.conv.filters))
         if grads is not None:
             xp = array_module(x)
             one_hot = (x[..., None] == xp.arange(self.levels)).astype(dy.dtype)

@@ -49,7 +49,8 @@ static void bce_block(const float *logits, const float *x, long count, float sca
                       float *__restrict dlogits) {
     for (long i = 0; i < count; i++) {
         const float l = logits[i], e = exp_negative(-std::fabs(l));
-        losses[i] = (l > 0 ? l : 0.0f) - l * x[i] + log1p_unit(e);
+        const float gap = (l > 0 ? 1.0f : 0.0f) - x[i];
+        losses[i] = (gap == 0 ? 0.0f : l * gap) + log1p_unit(e);
         dlogits[i] = scale * ((l >= 0 ? 1.0f : e) / (1 + e) - x[i]);
     }
 }
