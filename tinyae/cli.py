@@ -22,7 +22,8 @@ from .commands import (
     train,
     walks,
 )
-from .errors import ConfigError, DivergedError, TinyaeError, suggest
+from .commands.parser import Parser
+from .errors import DivergedError, TinyaeError, suggest
 from .wording import on_the_command_line
 
 EXIT_CODES = """exit codes:
@@ -81,13 +82,6 @@ def _flush_or_drop():
             sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, with bad input reported like all other bad input: in one line."""
-
-    def error(self, message):
-        raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
 def build_parser():

@@ -11,6 +11,7 @@ from ..errors import CheckpointError, ConfigError
 from ..training import checkpoint
 from ..training.feed import as_split
 from ..training.run import Run
+from .model_options import default_options
 
 
 class Codes:
@@ -21,7 +22,10 @@ class Codes:
 
     def __init__(self, arguments, model_class, out, before=None):
         if not hasattr(model_class, "codec"):
-            raise ConfigError(f"--codes is for pixelcnn, which learns codes, and {model_class.name} learns from images")
+            why = f"--codes is for pixelcnn, which learns codes, and {model_class.name} learns from images"
+            if "codes" in default_options(model_class):
+                why += f": the number of codes is --set codes={arguments.codes}"
+            raise ConfigError(why)
         if arguments.binarize or arguments.standardize:
             option = "--binarize" if arguments.binarize else "--standardize"
             raise ConfigError(f"{option} is for images or rows, and --codes gives whole numbers: leave one out")
