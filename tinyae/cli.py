@@ -53,6 +53,8 @@ def _main(argv):
             raise suggest("command", argv[0], COMMANDS)
         arguments = build_parser().parse_args(argv)
         done = arguments.run(arguments) or 0
+        for note in getattr(arguments, "notes", ()):  # on the data that were read
+            print(note, file=sys.stderr)
         if sys.stdout is not None:  # None where the user closed it
             sys.stdout.flush()  # what goes wrong with it, goes wrong here
         return done

@@ -50,7 +50,7 @@ def run_options(parser, out_help=None, data=True, seed=False, several=False):
         add("run_path", metavar="RUN", help=meaning)
     if data:
         add("--data", metavar="DATA", help="a data set or path (default: the one the run was trained on)")
-        add("--size", type=size, metavar="HxW", help="resize the images of a folder")
+        add_loading(add)
         parts = ("train", "validation", "test")
         add("--split", choices=parts, help="which part of the data (default test, without one validation)")
     if seed:
@@ -59,6 +59,15 @@ def run_options(parser, out_help=None, data=True, seed=False, several=False):
         add("--out", metavar="FILE", help=out_help)
     add_backend(add)
     return add
+
+
+def add_loading(add):
+    """What `data.load` takes beside a name or path; None means the run's own value, else the loader's default."""
+    add("--size", type=size, metavar="HxW", help="resize the images of a folder, e.g. 28 or 32x32 (height x width)")
+    add("--fit", metavar="HOW", help="how --size makes them fit: stretch (default), crop, or pad with black")
+
+
+LOADING = ("size", "fit")
 
 
 def add_backend(add):

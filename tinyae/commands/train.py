@@ -6,9 +6,9 @@ import shutil
 import sys
 
 from ..errors import ConfigError
-from .arguments import NATURAL, POSITIVE, add_backend, add_json, print_json, size
+from .arguments import NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json
 from .model_options import find_model, given_options
-from .trained import name_and_size
+from .trained import what_to_load
 
 DEFAULT_DATA = "fashion-mini"
 SMALL = 10_000  # images; a smaller set is passed over more often by default
@@ -25,7 +25,7 @@ def train_options(parser):
     own = f"a name from 'tinyae data' or the path of your own data (default {DEFAULT_DATA})"
     add("--data", metavar="DATA", help=own)
     add("--codes", metavar="RUN", help="for pixelcnn: learn the codes that the vq-vae in this run gives the images")
-    add("--size", type=size, metavar="HxW", help="resize the images of a folder, e.g. 28 or 32x32")
+    add_loading(add)
     add("--epochs", type=POSITIVE, metavar="N", help="passes over the training images (default 20; 100 of small sets)")
     add("--batch-size", type=POSITIVE, metavar="N", help="images per step (default 128)")
     add("--latent-dim", type=POSITIVE, metavar="N", help="dimensions of the code (default: the model's)")
@@ -71,7 +71,7 @@ def train(arguments):
     if arguments.codes is not None or (origin or {}).get("codes"):
         codes = Codes(arguments, model_class, out, before)
         origin, options = codes.origin, codes.options(options)
-    data = load_data(*name_and_size(arguments, origin or {"data": DEFAULT_DATA, "size": arguments.size}))
+    data = load_data(**what_to_load(arguments, origin or {"data": DEFAULT_DATA}))
     options.setdefault("input_shape", data.shape)
     if model_class.uses_labels and data.class_count is not None:
         options.setdefault("classes", data.class_count)

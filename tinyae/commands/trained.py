@@ -3,6 +3,7 @@
 import os
 
 from ..errors import CheckpointError, ConfigError, DataError
+from .arguments import LOADING
 
 
 def load_checkpoint(arguments):
@@ -27,11 +28,13 @@ def codec_of(model):
     return model.codec
 
 
-def name_and_size(arguments, known):
-    """(name or path, size) to load: what --data and --size say, else what is known."""
+def what_to_load(arguments, known):
+    """The arguments of `data.load`: what --data and the options beside it say, else what is known, a run's origin."""
+    asked = {name: getattr(arguments, name) for name in LOADING}
     if arguments.data is not None:
-        return arguments.data, arguments.size
-    return known["data"], known["size"] if arguments.size is None else arguments.size
+        return {"name_or_path": arguments.data} | asked
+    own = {name: known.get(name) if value is None else value for name, value in asked.items()}
+    return {"name_or_path": known["data"]} | own
 
 
 def load_part(arguments, origin):
@@ -47,10 +50,11 @@ def load_data(arguments, origin):
     if arguments.data is None and origin is None:
         raise ConfigError("this model does not say what data it was trained on: give --data")
     try:
-        data = load(*name_and_size(arguments, origin))
+        data = load(**what_to_load(arguments, origin))
     except DataError as error:
         hint = "" if arguments.data is not None else " (the run was trained on it; give other data with --data)"
         raise DataError(f"{error}{hint}") from None
+    arguments.notes = [f"{data.name}: {note}" for note in data.notes]  # shown when the command is done
     if arguments.split is None:
         arguments.split = "validation" if "validation" in data.parts and "test" not in data.parts else "test"
     if arguments.split not in data.parts:

@@ -20,25 +20,26 @@ from .sources import catalogue
 __all__ = ["DataError", "Dataset", "Split", "catalogue", "fetch", "load", "to_float"]
 
 
-def load(name_or_path, size=None):
+def load(name_or_path, size=None, fit=None):
     """Load a data set as a `Dataset`.
 
     name_or_path: a name from `catalogue()` (a str; a known name goes before a path of the same spelling), or a path to
       - a folder with MNIST's four IDX files, plain or .gz;
       - a folder with CIFAR-10's six .bin files, or their .tar.gz;
-      - any other folder: its images (needs the extra `viz`), sub-folders as classes, see `images.load_folder`;
+      - any other folder: its images (needs the extra `viz`), see `images.load_folder` for its parts and classes;
       - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
       - a .csv of rows of numbers, with or without a line of names; a column called label or labels is the labels;
       - a .npz with x or x_train, and optionally x_val, x_test, y or labels or y_train, y_val, y_test, and factors or
         factors_train, factors_val, factors_test: `(N, K)` whole numbers, what the examples were made from.
-    size: (H, W) or int, for a folder of images: resize them all.
+    size: (H, W) or int, for a folder of images: resize them all. fit: "stretch" (default), "crop" or "pad", how.
 
     Where the data come as one part, a fixed tenth of the examples becomes the test part if there are ten or more (see
-    `arrays.holdout`). A validation part is what `fit` chooses the best epoch by.
-    Raises `DataError` with one line that names the file, what is wrong and what to do.
+    `arrays.holdout`). A validation part is what `fit` chooses the best epoch by. What was recognised, changed or left
+    out stands in `Dataset.notes`. Raises `DataError` with one line that names the file, what is wrong and what to do.
     """
+    options = {name: value for name, value in {"size": size, "fit": fit}.items() if value is not None}
     if isinstance(name_or_path, str) and name_or_path in sources.KNOWN:
-        _refuse_size(size, name_or_path)
+        _take(options, (), name_or_path)
         data = sources.load(name_or_path)
         data.origin = {"data": name_or_path, "size": None}
         return data
@@ -47,32 +48,35 @@ def load(name_or_path, size=None):
         if _may_be_name(name_or_path):
             sources.get(path)  # raises, with the nearest name
         raise problem(path, "no such file or folder that may be read: check the path")
-    parts = _load_path(path, size)
+    parts = _load_path(path, options)
     name = os.path.basename(os.path.abspath(path)).removesuffix(".gz").removesuffix(".tar")
     for ending in (".npy", ".npz", ".csv"):
         name = name.removesuffix(ending)
     data = Dataset(name, source=path, **parts)
-    data.origin = {"data": os.path.abspath(path), "size": size}
+    data.origin = {"data": os.path.abspath(path), "size": None} | options
     return data
 
 
-def _load_path(path, size):
+OF_IMAGES = ("size", "fit")
+
+
+def _load_path(path, options):
     """`Dataset` arguments, its parts among them, from a file or folder that exists."""
     if os.path.isdir(path):
         if idx.find(path):
-            _refuse_size(size, path)
+            _take(options, (), path)
             return _two_parts(idx.load_folder(path))
         if place := cifar.find(path):
-            _refuse_size(size, path)
+            _take(options, (), path)
             return _two_parts(cifar.load(place), sources.CIFAR)
-        return images.load_folder(path, size)
-    _refuse_size(size, path)
+        return images.load_folder(path, **_take(options, OF_IMAGES, path))
+    if path.lower().endswith(".csv"):
+        return csv_files.load_csv(path, **_take(options, (), path))
+    _take(options, (), path)
     if path.lower().endswith(".npy"):
         return numpy_files.load_npy(path)
     if path.lower().endswith(".npz"):
         return numpy_files.load_npz(path)
-    if path.lower().endswith(".csv"):
-        return csv_files.load_csv(path)
     if path.lower().endswith((".tar.gz", ".tgz")):
         return _two_parts(cifar.load(path), sources.CIFAR)
     raise problem(path, "is no data file that tinyae reads: give a .npy, .npz, .csv or CIFAR-10 .tar.gz, or a folder")
@@ -82,9 +86,13 @@ def _two_parts(pair, class_names=None):
     return dict(zip(("train", "test"), pair, strict=True)) | {"class_names": class_names}
 
 
-def _refuse_size(size, where):
-    if size is not None:
-        raise problem(where, f"takes no size, only a folder of image files does: leave {flag('size')} out")
+def _take(options, known, where):
+    """The options, all of them known to the loader of `where`, or DataError."""
+    for name in options:
+        if name not in known:
+            kind = "a folder of image files" if name in OF_IMAGES else "a .csv file"
+            raise problem(where, f"takes no {name}, only {kind} does: leave {flag(name)} out")
+    return options
 
 
 def _may_be_name(given):

@@ -2,56 +2,60 @@
 
 import os
 import warnings
+from collections import Counter
 from contextlib import contextmanager
 
 import numpy as np
 
-from tinyae.errors import DataError, MissingExtraError
+from tinyae.errors import ConfigError, DataError, MissingExtraError, suggest
 from tinyae.wording import flag
 
 from .arrays import holdout
 from .dataset import Split
-from .files import clear_errors, file_size, problem
+from .files import DEFLATE_RATIO, clear_errors, file_size, listed, problem
+from .layout import arrange
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
+FITS = ("stretch", "crop", "pad")
+JUNK = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")  # folders that systems leave behind, thumbnails in them
+JUNK_FILES = ("thumbs.db", "desktop.ini")
+UNKNOWN_SCALE = (
+    "whose scale is unknown: scale them to 0..255 and save 8 bits, or save all images as one .npy of floats in [0, 1]"
+)
+ORIENTATION = 0x0112  # of EXIF: 1 is upright, 5 to 8 swap height and width
 
 
-def load_folder(folder, size=None):
-    """(train, test, class_names) from a folder of images, read recursively and sorted by path.
+def load_folder(folder, size=None, fit=None):
+    """`Dataset` arguments from a folder of images, read recursively and sorted by path.
 
-    Sub-folders directly below are classes, named in sorted order, if every image lies in one. If the only sub-folders
-    are `train` and `test`, they are the two parts, each with its own class folders; otherwise `holdout` splits.
-    x: uint8 `(N, H, W, C)`; C is 1 if every image file is grey, else 3. Transparency is laid over white. 16-bit grey is
-    scaled to 8 bits, a camera's orientation is applied, hidden files are passed over, an animation gives one frame.
+    Folders called train, val and test are the parts, and sub-folders the classes, named in sorted order (see
+    `layout.arrange`); without parts, `holdout` splits. x: uint8 `(N, H, W, C)`; C is 1 if every image file is grey,
+    else 3. Transparency is laid over white, a camera's orientation is applied, hidden files are passed over, an
+    animation gives one frame. 16-bit grey is scaled to 8 bits by the bits that the largest value of all images needs.
 
-    size: (H, W) or int: resize every image (aspect ratio is not kept). Without it all images must have one size.
+    size: (H, W) or int: resize every image. Without it all images must have one size. fit: how: "stretch" each side
+    (default), "crop" what is too long on both ends, or "pad" what is too short with black.
     Raises `DataError`, and `MissingExtraError` without Pillow.
     """
     size = _check_size(size)
-    parts = [os.path.join(folder, part) for part in ("train", "test")]
-    paths = _find(folder)
-    in_parts = all(path.startswith((parts[0] + os.sep, parts[1] + os.sep)) for path in paths)
-    if in_parts and all(os.path.isdir(part) for part in parts):
-        both = [[path for path in paths if path.startswith(part + os.sep)] for part in parts]
-    else:
-        parts, both = [folder], [paths]
-    for part, found in zip(parts, both, strict=True):
-        if not found:
-            raise problem(part, f"holds no images ({', '.join(SUFFIXES)}): put some there, or check the path")
-    classes = [[_class_of(path, part) for path in found] for part, found in zip(parts, both, strict=True)]
-    names = sorted({name for part in classes for name in part if name is not None})
-    labelled = bool(names) and all(name is not None for part in classes for name in part)
-    x = _read([path for found in both for path in found], size)
-    number = {name: i for i, name in enumerate(names)}
-    labels = np.array([number[name] for part in classes for name in part], np.int64) if labelled else None
-    class_names = tuple(names) if labelled else None
+    if fit is not None and fit not in FITS:
+        raise suggest("fit", fit, FITS)
+    if fit is not None and size is None:
+        raise ConfigError(f"{flag('fit', fit)} says how images are brought to a size: give {flag('size')}, too")
+    images, folders, notes = _find(folder)
+    found, remarks = arrange(folder, images, folders)
+    survey = Survey([os.path.join(folder, *path) for pairs in found.values() for path, _ in pairs], size, fit)
+    x = survey.read()
+    names = sorted({name for pairs in found.values() for _, name in pairs if name is not None})
+    number, parts, first = {name: i for i, name in enumerate(names)}, {}, 0
+    for part, pairs in found.items():
+        labels = None if pairs[0][1] is None else np.array([number[name] for _, name in pairs], np.int64)
+        parts[part] = Split(x[first : first + len(pairs)], labels)
+        first += len(pairs)
     if len(parts) == 1:
-        train, test = holdout(x, labels)
-        return {"train": train, "test": test, "class_names": class_names}
-    cut = len(both[0])
-    splits = (Split(x[i], None if labels is None else labels[i]) for i in (slice(cut), slice(cut, None)))
-    return dict(zip(("train", "test"), splits, strict=True)) | {"class_names": class_names}
+        parts = dict(zip(("train", "test"), holdout(x, parts["train"].labels), strict=True))
+    return parts | {"class_names": tuple(names) or None, "notes": remarks + notes + survey.notes}
 
 
 def _check_size(size):
@@ -65,98 +69,188 @@ def _check_size(size):
 
 
 def _find(folder):
-    """Sorted paths of the image files at any depth; hidden files and folders are left out, linked folders too."""
+    """(sorted paths of the image files at any depth, paths of all folders, notes), each path a tuple of names.
+
+    Hidden files and folders are left out, and what JUNK names. Linked folders are, too, and the notes say so.
+    """
 
     def refuse(error):
         raise error
 
-    found = []
+    images, folders, others, linked = [], [], Counter(), []
     with clear_errors(folder):
-        for parent, folders, files in os.walk(folder, onerror=refuse):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            names = (name for name in files if not name.startswith(".") and name.lower().endswith(SUFFIXES))
-            found.extend(os.path.join(parent, name) for name in names)
-    return sorted(found)
+        for parent, inner, files in os.walk(folder, onerror=refuse):
+            inner[:] = [name for name in inner if not name.startswith(".") and name not in JUNK]
+            above = () if parent == folder else tuple(os.path.relpath(parent, folder).split(os.sep))
+            folders += [(*above, name) for name in inner]
+            linked += [name for name in inner if os.path.islink(os.path.join(parent, name))]
+            for name in files:
+                if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                    images.append((*above, name))
+                elif not name.startswith(".") and name.lower() not in JUNK_FILES:
+                    others[os.path.splitext(name)[1].lower() or "no ending"] += 1
+    kinds = listed([f"{count:,} {ending}" for ending, count in others.most_common()], 5)
+    if not images:
+        there = f"; there are {kinds}" if others else ""
+        raise problem(folder, f"holds no images ({', '.join(SUFFIXES)}){there}: put some there, or check the path")
+    notes = [f"files passed over: {kinds}"] if others else []
+    notes += [f"linked folders are not followed: {listed(linked)}"] if linked else []
+    return sorted(images, key=lambda path: os.sep.join(path)), folders, notes
 
 
-def _class_of(path, folder):
-    """The sub-folder directly below `folder` in which `path` lies, or None."""
-    first, *rest = os.path.relpath(path, folder).split(os.sep)
-    return first if rest else None
+class Survey:
+    """What the headers of image files say, and what follows for all of them: one size, grey or colour, a scale.
 
+    notes: lines on what is done to the images.
+    """
 
-def _read(paths, size):
-    """Two passes: the headers settle the one shape `(N, H, W, C)`, then each image is decoded into its place."""
-    grey = True
-    first = size
-    for path in paths:
-        with _opened(path) as image:
-            grey = grey and image.mode in GREY_MODES
-            shape = _upright_size(image)
-        if first is None:
-            first = shape
-        if size is None and shape != first:
-            here, there = (f"{h}x{w}" for h, w in (shape, first))
-            shapes = f"is {here} (height x width), {paths[0]} is {there}"
-            raise problem(path, f"{shapes}: pass {flag('size')} to resize them all")
-    try:
-        x = np.empty((len(paths), *first, 1 if grey else 3), np.uint8)
-    except MemoryError as error:
-        what = f"{len(paths):,} images of {first[0]}x{first[1]}"
-        raise DataError(f"{what} exceed the memory: pass {flag('size')}") from error
-    for i, path in enumerate(paths):
-        with _opened(path) as image:
-            x[i] = np.asarray(_decode(image, grey, first)).reshape(x.shape[1:])
-    return x
+    def __init__(self, paths, size, fit):
+        self.paths, self.size, self.fit, self.grey, self.notes = paths, size, fit or "stretch", True, []
+        stretched, largest, colour = 0, 0, []
+        for path in paths:
+            with opened(path) as image:
+                self.grey = self.grey and image.mode in GREY_MODES
+                shape = _upright_size(image, path)
+                if image.mode == "F":
+                    raise problem(path, f"has floating-point pixels, {UNKNOWN_SCALE}")
+                if image.mode.startswith("I"):
+                    largest = max(largest, _wide(image, path).max())
+                elif _sixteen_bits(image):
+                    colour.append((np.asarray(image.convert("RGB")).max(), path))
+            if self.size is None:
+                self.size = shape
+            if size is None and shape != self.size:
+                here, there = (f"{h}x{w}" for h, w in (shape, self.size))
+                shapes = f"is {here} (height x width), {paths[0]} is {there}"
+                raise problem(path, f"{shapes}: pass {flag('size')} to resize them all")
+            stretched += not _alike(shape, self.size)
+        self.white = (1 << max(8, int(largest).bit_length())) - 1
+        if largest:
+            span = f"0 to {self.white:,} is scaled to 0..255"
+            self.notes.append(f"16-bit grey images have values up to {largest:,}: {span}")
+        if colour and max(colour)[0] < 128:
+            most, path = max(colour)
+            raise problem(
+                path,
+                f"has 16 bits per channel, all below {256 * (int(most) + 1):,}, and of colour images only the upper 8 "
+                "bits are read: save it with 8 bits, scaled to 0..255",
+            )
+        if stretched and fit is None:
+            high, wide = self.size
+            ways = f"{flag('fit', 'crop')} or {flag('fit', 'pad')} keeps them"
+            what = f"{stretched:,} of {len(paths):,} images are stretched to {high}x{wide}"
+            self.notes.append(f"{what}, out of their proportions: {ways}")
+
+    def read(self):
+        """uint8 (N, H, W, C) of all images, each decoded into its place."""
+        height, width = self.size
+        try:
+            x = np.empty((len(self.paths), height, width, 1 if self.grey else 3), np.uint8)
+        except MemoryError as error:
+            large = f"{len(self.paths):,} images of {height}x{width} exceed the memory"
+            raise DataError(f"{large}: pass {flag('size')}") from error
+        for i, path in enumerate(self.paths):
+            with opened(path) as image:
+                x[i] = np.asarray(self._sized(self._decoded(image, path))).reshape(x.shape[1:])
+        return x
+
+    def _decoded(self, image, path):
+        """An upright, opaque 8-bit image, grey (L) or RGB."""
+        from PIL import Image, ImageOps
+
+        if _orientation(image, path) != 1:
+            image = ImageOps.exif_transpose(image)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        elif image.mode.startswith("I"):
+            scaled = (_wide(image, path) * 255 + self.white // 2) // self.white  # Pillow's convert clips instead
+            image = Image.fromarray(scaled.astype(np.uint8))
+        return image.convert("L" if self.grey else "RGB")
+
+    def _sized(self, image):
+        from PIL import Image, ImageOps
+
+        size = self.size[::-1]  # Pillow's order: width, height
+        if image.size == size:
+            return image
+        if self.fit == "crop":
+            return ImageOps.fit(image, size)
+        if self.fit == "stretch":
+            return image.resize(size)
+        scale = min(to / side for to, side in zip(size, image.size, strict=True))
+        inner = [min(to, max(1, round(side * scale))) for to, side in zip(size, image.size, strict=True)]
+        padded = Image.new(image.mode, size, 0)
+        padded.paste(image.resize(inner), tuple((to - side) // 2 for to, side in zip(size, inner, strict=True)))
+        return padded
 
 
 @contextmanager
-def _opened(path):
+def opened(path):
     """The image in the file, its pixels still unread; any failure, here or in the body, names the file."""
     try:
         from PIL import Image
     except ImportError as error:
         raise MissingExtraError("reading image files", "viz") from error
-    file_size(path)
+    count = file_size(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
+                _refuse_bomb(image, count, path)
                 yield image
     except DataError:
         raise
+    except MemoryError as error:
+        raise problem(path, "is an image too large for the memory: make it smaller") from error
+    except Image.DecompressionBombError as error:
+        most = f"more than {2 * Image.MAX_IMAGE_PIXELS // 10**6} megapixels"
+        raise problem(path, f"has {most}, which Pillow takes for a decompression bomb: make it smaller") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise problem(path, f"cannot be read as an image ({reason}): repair or remove it") from error
 
 
-def _turned(image):
-    """Whether a camera stored the image in another orientation; asking a PNG would decode it whole."""
-    return image.format in ("JPEG", "MPO", "TIFF", "WEBP") and image.getexif().get(0x0112, 1) != 1
+def _refuse_bomb(image, count, path):
+    """Refuse a very large image in a file of `count` bytes that can't hold it; real photographs pass."""
+    from PIL import Image
+
+    pixels = image.width * image.height
+    if pixels > (Image.MAX_IMAGE_PIXELS or pixels) and pixels > 8 * DEFLATE_RATIO * count:
+        size = f"{image.height}x{image.width}"
+        raise problem(path, f"promises {size} pixels in {count:,} bytes, a decompression bomb: remove it")
 
 
-def _upright_size(image):
-    """(height, width) after the camera's orientation is applied; 5 to 8 swap the two."""
-    width, height = image.size
-    return (width, height) if _turned(image) and image.getexif()[0x0112] >= 5 else (height, width)
+def _orientation(image, path):
+    """The camera's orientation, 1 to 8. Asking a PNG decodes it whole, so that is done where the file has one alone."""
+    if image.format == "PNG":
+        with open(path, "rb") as file:
+            content = file.read()
+        if not any(mark in content for mark in (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")):
+            return 1
+    turned = image.getexif().get(ORIENTATION, 1)
+    return turned if turned in range(1, 9) else 1
 
 
-def _decode(image, grey, size):
-    """An upright, opaque 8-bit image, grey (L) or RGB, of `size` (height, width)."""
-    from PIL import Image, ImageOps
+def _upright_size(image, path):
+    """(height, width) after the camera's orientation is applied."""
+    return image.size if _orientation(image, path) >= 5 else image.size[::-1]
 
-    if _turned(image):
-        image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    elif image.mode.startswith("I"):
-        wide = np.asarray(image).astype(np.int64)
-        if wide.min() < 0 or wide.max() > 65_535:
-            raise ValueError("32-bit pixels")
-        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))  # 65535 -> 255; Pillow's convert clips instead
-    elif image.mode == "F":
-        raise ValueError("floating-point pixels, save them as .npy")
-    image = image.convert("L" if grey else "RGB")
-    return image if image.size == size[::-1] else image.resize(size[::-1])
+
+def _wide(image, path):
+    """The values of a 16-bit grey image as int64; `DataError` for those of unknown scale."""
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65_535:
+        raise problem(path, f"has 32-bit pixels from {values.min():,} to {values.max():,}, {UNKNOWN_SCALE}")
+    return values
+
+
+def _sixteen_bits(image):
+    """Whether the file has 16 bits per channel, of which Pillow reads the upper 8."""
+    return any(";16" in str(tile[3]) for tile in image.tile)
+
+
+def _alike(shape, size):
+    """Whether two (height, width) have one proportion, to half a pixel of the second."""
+    scale = min(to / side for to, side in zip(size, shape, strict=True))
+    return all(abs(side * scale - to) < 0.5 for to, side in zip(size, shape, strict=True))

@@ -1,0 +1,128 @@
+"""Which images of a folder are the training, validation and test parts, and which sub-folders are their classes.
+
+A path here is a tuple of names below the folder: ("train", "cat", "1.png").
+"""
+
+import os
+import re
+
+from .files import listed, problem
+
+WORDS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+FILLERS = {"set", "data", "dataset", "images", "split"}  # words that a part's name may have beside its own
+
+
+def arrange(folder, images, folders):
+    """({part: [(path, class name or None)]}, notes) of the images in a folder.
+
+    images: paths of image files, sorted. folders: paths of all folders, empty ones too.
+
+    Folders called train, val (valid, validation) and test, in any case, are the parts. The sub-folders of a part are
+    its classes; a folder around everything is passed through. Images beside class folders or parts are left out, and
+    the notes say so. Raises `DataError` where the names leave open what is meant.
+    """
+    depth, names = _parts(folder, images, folders)
+    if names:
+        inside = {part: [path for path in images if path[depth] == name] for part, name in names.items()}
+        inside = {part: [path for path in paths if len(path) > depth + 1] for part, paths in inside.items()}
+        for part, name in names.items():
+            if not inside[part]:
+                raise problem(os.path.join(folder, *images[0][:depth], name), "holds no images: put some there")
+        levels = dict.fromkeys(inside, depth + 1)
+    else:
+        inside, levels = {"train": images}, {"train": 0}
+    counts = {part: f"{len(paths):,} image{'s'[: len(paths) > 1]}" for part, paths in inside.items()}
+    notes = [f"{part}: {counts[part]} in {listed([name])}" for part, name in names.items()]
+    strays = sorted(set(images) - {path for paths in inside.values() for path in paths})
+
+    wrappers = {part: _common(paths, levels[part]) for part, paths in inside.items()}
+    classes = {part: _below(paths, levels[part] + len(wrappers[part])) for part, paths in inside.items()}
+    found = {}
+    for part, paths in inside.items():
+        elsewhere = {name for other, names in classes.items() if other != part and len(names) > 1 for name in names}
+        # A lone sub-folder is a class if another part has it among several, as the good ones of a test for defects.
+        lone = next((i for i, name in enumerate(wrappers[part]) if name in elsewhere), len(wrappers[part]))
+        level = levels[part] + lone
+        if len(_below(paths, level)) < 2 and lone == len(wrappers[part]):
+            found[part] = [(path, None) for path in paths]
+            continue
+        loose = [path for path in paths if len(path) == level + 1]
+        if len(loose) > len(paths) // 2:
+            raise problem(
+                os.path.join(folder, *paths[0][:level]),
+                f"holds {len(loose):,} images beside folders of images ({listed(_below(paths, level))}): move all of "
+                "them into folders by class, or out of them",
+            )
+        strays += loose
+        found[part] = [(path, path[level]) for path in paths if len(path) > level + 1]
+    named = sorted({name for pairs in found.values() for _, name in pairs if name is not None})
+    if named:
+        notes.append(f"{len(named)} classes by folder: {listed(named)}")
+        bare = [part for part, pairs in found.items() if pairs[0][1] is None]
+        notes += [f"{part}: no class folders, so no labels" for part in bare]
+    elif lone := next(filter(None, wrappers.values()), None):
+        notes.append(f"all images lie in {listed(['/'.join(lone)])}, which counts as no class")
+    if strays:
+        notes.append(f"left out, as they lie beside the folders: {listed(['/'.join(path) for path in strays])}")
+    return found, notes
+
+
+def _parts(folder, images, folders):
+    """(depth, {part: folder name}): how many folders lie around the parts; no names where the folder has no parts."""
+    around = _common(images, 0)
+    for depth in range(len(around) + 1):
+        beside = sorted(path[depth] for path in folders if len(path) == depth + 1 and path[:depth] == around[:depth])
+        kinds = {}
+        for name in beside:
+            if kind := _kind(name):
+                kinds.setdefault(kind, []).append(name)
+        if len(kinds) > 1:
+            where = os.path.join(folder, *around[:depth])
+            return depth, _checked(where, kinds, {path[depth] for path in images if len(path) > depth + 1})
+    _refuse_look_alikes(os.path.join(folder, *around), _below(images, len(around)))
+    return 0, {}
+
+
+def _checked(where, kinds, holding):
+    """{part: folder name} of folders whose names say at least two parts. holding: the folders that hold images."""
+    names = sum(kinds.values(), [])
+    if twice := next((found for found in kinds.values() if len(found) > 1), None):
+        raise problem(where, f"has {listed(twice)}, which name the same part: keep one of them")
+    if "train" not in kinds:
+        raise problem(where, f"has {listed(names)} and no train: add it, or give the path of one of them")
+    if others := sorted(holding - set(names)):
+        raise problem(where, f"has folders of images ({listed(others)}) beside {listed(names)}: move them away")
+    return {part: kinds[part][0] for part in ("train", "validation", "test") if part in kinds}
+
+
+def _words(name):
+    """The words of a folder's name: "seg_train" -> seg, train; "trainA" -> train, a; "val2017" -> val."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
+
+
+def _kind(name):
+    """The part that a folder's name says, or None."""
+    words = [word for word in _words(name) if word not in FILLERS]
+    return WORDS.get(words[0]) if len(words) == 1 else None
+
+
+def _refuse_look_alikes(where, names):
+    """Refuse folders such as trainA and testA, parts by half of their name, rather than take them as classes."""
+    said = {name: {WORDS[word] for word in _words(name) if word in WORDS} for name in names}
+    alike = [name for name in names if said[name]]
+    if 2 * len(alike) >= len(names) and len(set().union(*said.values())) > 1:
+        advice = "call them train, val and test, or give the path of one"
+        raise problem(where, f"has {listed(alike)}, which look like parts: {advice}")
+
+
+def _common(paths, level):
+    """The folders from `level` on that all paths have in common."""
+    return os.path.commonprefix([path[level:-1] for path in paths])
+
+
+def _below(paths, level):
+    """The sorted names of folders at `level` that hold images."""
+    return sorted({path[level] for path in paths if len(path) > level + 1})
