@@ -18,7 +18,7 @@ CHECKED = 3
 
 
 def measure(names=tuple(CONVOLUTION), rounds=7, only=None, cores=None, module=MODULE, cases=CASES):
-    """The result for the JSON: {"cases": {name: report}, ...}. Losses and sums are compared before any timing.
+    """The result for the JSON: {"cases": {name: report}, ...}. What contenders compute is compared before any timing.
 
     tinyae takes part in any case: the rate of sgemm is measured in its process. module: whose workers know the `cases`
     by their names. only: some of these names.

@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from . import adam_jax
@@ -63,12 +64,28 @@ class ModelRun:
             return adam_jax.update(state, grads, LR), running, value
 
         self.state, self.train = adam_jax.begin(model.store.tree), train
+        self.value_and_grad = jax.jit(jax.value_and_grad(loss, has_aux=True))
         shapes = jax.eval_shape(loss, self.state[0], *case.batch(0))[1]
         self.running = [(jnp.zeros(mean.shape), jnp.ones(var.shape)) for mean, var in shapes]
 
     def step(self, x, noise):
         self.state, self.running, value = self.train(self.state, self.running, x, noise)
         return jax.block_until_ready(value)
+
+    def check(self, *batches):
+        found = []
+        for batch in batches:
+            (value, _), grads = self.value_and_grad(self.state[0], *batch)
+            norms = (float(np.linalg.norm(np.array(leaf, float))) for leaf in jax.tree.leaves(grads))
+            found += [float(value), sum(norms)]
+        before = vector(self.state[0])  # copied, since a step gives its memory away
+        self.step(*batches[-1])
+        return [*found, float(np.median(abs(vector(self.state[0]) - before)))]
+
+
+def vector(tree):
+    """All numbers of a tree of arrays in a row, as a NumPy array."""
+    return np.concatenate([np.array(leaf).reshape(-1) for leaf in jax.tree.leaves(tree)])
 
 
 def ae_loss(model, functions):
@@ -83,7 +100,7 @@ def ae_loss(model, functions):
             z = mu + jnp.exp(0.5 * logvar) * noise
             kl = 0.5 * jnp.sum(mu**2 + jnp.exp(logvar) - 1 - logvar)
         y = functions["decoder"](params["decoder"], z, statistics)
-        each = (y - x) ** 2 if squared else jnp.maximum(y, 0) - y * x + jnp.log1p(jnp.exp(-jnp.abs(y)))
+        each = (y - x) ** 2 if squared else jax.nn.softplus(y) - y * x
         return (jnp.sum(each) + kl) / len(x), statistics
 
     return loss

@@ -85,3 +85,13 @@ class ModelRun:
         self.trainer.update()
         self.count += 1
         return terms["loss"]
+
+    def check(self, *batches):
+        trainer, found = self.trainer, []
+        for x, noise in batches:
+            loss = trainer.gradients({"x": x}, Noise(0, given={"z": noise}))["loss"]
+            named = zip(*(part.named.values() for part in trainer.grads), strict=True)
+            found += [loss, sum(float(np.linalg.norm(sum(parts).astype(float))) for parts in named)]
+        before = trainer.store.flat.copy()
+        trainer.update()
+        return [*found, float(np.median(abs(trainer.store.flat - before)))]

@@ -79,11 +79,30 @@ class ModelRun:
         return (each(y, x, reduction="sum") + kl) / len(x)
 
     def step(self, x, noise):
+        loss = self.gradients(x, noise)
+        self.adam.step()
+        return loss
+
+    def gradients(self, x, noise):
+        """The loss; the gradients are kept for Adam."""
         self.adam.zero_grad()
         loss = self.loss(images(x, self.memory), torch.from_numpy(noise))
         loss.backward()
-        self.adam.step()
         return loss.detach()
+
+    def check(self, *batches):
+        parameters, found = list(self.networks.parameters()), []
+        for batch in batches:
+            loss = self.gradients(*batch)
+            found += [float(loss), sum(float(parameter.grad.double().norm()) for parameter in parameters)]
+        before = vector(parameters)
+        self.adam.step()
+        return [*found, float(np.median(abs(vector(parameters) - before)))]
+
+
+def vector(parameters):
+    """All numbers of the parameters in a row, as a NumPy array."""
+    return np.concatenate([parameter.detach().numpy().reshape(-1) for parameter in parameters])
 
 
 class VQRun(ModelRun):
