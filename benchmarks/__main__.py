@@ -3,8 +3,12 @@
 import argparse
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
+
+from tinyae.commands.arguments import NATURAL, POSITIVE
+from tinyae.errors import TinyaeError
 
 from . import machine
 from .adversaries import CASES as ADVERSARIAL
@@ -13,13 +17,30 @@ from .contenders import CONVOLUTION, OPTIONS
 from .nearest import NAMES as NEAREST
 from .pixelcnn import NAMES as PIXELCNN
 
+PROG = "python -m benchmarks"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with what is wrong in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
 
 def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments:
+        parser().print_help()
+        return
     options = vars(parser().parse_args(arguments))
     name, file = options.pop("benchmark"), options.pop("json")
+    if file and not os.access(Path(file).parent, os.W_OK):
+        parser().error(f"--json {file}: its folder is not there, or may not be written to")  # before a long wait
     module = importlib.import_module(f".{name}", __package__)
-    measured = module.measure(**options)
+    try:
+        measured = module.measure(**options)
+    except TinyaeError as error:
+        parser().error(str(error))
     if hasattr(module, "show"):  # the others print as they go
         module.show(measured)
     result = machine.describe(arguments) | {"benchmark": name} | measured
@@ -31,8 +52,10 @@ def parser():
     """Options go by their names to the `measure` of the benchmark's module."""
     from .convolution_cases import LAYERS, MODELS
 
-    top = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed and memory, beside the peers.")
-    commands = top.add_subparsers(dest="benchmark", required=True)
+    words = "For instance: tinyae bench step --rounds 5 --contenders tinyae torch. Each has a --help of its own."
+    description = "Speed and memory, beside other libraries where they are installed (pip install '.[bench]')."
+    top = Parser(prog=PROG, description=description, epilog=words)
+    commands = top.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
     for name, rounds, peers, text in (
         ("step", 20, OPTIONS, "one training step of a dense VAE, beside PyTorch and JAX"),
         ("process", 5, OPTIONS, "a fresh process to its first step, beside PyTorch and JAX"),
@@ -53,14 +76,14 @@ def parser():
         command = commands.add_parser(name, help=text, description=text)
         add = command.add_argument
         if rounds:
-            add("--rounds", type=int, default=rounds)
+            add("--rounds", type=POSITIVE, default=rounds, help=f"of each ({rounds}); a ratio needs two")
         add("--json", metavar="FILE", help="write the result, the machine and the versions there")
         if peers:
             add("--contenders", nargs="+", choices=peers, default=list(peers), metavar="NAME", dest="names")
-            add("--cores", type=int, help="how many of the machine's cores to use (all)")
+            add("--cores", type=POSITIVE, help="how many of the machine's cores to use (all)")
         if name == "backends":
             add("--only", nargs="+", metavar="NAME", help='such as "layer Dense" or "model vae"')
-            add("--batch", type=int, default=128)
+            add("--batch", type=POSITIVE, default=128)
         elif name in ("convolution", "adversaries"):
             names = [*LAYERS, *MODELS] if name == "convolution" else [*ADVERSARIAL]
             add("--only", nargs="+", choices=names, metavar="CASE", help=f"some of {' '.join(names)}")
@@ -68,48 +91,51 @@ def parser():
             add("--case", choices=MODELS, default="vq-vae-128", help="the model (vq-vae-128)")
         elif name == "profile":
             add("case", choices=MODELS, help="the model")
-            add("--threads", type=int, help="worker threads (default: the cores)")
+            add("--threads", type=POSITIVE, help="worker threads (default: the cores)")
         elif name == "clustering":
             add("--data", nargs="+", default=["mnist", "fashion-mnist"], metavar="NAME", dest="names")
-            add("--seeds", type=int, default=2)
-            add("--epochs", type=int, default=8)
-            add("--images", type=int, help="how many of the training images (all)")
+            add("--seeds", type=POSITIVE, default=2)
+            add("--epochs", type=POSITIVE, default=8)
+            add("--images", type=POSITIVE, help="how many of the training images (all)")
         elif name == "labels":
             add("--data", default="mnist", help="a name from 'tinyae data', or a path (mnist)")
-            add("--labelled", nargs="+", type=int, default=[100, 1000], metavar="N", help="labels (100 1000)")
+            add("--labelled", nargs="+", type=POSITIVE, default=[100, 1000], metavar="N", help="labels (100 1000)")
             add("--out", default="runs/labels", metavar="DIR", help="for the trained models")
-            add("--epochs", type=int, default=20)
-            add("--seeds", type=int, default=1)
-            add("--threads", type=int, help="worker threads (default: the cores)")
+            add("--epochs", type=POSITIVE, default=20)
+            add("--seeds", type=POSITIVE, default=1)
+            add("--threads", type=POSITIVE, help="worker threads (default: the cores)")
         elif name == "disentanglement":
-            add("--steps", type=int, default=6000, help="of 64 images each, none of them seen twice (6000)")
+            add("--steps", type=POSITIVE, default=6000, help="of 64 images each, none of them seen twice (6000)")
             add("--out", default="runs/disentanglement", metavar="DIR", help="for the trained models")
-            add("--threads", type=int, help="worker threads (default: the cores)")
+            add("--threads", type=POSITIVE, help="worker threads (default: the cores)")
             add("--only", nargs="+", metavar="NAME", dest="names", help='such as "VAE" or "raw pixels"')
         elif name == "codes":
             add("--data", default="mnist", help="a name from 'tinyae data', or a path (mnist)")
             add("--out", default="runs/codes", metavar="DIR", help="for the trained models")
-            add("--epochs", type=int, default=30, help="of vq-vae (30)")
-            add("--prior-epochs", type=int, default=30, help="of pixelcnn (30)")
-            add("--seeds", type=int, default=1)
-            add("--threads", type=int, help="worker threads (default: the cores)")
+            add("--epochs", type=POSITIVE, default=30, help="of vq-vae (30)")
+            add("--prior-epochs", type=POSITIVE, default=30, help="of pixelcnn (30)")
+            add("--seeds", type=POSITIVE, default=1)
+            add("--threads", type=POSITIVE, help="worker threads (default: the cores)")
         elif name == "photographs":
             add("--out", default="runs/photographs", metavar="DIR", help="for the crops, the model and the picture")
-            add("--epochs", type=int, default=8)
+            add("--epochs", type=POSITIVE, default=8)
             add("--lr", type=float, default=5e-4, help="at the cosine's begin (0.0005)")
             add("--network", default="residual", help="small, paper or residual (residual)")
-            add("--width", type=int, default=0, help="of the network and its codes (the network's own)")
-            add("--codes", type=int, default=0, help="of a codebook (the network's own)")
-            add("--codebooks", type=int, default=1, help="each but the first quantising what is left (1)")
-            add("--crops", type=int, default=240, help="of each training photograph (240)")
-            add("--threads", type=int, help="worker threads (default: the cores)")
+            add("--width", type=NATURAL, default=0, help="of the network and its codes (the network's own)")
+            add("--codes", type=NATURAL, default=0, help="of a codebook (the network's own)")
+            add("--codebooks", type=POSITIVE, default=1, help="each but the first quantising what is left (1)")
+            add("--crops", type=POSITIVE, default=240, help="of each training photograph (240)")
+            add("--threads", type=POSITIVE, help="worker threads (default: the cores)")
         elif name == "generative":
             add("--data", default="fashion-mnist", help="labelled images (fashion-mnist)")
             add("--out", default="runs/generative", metavar="DIR", help="for the trained models and the picture")
-            add("--epochs", type=int, default=10, help="of each (10)")
-            add("--threads", type=int, help="worker threads (default: the cores)")
+            add("--epochs", type=POSITIVE, default=10, help="of each (10)")
+            add("--threads", type=POSITIVE, help="worker threads (default: the cores)")
     return top
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # whoever pressed Ctrl-C knows

@@ -6,11 +6,11 @@ import numpy as np
 
 from tinyae import layers
 from tinyae.backend import Backend, Noise
-from tinyae.errors import BackendError
+from tinyae.errors import BackendError, suggest
 from tinyae.models import NAMES
 from tinyae.params import ParamStore
 
-from .harness import interleave, report
+from .harness import interleave, ratio, report
 
 BATCH = 128
 IMAGE, VECTOR, SEQUENCE = (28, 28, 32), (1024,), (28, 64)
@@ -28,6 +28,10 @@ SIZES = {
 
 def measure(rounds=10, only=None, batch=BATCH):
     """The result for the JSON: for each layer and model the seconds on each backend and NumPy's time over CuPy's."""
+    known = subjects()
+    for name in only or ():
+        if name not in known:
+            raise suggest("layer or model", name, known)
     backends, message = [Backend("numpy")], None
     try:
         backends.append(Backend("cupy"))
@@ -35,17 +39,19 @@ def measure(rounds=10, only=None, batch=BATCH):
         message = str(error)
         print(f"NumPy alone: {message}")
     result = {}
-    for name, make in subjects().items():
+    for name, make in known.items():
         if only and name not in only:
             continue
-        steps = {backend.name: timed(backend, make(backend, batch)) for backend in backends}
-        result[name] = report(interleave(steps, rounds), "numpy")
+        made = {backend.name: make(backend, batch) for backend in backends}
+        steps = {backend.name: timed(backend, made[backend.name]) for backend in backends}
+        result[name] = report(interleave(steps, rounds), "numpy") | {"x": list(made["numpy"].shape)}
         print(line(name, result[name]), flush=True)
     return {"subjects": result, "batch": batch, "cupy": message or "measured"}
 
 
 def subjects():
-    """{name: function(backend, batch) -> a step without arguments} for every registered layer and every model."""
+    """{name: function(backend, batch) -> a step without arguments, whose `shape` is that of x} for every registered
+    layer and every model."""
     found = {f"layer {name}": layer_step(kind) for name, kind in layers.REGISTRY.items()}
     return found | {f"model {name}": model_step(kind) for name, kind in NAMES.items()}
 
@@ -66,6 +72,7 @@ def layer_step(kind):
             _, cache = layer.forward(params.tree, x, True, rng, state)
             layer.backward(params.tree, cache, dy, grads.tree)
 
+        step.shape = x.shape
         return step
 
     return make
@@ -77,7 +84,12 @@ def model_step(kind):
     def make(backend, batch):
         model = kind(backend=backend.name)
         data = {name: backend.asarray(value) for name, value in model.example_batch(backend.noise(0), batch).items()}
-        return lambda: model.loss_and_grads(data)
+
+        def step():
+            model.loss_and_grads(data)
+
+        step.shape = data["x"].shape
+        return step
 
     return make
 
@@ -103,6 +115,14 @@ def timed(backend, step):
 
 
 def line(name, result):
-    times = "".join(f"{side:>8} {1e3 * s['median']:8.3f} ms" for side, s in result["contenders"].items())
-    ratio = result.get("ratios", {}).get("cupy")
-    return f"{name:24}{times}" + (f"   NumPy / CuPy {ratio['median']:.1f}" if ratio else "")
+    """What was timed, on which shape, and for each backend the median and the quartiles."""
+    times = "".join(f"{side:>8} {spread(s)}" for side, s in result["contenders"].items())
+    beside = result.get("ratios", {}).get("cupy")
+    return f"{name:24}{'x'.join(map(str, result['x'])):>16}{times}" + (
+        f"   NumPy / CuPy {ratio(beside)}" if beside else ""
+    )
+
+
+def spread(s):
+    median, q1, q3 = (1e3 * s[key] for key in ("median", "q1", "q3"))
+    return f"{median:8.3f} ms" + (f" ({q1:.3f} to {q3:.3f})" if s["rounds"] > 1 else " (one round)")

@@ -10,7 +10,7 @@ import time
 
 from .contenders import CONVOLUTION, Worker, available
 from .convolution_cases import CASES
-from .harness import interleave, report, table
+from .harness import interleave, ratio, report, say, table
 from .step import PAUSE, agree
 
 MODULE = "benchmarks.convolution_worker"
@@ -30,6 +30,7 @@ def measure(names=tuple(CONVOLUTION), rounds=7, only=None, cores=None, module=MO
             for name in dict.fromkeys(["tinyae", *available(names, CONVOLUTION)])
         }
         for name in only or cases:
+            say(f"{name}: all contenders do the same work?")
             _check(workers, name, cases[name])
             for phase in cases[name].phases:
                 found[f"{name} {phase}"] = _case(workers, name, cases[name], phase, rounds)
@@ -82,4 +83,5 @@ def beside(case):
     if not torches:
         return ""
     best = min(torches, key=torches.get)
-    return f"{case['ratios'][best]['median']:7.2f} {best}, {1e3 * torches[best]:.3g} ms"
+    r, text = case["ratios"][best], f"{best}, {1e3 * torches[best]:.3g} ms"
+    return f"{'':7} {text} ({ratio(r)})" if r.get("rounds") == 1 else f"{r['median']:7.2f} {text}"

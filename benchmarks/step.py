@@ -5,7 +5,7 @@ import time
 
 from . import dense_vae
 from .contenders import Worker, available
-from .harness import interleave, report, table
+from .harness import interleave, report, say, table
 
 PAUSE = 0.05  # seconds between blocks, in which the threads of the last contender stop spinning
 CHECKED_STEPS, TOLERANCE = 3, 1e-4
@@ -19,6 +19,7 @@ def measure(names, rounds=20, steps=20, cores=None):
     with contextlib.ExitStack() as stack:
         workers = {}
         for name in available(names):
+            say(f"{name}: starting, and its first losses")
             worker = stack.enter_context(Worker(name, cores))
             try:
                 losses = worker.ask(f"check {CHECKED_STEPS}")

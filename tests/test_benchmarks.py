@@ -3,6 +3,7 @@
 import functools
 import importlib
 import json
+import re
 import subprocess
 import sys
 
@@ -43,6 +44,29 @@ def test_ratios_are_taken_within_rounds():
     assert report["ratios"]["peer"] == {"median": 0.5, "q1": 0.5, "q3": 0.5, "min": 0.5, "max": 0.5, "rounds": 3}
     assert report["contenders"]["ours"]["median"] == 3.0
     assert "peer" in harness.table("ms", report)
+
+
+def test_the_ratio_of_a_single_round_is_no_result():
+    """It has no spread: the table says so, and shows the round's numbers alone."""
+    one = harness.report({"ours": [1.0], "peer": [2.0]}, "ours")
+    *_, ours, peer = harness.table("ms", one).splitlines()
+    assert ours.split() == ["ours", "1"]
+    assert peer.split(maxsplit=2) == ["peer", "2", "no ratio: one round shows no spread"]
+    two = harness.report({"ours": [1.0, 1.0], "peer": [2.0, 2.0]}, "ours")
+    assert harness.table("ms", two).endswith("0.50 (0.50 to 0.50)")
+    case = {"contenders": {"torch": {"median": 0.004}}, "ratios": one["ratios"] | {"torch": one["ratios"]["peer"]}}
+    assert convolution.beside(case).split(maxsplit=3)[-1] == "(no ratio: one round shows no spread)"
+
+
+def test_long_measurements_say_how_far_they_are(monkeypatch, capsys):
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr(harness.time, "monotonic", lambda: next(clock))
+    harness.interleave({"a": lambda: 1.0}, rounds=5)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[0].startswith("round 2 of 6, 1 of them to warm up: a, about ")
+    harness.interleave({"a": lambda: 1.0}, rounds=1, warmup=0)
+    assert capsys.readouterr().err == "", "short ones are silent"
 
 
 def test_one_round_has_a_summary():
@@ -88,12 +112,32 @@ def test_a_failing_contender_says_why():
 def test_backends_time_numpy_and_say_what_is_missing(capsys):
     result = backends.measure(rounds=2, only=["layer Dense", "model vae"], batch=4)
     assert result["subjects"]["layer Dense"]["contenders"]["numpy"]["median"] > 0
+    shapes = {name: subject["x"] for name, subject in result["subjects"].items()}
+    assert shapes == {"layer Dense": [4, 1024], "model vae": [4, 28, 28, 1]}
+    told = capsys.readouterr().out
+    assert re.search(r"^model vae +4x28x28x1 +numpy +[\d.]+ ms \([\d.]+ to [\d.]+\)", told, re.MULTILINE)
     try:
         Backend("cupy")
     except BackendError:
-        assert "cupy" in result["cupy"] and capsys.readouterr().out.count("NumPy alone") == 1
+        assert "cupy" in result["cupy"] and told.count("NumPy alone") == 1
     else:
         assert result["subjects"]["model vae"]["ratios"]["cupy"]["median"] > 0
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["stepp"], "invalid choice: 'stepp'"),
+        (["step", "--rounds", "0"], "--rounds: expected a whole number of at least 1, got '0'"),
+        (["backends", "--only", "layer dense"], "unknown layer or model 'layer dense': did you mean 'layer Dense'?"),
+        (["step", "--json", "no/such/folder/a.json"], "--json no/such/folder/a.json: its folder is not there"),
+    ],
+)
+def test_bad_input_is_one_line(words, says, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(words)
+    out, err = capsys.readouterr()
+    assert exit.value.code == 2 and out == "" and err.count("\n") == 1 and says in err
 
 
 def test_every_layer_and_model_can_be_timed():

@@ -237,12 +237,16 @@ def test_info(tmp_path):
 
 
 def test_bench_is_the_benchmarks_of_a_checkout(tmp_path):
-    assert "usage: python -m benchmarks" in run("bench", "--", "--help", cwd=tmp_path).stdout
+    listed = run("bench", cwd=tmp_path).stdout
+    assert "usage: python -m benchmarks" in listed and "one training step of a dense VAE" in listed
+    assert "tinyae bench step --rounds 5" in listed and max(map(len, listed.splitlines())) <= 80
+    assert run("bench", "--", "--help", cwd=tmp_path).stdout == listed
     assert "--rounds" in run("bench", "step", "--help", cwd=tmp_path).stdout
 
 
 def test_an_installation_holds_no_benchmarks(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(bench, "PACKAGE", tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert cli.main(["bench", "step"]) == 2
     assert "not in an installation: run this in a checkout" in capsys.readouterr().err
 
@@ -330,7 +334,6 @@ REFUSED = [
     (("data", "fetch"), "tinyae data fetch needs a name"),
     (("data", "fetch", "digits"), "comes with tinyae"),
     (("data", "list", "digits"), "tinyae data list takes no name"),
-    (("bench",), "tinyae bench needs the name of a benchmark, e.g. step"),
 ]  # fmt: skip
 
 
