@@ -28,6 +28,12 @@ def at_least(least):
     return read
 
 
+def yes_or_no(text):
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"expected yes or no, got {text!r}")
+    return text == "yes"
+
+
 POSITIVE, NATURAL = at_least(1), at_least(0)
 
 
@@ -65,9 +71,11 @@ def add_loading(add):
     """What `data.load` takes beside a name or path; None means the run's own value, else the loader's default."""
     add("--size", type=size, metavar="HxW", help="resize the images of a folder, e.g. 28 or 32x32 (height x width)")
     add("--fit", metavar="HOW", help="how --size makes them fit: stretch (default), crop, or pad with black")
+    add("--header", type=yes_or_no, metavar="yes|no", help="whether a .csv has a line of names (default: recognised)")
+    add("--label-column", metavar="COLUMN", help="of a .csv: name or number (from 1) of the labels (default: label)")
 
 
-LOADING = ("size", "fit")
+LOADING = ("size", "fit", "header", "label_column")
 
 
 def add_backend(add):

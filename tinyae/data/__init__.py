@@ -20,7 +20,7 @@ from .sources import catalogue
 __all__ = ["DataError", "Dataset", "Split", "catalogue", "fetch", "load", "to_float"]
 
 
-def load(name_or_path, size=None, fit=None):
+def load(name_or_path, size=None, fit=None, header=None, label_column=None):
     """Load a data set as a `Dataset`.
 
     name_or_path: a name from `catalogue()` (a str; a known name goes before a path of the same spelling), or a path to
@@ -28,16 +28,19 @@ def load(name_or_path, size=None, fit=None):
       - a folder with CIFAR-10's six .bin files, or their .tar.gz;
       - any other folder: its images (needs the extra `viz`), see `images.load_folder` for its parts and classes;
       - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
-      - a .csv of rows of numbers, with or without a line of names; a column called label or labels is the labels;
+      - a .csv of rows of numbers, with or without a line of names, see `csv_files.load_csv`;
       - a .npz with x or x_train, and optionally x_val, x_test, y or labels or y_train, y_val, y_test, and factors or
         factors_train, factors_val, factors_test: `(N, K)` whole numbers, what the examples were made from.
     size: (H, W) or int, for a folder of images: resize them all. fit: "stretch" (default), "crop" or "pad", how.
+    header, label_column: for a .csv, whether the first line holds names (by default that is recognised), and the name
+    or number, from 1 on, of the column of labels (by default the one called label or labels).
 
     Where the data come as one part, a fixed tenth of the examples becomes the test part if there are ten or more (see
     `arrays.holdout`). A validation part is what `fit` chooses the best epoch by. What was recognised, changed or left
     out stands in `Dataset.notes`. Raises `DataError` with one line that names the file, what is wrong and what to do.
     """
-    options = {name: value for name, value in {"size": size, "fit": fit}.items() if value is not None}
+    options = {"size": size, "fit": fit, "header": header, "label_column": label_column}
+    options = {name: value for name, value in options.items() if value is not None}
     if isinstance(name_or_path, str) and name_or_path in sources.KNOWN:
         _take(options, (), name_or_path)
         data = sources.load(name_or_path)
@@ -57,7 +60,7 @@ def load(name_or_path, size=None, fit=None):
     return data
 
 
-OF_IMAGES = ("size", "fit")
+OF_IMAGES, OF_TABLES = ("size", "fit"), ("header", "label_column")
 
 
 def _load_path(path, options):
@@ -71,7 +74,7 @@ def _load_path(path, options):
             return _two_parts(cifar.load(place), sources.CIFAR)
         return images.load_folder(path, **_take(options, OF_IMAGES, path))
     if path.lower().endswith(".csv"):
-        return csv_files.load_csv(path, **_take(options, (), path))
+        return csv_files.load_csv(path, **_take(options, OF_TABLES, path))
     _take(options, (), path)
     if path.lower().endswith(".npy"):
         return numpy_files.load_npy(path)

@@ -10,6 +10,8 @@ from .dataset import Split
 from .files import problem
 
 BLOCK = 1 << 16  # rows looked at together
+# What often stands for a missing value: in measurements, and as what NumPy fills masked arrays with.
+MARKERS = {-99.0, -999.0, -9999.0, -99999.0, 9999.0, 99999.0, 999999.0, 1e20, float(np.float32(1e20))}
 DIGITS = 1e-5  # of a column's standard deviation, lost in rounding without harm
 MAX_CLASSES = 65_536  # one-hot rows and embeddings are sized by the largest label, so a wild one must not pass
 
@@ -89,6 +91,21 @@ def _needs_float64(x):
     spread = np.sqrt(squares / len(x))
     constant = spread <= 1e-12 * np.abs(mean)
     return bool((~constant & (lost > DIGITS * spread)).any())
+
+
+def marked_as_missing(x, describe="column {}".format):
+    """Notes on the columns of rows (N, D) whose least or largest value is one that often stands for a missing one, far
+    from all others. describe: a function of a column's index that names it."""
+    notes = []
+    if x.ndim != 2 or x.dtype.kind != "f":
+        return notes
+    for i, ends in enumerate(zip(x.min(axis=0), x.max(axis=0), strict=True)):
+        for value in set(ends) & MARKERS:
+            others = x[x[:, i] != value, i]
+            if len(others) and np.abs(others - value).min() > np.ptp(others):
+                rows = f"{len(x) - len(others):,} of {len(x):,} rows"
+                notes.append(f"{describe(i)} is {value:g} in {rows}: replace it if it stands for a missing value")
+    return notes
 
 
 def same_digits(parts):

@@ -3,59 +3,210 @@
 import array
 import csv
 import io
+import itertools
+import re
 
 import numpy as np
 
-from .arrays import check_examples, check_labels, holdout
-from .files import open_file, problem
+from tinyae.wording import either, flag
+
+from .arrays import MAX_CLASSES, check_examples, check_labels, holdout, marked_as_missing
+from .files import listed, open_file, problem
 
 LABELS = ("label", "labels")  # the name of the column that is none of the examples' but their class
+LIKE_LABELS = ("class", "target", "y", "species", "category")  # names that hint at one, so that the notes ask
+UNNAMED = ("", "unnamed: 0")  # how pandas and R head the column of row numbers
+MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "--")  # what stands where a value is missing
+LONGEST = 1 << 22  # characters of a line
 
 
-def load_csv(path):
-    """(train, test) of rows `(N, D)` from a .csv, split by `holdout`. Raises `DataError`.
+def load_csv(path, header=None, label_column=None):
+    """`Dataset` arguments of rows `(N, D)` from a .csv, split by `holdout`. Raises `DataError`.
 
-    A first line that holds anything but numbers is one of names; a column named label or labels becomes the labels.
+    header: whether the first line holds names; by default that is recognised (see `_is_header`). label_column: the name
+    of the column of labels, or its number, from 1 on; by default the one called label or labels, if there is one.
+    Labels are whole numbers, or words, which sorted become the names of the classes. A first column without a name, as
+    pandas writes row numbers, is left out. The notes say what was recognised.
     """
     with open_file(path) as (stream, _), io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
         try:
-            names, values = _read(csv.reader(text), path)
+            table = Table(csv.reader(_lines(text, path)), path, header, label_column)
         except (UnicodeDecodeError, csv.Error) as error:
             raise problem(path, f"is no text of commas and numbers ({error}): write it as UTF-8") from error
-    table = np.frombuffer(values, np.float64).reshape(-1, len(names))
-    given = [i for i, name in enumerate(names) if name.strip().lower() in LABELS]
-    if len(given) > 1:
-        raise problem(path, "has more than one column of labels: keep one of them")
-    labels = table[:, given[0]] if given else None
-    x = check_examples(np.delete(table, given, axis=1), path)
-    if labels is not None:
-        whole = bool(((labels == np.rint(labels)) & (np.abs(labels) < 2**53)).all())
-        labels = check_labels(labels.astype(np.int64) if whole else labels, len(x), path)
+    x = check_examples(table.x, path)
+    notes = [*table.notes, *marked_as_missing(x, table.describe)]
+    labels = class_names = None
+    if table.words is not None:
+        labels, class_names = _labels(table.words, len(x), path)
+        counted = f", {len(class_names)} classes: {listed(class_names)}" if class_names else ""
+        notes.append(f"labels: {table.columns[table.label]}{counted}")
     train, test = holdout(x, labels)
-    return {"train": train, "test": test}
+    feature_names = None if table.names is None else tuple(table.names[i] for i in table.kept)
+    return {"train": train, "test": test, "class_names": class_names, "feature_names": feature_names, "notes": notes}
 
 
-def _read(rows, path):
-    """(names, values as one flat array of doubles); the names are empty where there is no line of them."""
-    names, values = None, array.array("d")
-    for row in filter(None, rows):
-        line = rows.line_num
-        if names is None:
-            names = row
-            if not all(map(_is_number, row)):
-                continue
-            names = [""] * len(row)
-        if len(row) != len(names):
-            raise problem(path, f"line {line} has {len(row)} values where the first has {len(names)}: make them equal")
-        try:
-            values.extend(map(float, row))
-        except ValueError:
-            wrong = next(i for i, value in enumerate(row) if not _is_number(value))
-            what = f"holds {row[wrong][:40]!r}, no number" if row[wrong].strip() else "is empty"
-            raise problem(path, f"line {line}, column {wrong + 1} {what}: replace it, or leave the row out") from None
-    if not values:
-        raise problem(path, "holds no rows of numbers: give one per line, with commas between the numbers")
-    return names, values
+class Table:
+    """A table read: x (N, D) doubles; names of all columns or None; words, the labels as they are written, or None.
+
+    columns: what messages call each column. kept: the indices of the columns of x. label: that of the labels, or None.
+    """
+
+    def __init__(self, reader, path, header, label_column):
+        self.path, self.notes = path, []
+        rows = ((reader.line_num, row) for row in reader if row)
+        head = list(itertools.islice(rows, 2))
+        if not head:
+            raise self._nothing()
+        self.first = head[0][1]
+        named = _is_header(*(row for _, row in (head * 2)[:2])) if header is None else header
+        self.names = _clean(self.first) if named else None
+        self.columns = [f"column {i + 1}" for i in range(len(self.first))]
+        if named:
+            self.columns = [f"{column} ({listed([name])})" if name else column
+                            for column, name in zip(self.columns, self.names, strict=True)]  # fmt: skip
+        self.label = self._label(label_column)
+        index = named and len(self.first) > 1 and self.names[0].lower() in UNNAMED and self.label != 0
+        self.kept = [i for i in range(len(self.first)) if i != self.label and not (index and i == 0)]
+        self.words = None if self.label is None else []
+        self.x = self._read(itertools.chain(head[named:], rows))
+        self._say(named, index)
+
+    def describe(self, i):
+        """What messages call column i of x."""
+        return self.columns[self.kept[i]]
+
+    def _nothing(self):
+        return problem(self.path, "holds no rows of numbers: give one per line, with commas between the numbers")
+
+    def _label(self, asked):
+        """The index of the column of labels, or None."""
+        names = self.names or []
+        if asked is None:
+            found = [i for i, name in enumerate(names) if name.lower() in LABELS]
+            if len(found) > 1:
+                raise problem(self.path, "has more than one column of labels: keep one of them")
+            return found[0] if found else None
+        asked = str(asked).strip()
+        if names.count(asked) == 1:
+            return names.index(asked)
+        if asked.isdecimal() and 1 <= int(asked) <= len(self.first) and asked not in names:
+            return int(asked) - 1
+        how = "more than one" if asked in names else "no"
+        known = f"a number from 1 to {len(self.first)}{', or one of ' * bool(names)}{listed(names) if names else ''}"
+        raise problem(self.path, f"has {how} column {asked!r}: give {known}")
+
+    def _read(self, rows):
+        values, count, width = array.array("d"), 0, len(self.first)
+        for line, row in rows:
+            count += 1
+            if len(row) != width:
+                advice = _other_separator(self.first, row) or "make them equal"
+                raise problem(self.path, f"line {line} has {len(row)} values where the first has {width}: {advice}")
+            if self.words is not None:
+                self.words.append(row[self.label].strip())
+                if self.words[-1].lower() in MISSING:
+                    raise self._wrong(line, row, self.label)
+            try:
+                values.extend(map(float, row if len(self.kept) == width else [row[i] for i in self.kept]))
+            except ValueError:
+                wrong = next(i for i in self.kept if not _is_number(row[i]))
+                raise self._wrong(line, row, wrong) from None
+        if not count:
+            raise self._nothing()
+        x = np.frombuffer(values, np.float64) if values else np.empty(0)
+        return x.reshape(count, len(self.kept))
+
+    def _wrong(self, line, row, i):
+        """The DataError for a cell that is no number, or a label that is missing."""
+        cell = row[i]
+        what = f"holds {cell[:40]!r}, no number" if cell.strip() else "is empty"
+        advice = _other_separator(row) or "replace it, or leave the row out"
+        if cell.strip().lower() not in MISSING and advice.startswith("replace"):
+            name = self.names[i] if self.names else str(i + 1)
+            advice += f"; if these are the labels, pass {flag('label_column', name)}"
+        return problem(self.path, f"line {line}, column {i + 1} {what}: {advice}")
+
+    def _say(self, named, index):
+        if named:
+            overrule = f" ({either('header=False', '--header no')} reads it as a row of values)"
+            shown = listed([name for name in self.names if name])
+            self.notes.append(f"first line read as names: {shown}{overrule * any(map(_is_number, self.first))}")
+        else:
+            self.notes.append("no line of names: the first line is read as numbers")
+        if index:
+            self.notes.append("column 1 has no name, as row numbers have none, and is left out")
+        for i, column in enumerate(self.kept):
+            name = self.names[column] if named else ""
+            if self.label is None and name.lower() in LIKE_LABELS:
+                way = flag("label_column", name)
+                self.notes.append(f"{self.columns[column]} is read as values: {way} makes it the labels")
+            if i == 0 and len(self.x) > 2 and (np.diff(self.x[:, 0]) == 1).all() and self.x[0, 0] in (0, 1):
+                self.notes.append(f"{self.columns[column]} counts the rows: leave it out of the file if it is no value")
+
+
+def _lines(text, path):
+    while line := text.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise problem(path, f"has a line of more than {LONGEST:,} characters: it is no table of numbers")
+        yield line
+
+
+def _is_header(first, second):
+    """Whether a table's first row holds names, judged by it and the row below it (or itself again).
+
+    A row of numbers alone does not, but for 0, 1, 2, ...: so pandas heads columns without names, alone or beside others
+    (",0,1,2", "0,1,2,label"). Numbers beside words are names where a word stands over a number, and data where words
+    stand over words, as where a column holds the class.
+    """
+    numbers = [cell.strip() for cell in first if _is_number(cell)]
+    words = [cell.strip().lower() for cell in first if not _is_number(cell)]
+    words = [word for word in words if word not in MISSING]
+    counted = numbers == [str(i) for i in range(len(numbers))]
+    if not numbers:
+        return True
+    if not words:
+        return counted and (len(first) > 1 or not second[0].strip().lstrip("+-").isdecimal())
+    below = itertools.zip_longest(first, second, fillvalue="")
+    over = any(cell.strip().lower() in words and _is_number(other) for cell, other in below)
+    return over or counted and (len(numbers) > 2 or not {*LABELS, *LIKE_LABELS}.isdisjoint(words))
+
+
+def _clean(names):
+    """Names without blanks around them, and without the # that numpy.savetxt puts before a line of names."""
+    names = [name.strip() for name in names]
+    return [names[0].removeprefix("#").strip(), *names[1:]]
+
+
+def _labels(words, count, path):
+    """(labels (N,), names of classes or None) from labels as they are written."""
+    are_numbers = [_is_number(word) for word in words]
+    if not any(are_numbers):
+        names = sorted(set(words))
+        if len(names) > MAX_CLASSES:
+            raise problem(path, f"has {len(names):,} different labels, and {MAX_CLASSES:,} is the most: group them")
+        number = {name: i for i, name in enumerate(names)}
+        return np.array([number[word] for word in words], np.int64), tuple(names)
+    if not all(are_numbers):
+        odd = words[are_numbers.index(False)][:40]
+        raise problem(path, f"has the label {odd!r} among labels that are numbers: use numbers alone, or words alone")
+    labels = np.array(words, np.float64)
+    whole = bool(((labels == np.rint(labels)) & (np.abs(labels) < 2**53)).all())
+    return check_labels(labels.astype(np.int64) if whole else labels, count, path), None
+
+
+def _other_separator(*rows):
+    """What to do where cells show another separator than the comma, or numbers a comma for a point; else None."""
+    cells = [cell.strip() for row in rows for cell in row]
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if any(mark in cell for cell in cells):
+            way = f"pandas.read_csv(path, sep={mark!r}{', decimal=' + repr(',') if mark == ';' else ''})"
+            way = f"separate them by commas, e.g. {way}.to_csv(new, index=False)"
+            return f"its columns seem to be separated by {name}: {way}"
+    if any(len(cell.split()) > 1 and all(map(_is_number, cell.split())) for cell in cells):
+        return "its columns seem to be separated by blanks: separate them by commas (numpy.savetxt: delimiter=',')"
+    if any(re.fullmatch(r"[+-]?\d+,\d+", cell) for cell in cells):
+        return "its numbers seem to have decimal commas: write points, e.g. by pandas.read_csv(path, decimal=',')"
+    return None
 
 
 def _is_number(text):

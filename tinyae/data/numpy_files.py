@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from .arrays import check_examples, check_factors, check_header, check_labels, holdout, same_digits
+from .arrays import check_examples, check_factors, check_header, check_labels, holdout, marked_as_missing, same_digits
 from .dataset import Split
 from .files import DEFLATE_RATIO, clear_errors, file_size, listed, open_file, problem, read_exactly
 
@@ -43,8 +43,9 @@ def load_npy(path):
     """`Dataset` arguments from a .npy of `(N, H, W)`, `(N, H, W, C)` or `(N, D)`, split by `holdout`."""
     with open_file(path) as (stream, limit):
         x = read_array(stream, limit, path)
-    train, test = holdout(check_examples(x, path))
-    return {"train": train, "test": test}
+    x = check_examples(x, path)
+    train, test = holdout(x)
+    return {"train": train, "test": test, "notes": marked_as_missing(x)}
 
 
 def load_npz(path):
@@ -67,6 +68,7 @@ def load_npz(path):
         elif alone := next(filter(None, found), None):
             raise problem(path, f"holds {alone} without {names[0][0]}: save both or neither")
     notes = [f"not read, as the name says no part or label: {listed(unread)}"] if unread else []
+    notes += [note for part in parts.values() for note in marked_as_missing(part.x)]
     if len(parts) == 1:
         whole = parts["train"]
         train, test = holdout(whole.x, whole.labels, whole.factors)

@@ -1,5 +1,7 @@
 """What the pictures that matplotlib draws have in common: colours, frame, saving."""
 
+import warnings
+
 from ..errors import ConfigError
 from .contact_sheet import INK, needs_viz, replace
 
@@ -33,8 +35,7 @@ def class_legend(axes, classes, colours, class_names):
     with needs_viz():
         from matplotlib.lines import Line2D
 
-    texts = [class_name(label, class_names) for label in classes]
-    texts = [text if len(text) <= 30 else text[:29] + "…" for text in texts]
+    texts = [shortened(class_name(label, class_names)) for label in classes]
     dots = [Line2D([], [], linestyle="", marker="o", markersize=8, color=colour) for colour in colours]
     legend = axes.legend(dots, texts, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, handletextpad=0)
     for text in legend.get_texts():
@@ -50,7 +51,15 @@ def tidy(axes):
 
 
 def save(path, figure):
-    return replace(path, lambda file: figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.15))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for a letter that the font lacks
+        return replace(path, lambda file: figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.15))
+
+
+def shortened(text):
+    """A name from outside as one short line of what can be printed."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= 30 else text[:29] + "…"
 
 
 def class_name(label, class_names):

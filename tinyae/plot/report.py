@@ -25,17 +25,17 @@ PRIOR_DRAWS = 5000  # below the codes of a model that is taught a prior by its d
 NO_PRIOR = "Images from uniform codes: without a prior"
 
 
-def training_report(folder, model, x, labels=None, class_names=None, records=()):
+def training_report(folder, model, x, labels=None, class_names=None, records=(), feature_names=None):
     """Write the pictures that apply to `model` into `folder`, made if it is missing; the list of their paths.
 
     x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. reconstructions.png shows ten examples spread
     over the classes, or restorations.png in its place where the model mends images; samples.png needs a generative
     model, manifold.png one with two latent dimensions as well, clusters.png one that finds classes, styles.png and
     transfers.png one that is told them, features.png a code made sparse; these need images of one or three channels.
-    Rows have columns.png, what each column loses. codes.png shows all of x, curves.png needs records. A model whose
-    codes are maps of integers has usage.png, uniform.png and, with one codebook, codebook.png instead of codes.png; one
-    that draws such maps or images place by place has samples.png and curves.png alone. What is refused with a
-    `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
+    Rows have columns.png, what each column (feature_names) loses. codes.png shows all of x, curves.png needs records. A
+    model whose codes are maps of integers has usage.png, uniform.png and, with one codebook, codebook.png instead of
+    codes.png; one that draws such maps or images place by place has samples.png and curves.png alone. What is refused
+    with a `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
     """
     folder, shape, written = Path(folder), tuple(model.input_shape), []
     x = np.asarray(x).reshape(-1, *shape)
@@ -104,7 +104,7 @@ def training_report(folder, model, x, labels=None, class_names=None, records=())
         if hasattr(model, "features"):
             add("features.png", lambda path: features(path, model, x))
     if len(shape) == 1:
-        add("columns.png", lambda path: columns(path, to_float(x), model.reconstruct(x)))
+        add("columns.png", lambda path: columns(path, to_float(x), model.reconstruct(x), feature_names))
     if model.discrete_codes:
         some = x[: max(1, VECTORS // math.prod(model.code_shape[:2]))]
         counts = model.usage(some)

@@ -3,17 +3,18 @@
 import numpy as np
 
 from ..errors import ConfigError, ShapeError
-from .axes import SERIES, save, tidy
+from .axes import SERIES, save, shortened, tidy
 from .contact_sheet import INK, needs_viz
 
 MOST = 40  # bars that a picture holds
 
 
-def columns(path, inputs, outputs):
+def columns(path, inputs, outputs, names=None):
     """A bar for each column of rows (N, D): the root mean squared error over the column's standard deviation.
 
     0 is perfect, and 1 is what the column's mean would do. Of more than 40 columns the worst are shown. Columns that
-    are constant have no scale and are left out. Raises `ConfigError` where none is left.
+    are constant have no scale and are left out. names: D strings, the columns' own. Raises `ConfigError` where no
+    column is left.
     """
     with needs_viz():
         from matplotlib.figure import Figure
@@ -30,7 +31,9 @@ def columns(path, inputs, outputs):
 
     figure = Figure(figsize=(8, 1.4 + 0.24 * len(worst)), dpi=120)
     axes = figure.add_subplot()
-    axes.barh([f"column {i + 1}" for i in varying[worst]], left[worst], color=SERIES["test"])
+    axes.barh(np.arange(len(worst)), left[worst], color=SERIES["test"])
+    words = [names[i] if names else f"column {i + 1}" for i in varying[worst]]
+    axes.set_yticks(np.arange(len(worst)), [shortened(word) for word in words], parse_math=False)
     axes.axvline(1, color=INK, linestyle=(0, (4, 3)), linewidth=1)
     axes.text(1, -0.9, "the mean", color=INK, ha="center", va="bottom", fontsize=8)
     axes.set(ylim=(len(worst) - 0.4, -0.6), xlim=(0, 1.08 * max(1, left[worst].max())))

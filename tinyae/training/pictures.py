@@ -16,7 +16,7 @@ class Pictures:
 
     def __init__(self, folder, data):
         part = list(data.parts.values())[-1]
-        self.folder, self.class_names = folder, data.class_names
+        self.folder, self.class_names, self.feature_names = folder, data.class_names, data.feature_names
         self.x, self.labels = part.x[:IMAGES], None if part.labels is None else part.labels[:IMAGES]
         self.records, self.written, self.pause = [], time.monotonic(), self.PAUSE
 
@@ -32,8 +32,8 @@ class Pictures:
 
         began = time.monotonic()
         try:
-            report = plot.training_report(self.folder, model, self.x, self.labels, self.class_names, records)
-            paths = list(map(str, report))
+            names = self.class_names, records, self.feature_names
+            paths = list(map(str, plot.training_report(self.folder, model, self.x, self.labels, *names)))
         except (MissingExtraError, OSError) as error:  # a run does not end because its pictures find no room
             print(f"no pictures: {error}", file=sys.stderr)
             paths = []
