@@ -100,6 +100,57 @@ def test_the_probe_is_logistic_regression(digits):
     assert ours < -theirs.predict_log_proba(scaled)[np.arange(len(x)), labels].mean() + 0.003
 
 
+def random_features(part):
+    """200 random features of the digits: more than a first-order method brings to the optimum."""
+    return np.maximum(flat(part) @ np.random.default_rng(0).normal(size=(64, 200)), 0)
+
+
+@pytest.mark.parametrize("features, accuracy", [(flat, 0.8972222222222223), (random_features, 0.9166666666666666)])
+def test_the_probe_comes_to_the_optimum(features, accuracy, digits):
+    """The accuracies are scikit-learn's, of lbfgs at tol=1e-8; at the optimum the gradient is 0."""
+    x, labels = features(digits.train), digits.train.labels
+    probe = LinearProbe(10).fit(x, labels)
+    assert probe.converged
+    assert probe.score(features(digits.test), digits.test.labels) == pytest.approx(accuracy, abs=1e-3)
+    z = (x - x.mean(axis=0)) / np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
+    logits = probe.logits(x)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    dlogits = (p - np.eye(10)[labels]) / len(z)
+    np.testing.assert_allclose(dlogits.sum(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(z.T @ dlogits + 1e-4 * probe.weights[:-1], 0, atol=1.1e-6)
+
+
+def test_the_probe_has_the_weights_of_scikit_learn(digits):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    x, labels = flat(digits.train)[:300], digits.train.labels[:300]
+    probe = LinearProbe(10).fit(x, labels)
+    z = (x - x.mean(axis=0)) / np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
+    theirs = linear_model.LogisticRegression(C=1 / (1e-4 * len(x)), tol=1e-8, max_iter=5000).fit(z, labels)
+    np.testing.assert_allclose(
+        probe.weights[:-1], theirs.coef_.T - theirs.coef_.T.mean(axis=1, keepdims=True), atol=0.02
+    )
+
+
+def test_a_class_without_examples_changes_nothing():
+    codes = np.random.default_rng(0).normal(size=(60, 2))
+    labels = (codes[:, 0] > 0).astype(int)
+    wide, narrow = LinearProbe(301).fit(codes, 300 * labels), LinearProbe(2).fit(codes, labels)
+    np.testing.assert_array_equal(wide.predict(codes), 300 * narrow.predict(codes))
+    np.testing.assert_array_equal(wide.logits(codes)[:, [0, 300]], narrow.logits(codes))
+    assert np.isneginf(wide.logits(codes)[:, 1:300]).all()
+
+
+def test_a_probe_that_did_not_converge_says_so(monkeypatch):
+    from tinyae.evaluation import probe
+
+    monkeypatch.setattr(probe, "STEPS", 1)
+    codes = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.warns(RuntimeWarning, match="^the linear probe did not converge in 1 steps$"):
+        found = LinearProbe(2).fit(codes, codes[:, 0] > 0)
+    assert not found.converged
+
+
 def test_the_probe_reads_a_linear_label_and_no_more(digits):
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(4000, 3)) * [1, 100, 0.01] + [0, 5, 1]

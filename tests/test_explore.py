@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyae import explore
-from tinyae.errors import ConfigError, DataError
+from tinyae.errors import ConfigError, DataError, ShapeError
 from tinyae.latent import gaussian
 from tinyae.models import AE, CVAE, VAE, ClassMeanVAE, MixtureVAE
 
@@ -275,3 +275,28 @@ def test_from_a_device_comes_what_is_on_the_host(model_class, device):
     images = explore.decode(model, codes, 1)
     assert type(images) is np.ndarray and images.shape == (2, 2, 3, 3, 1)
     np.testing.assert_allclose(images, explore.decode(host, codes, 1), atol=1e-6)
+
+
+# codes of integers, and in other forms than arrays
+
+
+def test_integer_codes_are_not_truncated():
+    for start, end in ((np.array([-2, 0]), np.array([2, 1])), ([-2, 0], [2, 1]), ((-2, 0), (2, 1))):
+        expected = [[-2, 0], [-1, 0.25], [0, 0.5], [1, 0.75], [2, 1]]
+        np.testing.assert_array_equal(explore.linear(start, end, 5), expected)
+    turn = explore.spherical([0, 2], np.array([2, 0]), 3)
+    np.testing.assert_allclose(turn, [[0, 2], [2**0.5, 2**0.5], [2, 0]], atol=1e-12)
+    walks = explore.traverse(np.array([1, 2]), [1], [0.5, 0.75])
+    np.testing.assert_array_equal(walks, [[[1, 0.5], [1, 0.75]]])
+    np.testing.assert_array_equal(explore.add(np.array([[1, 2]]), np.array([1, 0]), [0.5, 2]), [[[1.5, 2], [3, 2]]])
+    np.testing.assert_array_equal(explore.add([[1, 2]], [1, 0], [0.5]), [[[1.5, 2]]])
+    np.testing.assert_array_equal(explore.attribute([[1, 2], [2, 4]], [0, 1]), [1, 2])
+    grid, _ = explore.plane(2, 3, centre=[1, 2, 3], low=0.25, high=0.75)
+    np.testing.assert_allclose(grid[0, 1], [0.6744898, 0.6744898, 3], atol=1e-7)
+
+
+def test_a_walk_needs_two_codes_of_one_shape():
+    for start, end in (([1.0], [1.0, 2.0]), ([[1.0]], [[2.0]]), (1.0, 2.0)):
+        for walk in WALKS:
+            with pytest.raises(ShapeError, match=r"^a walk leads from a code \(D,\) to a code \(D,\), got"):
+                walk(start, end, 3)

@@ -39,7 +39,7 @@ def fit(model, x, **options):
 
 
 def test_columns_get_mean_zero_and_deviation_one(table):
-    found = Standardization.of(table, models.VAE(**SMALL_VAE).backend, "float64")
+    found = Standardization.of(table, models.VAE(**SMALL_VAE).backend)
     y = found.apply(table.astype("float64"))
     np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(y.std(axis=0), [1, 1, 1, 0, 1], rtol=1e-9)
@@ -52,14 +52,14 @@ SMALL_VAE = dict(input_shape=(D,), latent_dim=2, hidden=(6,), likelihood="gaussi
 @pytest.mark.parametrize("value", (0.0, 0.1, -1e30, 1e-30, 16_777_217))
 def test_a_constant_column_becomes_zero_and_comes_back(value):
     x = np.full((7, 1), value, "float32")
-    found = Standardization.of(x, models.VAE(**SMALL_VAE).backend, "float32")
+    found = Standardization.of(x, models.VAE(**SMALL_VAE).backend)
     np.testing.assert_array_equal(found.scale, 1)
     np.testing.assert_array_equal(found.apply(x), 0)
     np.testing.assert_array_equal(found.undo(found.apply(x)), x)
 
 
 def test_bytes_are_values_from_zero_to_one():
-    found = Standardization.of(np.array([[0, 255], [255, 255]], "uint8"), models.VAE(**SMALL_VAE).backend, "float64")
+    found = Standardization.of(np.array([[0, 255], [255, 255]], "uint8"), models.VAE(**SMALL_VAE).backend)
     np.testing.assert_allclose(found.mean, [0.5, 1])
     np.testing.assert_allclose(found.scale, [0.5, 1])
 
@@ -67,7 +67,7 @@ def test_bytes_are_values_from_zero_to_one():
 def test_more_rows_than_a_block_far_from_zero():
     """Taken from sums of squares, the deviation of 1e6 + N(0, 1) would be all rounding in float32."""
     x = (1e6 + np.random.default_rng(0).normal(size=(BLOCK + 100, 2))).astype("float32")
-    found = Standardization.of(x, models.VAE(**SMALL_VAE).backend, "float64")
+    found = Standardization.of(x, models.VAE(**SMALL_VAE).backend)
     np.testing.assert_allclose(found.mean, x.mean(axis=0, dtype="float64"), rtol=1e-12)
     np.testing.assert_allclose(found.scale, x.std(axis=0, dtype="float64"), rtol=1e-9)
 
@@ -144,7 +144,7 @@ def test_standardisation_is_part_of_the_checkpoint(table, tmp_path):
         loaded = tinyae.load(path)
         np.testing.assert_array_equal(loaded.standardization.mean, model.standardization.mean)
         np.testing.assert_array_equal(loaded.standardization.scale, model.standardization.scale)
-        assert loaded.standardization.mean.dtype == np.float32
+        assert loaded.standardization.mean.dtype == np.float64
         np.testing.assert_array_equal(loaded.reconstruct(table), model.reconstruct(table))
         np.testing.assert_array_equal(loaded.sample(3), model.sample(3))
 
@@ -285,3 +285,53 @@ def test_columns_refuse_what_has_no_spread(tmp_path):
         columns(tmp_path / "c.png", np.ones((3, 2)), np.ones((3, 2)))
     with pytest.raises(ShapeError, match="two tables of one shape"):
         columns(tmp_path / "c.png", np.ones((3, 2)), np.ones((3, 3)))
+
+
+# large numbers with a small spread
+
+
+TIMES = np.column_stack([1.7e9 + np.arange(100.0), np.arange(100.0) % 7])
+
+
+def test_times_in_seconds_are_standardised_in_float64_and_come_back():
+    model = models.VAE(input_shape=(2,), likelihood="gaussian")
+    model.standardize(TIMES)
+    np.testing.assert_allclose(model.standardization.mean, [1_700_000_049.5, 2.95], rtol=1e-15)
+    np.testing.assert_allclose(model.standardization.scale, [28.86607004772212, 2.011839953873071], rtol=1e-12)
+    y = model.prepare({"x": TIMES})["x"]
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y.mean(axis=0, dtype="float64"), 0, atol=1e-6)
+    np.testing.assert_allclose(y.std(axis=0, dtype="float64"), 1, rtol=1e-6)
+    np.testing.assert_allclose(model.standardization.undo(y), TIMES, atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ("csv", "npy"))
+def test_a_file_of_times_keeps_them_through_training_and_a_checkpoint(ending, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if ending == "csv":
+        np.savetxt("t.csv", TIMES, delimiter=",", fmt="%.17g")
+    else:
+        np.save("t.npy", TIMES)
+    words = "train vae --standardize --set likelihood=gaussian --set hidden=4 --epochs 1 --out r --no-pictures".split()
+    assert cli.main([*words, "--data", f"t.{ending}"]) == 0
+    model = tinyae.load("r")
+    np.testing.assert_allclose(model.standardization.scale, [28.9, 2], rtol=0.1)
+    back = model.reconstruct(TIMES)
+    assert back.dtype == np.float64
+    assert (abs(back - TIMES) < [300, 20]).all()
+    capsys.readouterr()
+
+
+def test_a_checkpoint_of_float32_standardisation_is_read(table, tmp_path):
+    """Files of before have mean and scale in the model's dtype, and True under "standardized"."""
+    model = models.VAE(**SMALL_VAE)
+    model.standardize(table)
+    model.save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays["meta"])) | {"standardized": True}
+    arrays |= {"meta": np.array(json.dumps(meta)), "standardization": arrays["standardization"].astype("float32")}
+    np.savez(tmp_path / "old.npz", **arrays)
+    loaded = tinyae.load(tmp_path / "old.npz")
+    np.testing.assert_allclose(loaded.standardization.mean, model.standardization.mean, rtol=1e-7)
+    assert (abs(loaded.reconstruct(table) - model.reconstruct(table)) < 1e-3 * model.standardization.scale).all()

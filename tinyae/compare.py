@@ -8,6 +8,8 @@ import numpy as np
 
 from .backend import Noise
 from .data import to_float
+from .data.examples import as_array
+from .data.labels import as_labels
 from .errors import ConfigError, ShapeError
 from .evaluation.diversity import nearest_images
 from .evaluation.judge import sharpness
@@ -27,6 +29,7 @@ def compare(runs, x, seed=0, labels=None, judge=None):
     and with a `Judge` its figures of drawn images; and rows a list of (label, images (10, H, W, C)) for a picture,
     without those between two codes where there is a judge. Raises the errors of `check`.
     """
+    x, labels = as_array(x), as_labels(labels)
     check(runs, x)
     x = to_float(x)
     shown = x[:COLUMNS]

@@ -9,6 +9,7 @@ import numpy as np
 
 from .backend import Noise
 from .compare import check_runs
+from .data.examples import as_array
 from .errors import ConfigError, ShapeError
 from .evaluation.coverage import NEIGHBOURS, coverage_of_like, match
 from .latent import gaussian
@@ -26,6 +27,7 @@ def compare_codes(runs, x, labels=None, seed=0):
       "outside"  share of codes without such a draw near (`coverage.match`); None where the model has no prior
     and panels a list of (label, codes (N, D), draws of the prior (N, D) or None). Raises the errors of `check`.
     """
+    x = as_array(x)
     check(runs, x)
     figures, panels = [], []
     for label, model in runs:

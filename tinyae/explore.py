@@ -12,11 +12,20 @@ from statistics import NormalDist
 
 import numpy as np
 
-from .errors import ConfigError, DataError
+from .data.examples import as_array
+from .data.labels import as_labels, one_for_all
+from .errors import ConfigError, DataError, ShapeError
+
+
+def floats(codes):
+    """Codes, given in any form that `as_array` takes, as an array of floats; of integers in float64."""
+    codes = as_array(codes, "codes")
+    return codes if codes.dtype.kind == "f" else codes.astype(np.float64)
 
 
 def linear(start, end, count):
     """(count, D): codes at equal steps on the straight line from start (D,) to end (D,), both included, exactly."""
+    start, end = _ends(start, end)
     t = np.linspace(0, 1, count, dtype=start.dtype)[:, None]
     return (1 - t) * start + t * end
 
@@ -32,7 +41,8 @@ def spherical(start, end, count):
     not (White 2016). Opposite codes span no plane; the turn then goes through the axis that is furthest from them. A
     code at the origin has no direction, and one dimension no room to turn: there the line is straight.
     """
-    a, b = (np.asarray(code, np.float64) for code in (start, end))
+    start, end = _ends(start, end)
+    a, b = start.astype(np.float64), end.astype(np.float64)
     lengths = np.linalg.norm(a), np.linalg.norm(b)
     if not all(lengths) or a.size == 1:
         return linear(start, end, count)
@@ -51,6 +61,13 @@ def spherical(start, end, count):
     path = path.astype(start.dtype)
     path[0], path[-1] = start, (end if count > 1 else start)
     return path
+
+
+def _ends(start, end):
+    start, end = floats(start), floats(end)
+    if start.ndim != 1 or start.shape != end.shape:
+        raise ShapeError(f"a walk leads from a code (D,) to a code (D,), got {start.shape} and {end.shape}")
+    return start, end
 
 
 class Dimensions:
@@ -84,9 +101,9 @@ def traverse(code, chosen, values):
 
     chosen: K dimensions, counted from 0. values: (K, V), or (V,) for all of them.
     """
-    chosen = np.asarray(chosen)
-    values = np.broadcast_to(values, (len(chosen), np.shape(values)[-1]))
-    codes = np.tile(code, (*values.shape, 1))
+    chosen, values = as_array(chosen, "chosen"), floats(values)
+    values = np.broadcast_to(values, (len(chosen), values.shape[-1]))
+    codes = np.tile(floats(code), (*values.shape, 1))
     codes[np.arange(len(chosen))[:, None], np.arange(values.shape[1]), chosen[:, None]] = values
     return codes
 
@@ -97,8 +114,8 @@ def attribute(codes, having, without=None):
 
     having, without: (N,) booleans; all others are without by default. Raises `DataError` if there are none of a kind.
     """
-    having = np.asarray(having, bool)
-    without = ~having if without is None else np.asarray(without, bool)
+    codes, having = floats(codes), np.asarray(as_array(having, "having"), bool)
+    without = ~having if without is None else np.asarray(as_array(without, "without"), bool)
     for mask, kind in ((having, "with"), (without, "without")):
         if not mask.any():
             raise DataError(f"there are no examples {kind} the attribute among {len(mask)}")
@@ -107,7 +124,8 @@ def attribute(codes, having, without=None):
 
 def add(codes, direction, strengths):
     """(N, S, D): codes (N, D) moved by each of S strengths times a direction (D,)."""
-    return codes[:, None] + np.asarray(strengths, codes.dtype)[:, None] * direction.astype(codes.dtype)
+    codes, direction, strengths = floats(codes), floats(direction), floats(strengths)
+    return codes[:, None] + strengths.astype(codes.dtype)[:, None] * direction.astype(codes.dtype)
 
 
 def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, centre=None):
@@ -119,10 +137,11 @@ def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, cent
     """
     steps = np.linspace(low, high, side)
     if codes is None:
-        centre = np.zeros(latent_dim) if centre is None else centre
+        centre = np.zeros(latent_dim) if centre is None else floats(centre)
         values = np.tile([NormalDist().inv_cdf(q) for q in steps], (2, 1))
     else:
-        centre = codes.mean(axis=0, dtype=np.float64) if centre is None else centre
+        codes = floats(codes)
+        centre = codes.mean(axis=0, dtype=np.float64) if centre is None else floats(centre)
         values = np.stack([np.quantile(codes[:, i], steps) for i in chosen])
     grid = np.tile(centre, (side, side, 1))
     grid[..., chosen[0]], grid[..., chosen[1]] = values[0], values[1, ::-1, None]
@@ -149,8 +168,9 @@ def decode(model, codes, labels=None):
 
     labels: (rows,), or one for all, where the model is told them.
     """
+    codes = floats(codes)
     rows, columns, dim = codes.shape
-    told = {} if labels is None else model.given(np.broadcast_to(labels, rows).repeat(columns))
+    told = {} if labels is None else model.given(as_labels(one_for_all(labels, rows), rows).repeat(columns))
     return model.decode(codes.reshape(-1, dim).astype(model.dtype), **told).reshape(rows, columns, *model.input_shape)
 
 
@@ -162,5 +182,6 @@ def transfer(model, x, labels, targets):
     """
     if not hasattr(model, "styled"):
         raise ConfigError(f"{model.name} knows no labels to move a style to: train cvae or class-mean-vae")
-    styles = model.style(x, labels).repeat(len(targets), axis=0)
-    return model.styled(styles, np.tile(targets, len(x))).reshape(len(x), len(targets), *model.input_shape)
+    styles, targets = model.style(x, labels), as_labels(targets)
+    n, moved = len(styles), styles.repeat(len(targets), axis=0)
+    return model.styled(moved, np.tile(targets, n)).reshape(n, len(targets), *model.input_shape)

@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from ..data import to_float
+from ..data.examples import shaped
 from ..errors import ConfigError
 from .arguments import add_json, print_json, run_options
 from .trained import load_data, load_run, output_file, save_arrays
@@ -117,7 +118,7 @@ class Coded:
     def images(self, indices):
         """Examples as floats (N, *input_shape)."""
         x = to_float(self.part.x[np.asarray(indices)], self.model.dtype)
-        return x.reshape(len(x), *self.model.input_shape)
+        return shaped(x, self.model.input_shape, self.model.name)
 
     def answer(self, images, arrays, facts, **words):
         """Write images (rows, columns, *input_shape) as a picture with `words` around, or with `arrays` as arrays; then

@@ -67,7 +67,7 @@ class Asked:
     """
 
     def __init__(self, arguments):
-        from ..training.feed import as_split, check_range
+        from ..training.feed import admitted, as_split
 
         found = load_checkpoint(arguments)
         training = found.training or {}
@@ -78,13 +78,8 @@ class Asked:
         if self.model.integer_input:
             as_split(self.part)  # which looks at the images
             self.part = split_of_codes(self.part, codec_of(self.model))
-        self.grey, self.labels = as_split(self.part, self.model.integer_input)
+        self.grey, self.labels = admitted(self.model, self.part, self.model.trained_on)
         self.x = self.grey
-        if self.model.uses_labels:
-            self.model.check_labels(self.labels, len(self.x))
-        example = {"x": self.x[:1]} | ({"labels": self.labels[:1]} if self.model.uses_labels else {})
-        self.model.prepare(example)  # a wrong shape is said first
-        check_range(self.model, self.x)
         if self.settings.get("binarize"):
             from ..data.binarize import check, static
 
@@ -207,6 +202,8 @@ class Asked:
         known, asked = (self.model.encode(part.x, **self.model.given(part.labels)) for part in (train, self.part))
         probe = LinearProbe(self.data.class_count).fit(known, train.labels)
         near, _ = nearest(asked, known, min(NEIGHBOURS, len(known)))
+        if not probe.converged:
+            self.notes.append("the linear probe did not converge: its accuracy is not that of the best one")
         voted = vote(train.labels[near])
         return {
             "probe_accuracy": probe.score(asked, self.labels),

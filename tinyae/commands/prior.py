@@ -63,7 +63,7 @@ class Codes:
         said before the long wait."""
         for part in data.parts.values():
             x, labels = as_split(part)
-            self.codec.prepare({"x": x[:1]})
+            self.codec.admit(x[:1])
             if model.uses_labels:
                 model.check_labels(labels, len(x))
         count = sum(map(len, data.parts.values()))

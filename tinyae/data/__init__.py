@@ -12,8 +12,9 @@ from tinyae.errors import DataError
 from tinyae.wording import flag
 
 from . import cifar, csv_files, idx, images, numpy_files, sources
-from .dataset import Dataset, Split, to_float
+from .dataset import Dataset, Split
 from .download import fetch
+from .examples import to_float
 from .files import problem
 from .sources import catalogue
 

@@ -8,8 +8,8 @@ are one such draw: numbers on either differ by what the draw decides.
 from ..backend import Noise, array_module
 from ..errors import ConfigError, DataError, suggest
 from ..wording import flag, number
-from .dataset import to_float
 from .drawn import Drawn
+from .examples import to_float
 
 KINDS = ("static", "dynamic")
 BLOCK = 4096  # examples drawn at a time

@@ -2,6 +2,9 @@
 
 from tinyae.errors import DataError, suggest
 
+from .examples import as_array
+from .labels import as_labels
+
 
 class Split:
     """Examples with or without labels.
@@ -11,12 +14,14 @@ class Split:
       A `Drawn` is indexed like an array, and draws what is asked for.
     labels: int64 `(N,)`, classes counted from 0, or None.
     factors: integers `(N, K)`, what the examples were made from, where it is known, or None.
+
+    Each may be given in any form that `examples.as_array` takes, such as a DataFrame; the attributes are arrays.
     """
 
     def __init__(self, x, labels=None, factors=None):
-        self.x = x
-        self.labels = labels
-        self.factors = factors
+        self.x = as_array(x)
+        self.labels = as_labels(labels, len(self.x))
+        self.factors = None if factors is None else as_array(factors, "factors")
 
     def __len__(self):
         return len(self.x)
@@ -85,17 +90,3 @@ class Dataset:
 
     def __repr__(self):
         return f"Dataset({self.name!r}, {', '.join(f'{name}={part!r}' for name, part in self.parts.items())})"
-
-
-def to_float(x, dtype="float32"):
-    """uint8 0..255 -> floats in [0, 1]; floats as they are, in `dtype`. Any shape; NumPy or CuPy alike.
-
-    Raises `DataError` for other dtypes, whose scale is unknown.
-    """
-    if x.dtype == "uint8":
-        y = x.astype(dtype)
-        y *= 1 / 255
-        return y
-    if x.dtype.kind != "f":
-        raise DataError(f"to_float takes uint8 or floating-point arrays, not {x.dtype}: convert with .astype first")
-    return x.astype(dtype, copy=False)

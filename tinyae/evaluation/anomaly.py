@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..errors import DataError
+from ..data.examples import as_array
+from ..errors import DataError, ShapeError
 from .likelihood import importance_weighted
 from .quality import errors
 
@@ -13,7 +14,10 @@ def roc_auc(scores, positive):
     scores (N,), positive (N,) booleans. Computed as Mann and Whitney's U from the ranks of the scores (equal scores
     share their mean rank):   (sum of the positives' ranks - P (P + 1) / 2) / (P Q), P positives and Q negatives.
     """
-    scores, positive = np.asarray(scores, np.float64), np.asarray(positive, bool)
+    scores = np.asarray(as_array(scores, "scores"), np.float64)
+    positive = np.asarray(as_array(positive, "positive"), bool)
+    if scores.ndim != 1 or scores.shape != positive.shape:
+        raise ShapeError(f"ROC-AUC: expected scores (N,) and positive (N,), got {scores.shape} and {positive.shape}")
     positives = int(positive.sum())
     negatives = len(positive) - positives
     if not positives or not negatives:

@@ -52,7 +52,7 @@ class Classifier(Labelled, Model):
 
     def features(self, x):
         """The last hidden layer of images x (N, H, W, C): (N, UNITS), as a NumPy array."""
-        return self.in_chunks(lambda part: self.forward("features", self._inputs(part))[0], x)
+        return self.in_chunks(lambda part: self.forward("features", self._inputs(part))[0], self.admit(x))
 
     def classes_of(self, features):
         """The most probable class of each row of `features`: (N, UNITS) -> (N,), as a NumPy array."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data.examples import as_array
 from ..errors import DataError
 
 
@@ -18,12 +19,12 @@ def clustering_accuracy(clusters, labels):
     square[:, :named] = table
     classes = assignment(-square)
     agreed = square[np.arange(found), classes].sum()
-    return float(agreed / len(labels)), np.where(classes < named, classes, -1)
+    return float(agreed / table.sum()), np.where(classes < named, classes, -1)
 
 
 def contingency(clusters, labels):
     """(K, C) counts: how many examples of each cluster (row) have each label (column)."""
-    clusters, labels = np.asarray(clusters), np.asarray(labels)
+    clusters, labels = as_array(clusters, "clusters"), as_array(labels, "labels")
     if clusters.shape != labels.shape or clusters.ndim != 1 or not len(labels):
         raise DataError(f"clusters {clusters.shape} and labels {labels.shape}: one of each per example is needed")
     if clusters.dtype.kind not in "iu" or labels.dtype.kind not in "iu" or min(clusters.min(), labels.min()) < 0:

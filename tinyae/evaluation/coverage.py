@@ -11,8 +11,7 @@ which is 1 where q = 0, 2^-k where both are alike, and next to 0 where q is the 
 
 import math
 
-import numpy as np
-
+from ..data.examples import as_points
 from ..errors import DataError
 from .neighbours import nearest
 
@@ -23,10 +22,9 @@ def coverage(points, others, k=NEIGHBOURS):
     """The share of points (N, D) that have one of others (M, D) within the distance to their k-th neighbour among the
     points (Naeem et al. 2020, section 3.2; within where their code has nearer, so that equal points count).
     """
+    points, others = as_points(points, "the points"), as_points(others, "the points")
     if len(points) <= k or not len(others):
         raise DataError(f"coverage: expected more than {k} points and others, got {len(points)} and {len(others)}")
-    if not (np.isfinite(points).all() and np.isfinite(others).all()):
-        raise DataError("coverage: expected finite numbers: leave out the points that are not")
     radius = nearest(points, points, k + 1)[1][:, k]  # the first is the point itself
     return float((nearest(points, others)[1][:, 0] <= radius).mean())
 

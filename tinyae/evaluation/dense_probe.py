@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..backend import Noise
+from ..data.examples import as_points
 from ..layers import Dense, Sequential, Tanh
 from ..losses import cross_entropy_with_logits
 from ..optim import Adam, cosine
@@ -43,6 +44,9 @@ class DenseProbe(LinearProbe):
                 self.layer.add_grads(self.params, cache, dlogits, grads.tree)
                 optimizer.step(store, grads)
         return self
+
+    def logits(self, codes):
+        return self.layer.forward(self.params, self._scaled(as_points(codes, "the codes")))[0]
 
     def probabilities(self, codes):
         """p(class | z): (N, D) -> (N, classes)."""

@@ -11,6 +11,7 @@ is the posterior's mean. Where memory would grow with N x D, the work is done in
 import numpy as np
 
 from ..backend import Noise
+from ..data.examples import as_array
 from ..errors import ConfigError, DataError, ShapeError
 from .probe import LinearProbe
 
@@ -25,6 +26,7 @@ def disentanglement(encode, x, factors, seed=0):
 
     encode: (n, ...) examples -> (n, D) codes; it is given 1,000 at a time. x: an array or what is indexed like one.
     """
+    x = as_array(x)
     starts = range(0, len(x), IMAGES)
     codes = np.concatenate([np.asarray(encode(x[first : first + IMAGES])) for first in starts])
     gaps = information_gaps(codes, factors)
@@ -123,7 +125,7 @@ def entropy(counts):
 
 
 def _checked(codes, factors):
-    codes, factors = np.asarray(codes), np.asarray(factors)
+    codes, factors = as_array(codes, "codes"), as_array(factors, "factors")
     if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors) or not codes.size or not factors.size:
         raise ShapeError(f"disentanglement: expected codes (N, D), factors (N, K), got {codes.shape}, {factors.shape}")
     if factors.dtype.kind not in "iu":

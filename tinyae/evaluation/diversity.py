@@ -8,13 +8,16 @@ that samples are good, and smooth ones are near to many images (Theis, van den O
 import numpy as np
 
 from ..backend.codes import nearest_code
-from ..data import to_float
+from ..data.examples import as_rows
+from ..data.labels import as_labels, check_classes
 
 RARE = 0.1  # of the data's share of a class: a class that is hardly drawn
 
 
 def shares(labels, classes):
     """The share of each class among labels (N,): (classes,), which sums to 1."""
+    labels = as_labels(labels, who="shares")
+    check_classes(labels, classes, "shares")
     return np.bincount(labels, minlength=classes) / len(labels)
 
 
@@ -41,4 +44,4 @@ def nearest_images(x, among):
 
 def rows(x):
     """Images (N, ...), uint8 or floats, as rows (N, D) of float32."""
-    return to_float(np.asarray(x).reshape(len(x), -1), "float32")
+    return as_rows(x, "float32")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data.examples import as_points
 from ..errors import DataError, ShapeError
 
 
@@ -12,8 +13,8 @@ def frechet(a, b):
     S_a S_b has the eigenvalues of R_a S_b R_a = (R_a R_b) (R_a R_b)^T, so that the trace of its root is the sum of the
     singular values of R_a R_b. Of few rows it is too large, about as 1 / N: compare numbers of as many rows alone.
     """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+    a, b = as_points(a, "features"), as_points(b, "features")
+    if a.shape[1] != b.shape[1]:
         raise ShapeError(f"frechet: expected features (N, D) and (M, D), got {a.shape} and {b.shape}")
     if min(len(a), len(b)) < 2:
         raise DataError(f"frechet: a covariance needs two rows or more, got {len(a)} and {len(b)}")

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from ..data.labels import as_labels
 from ..errors import ConfigError
 from ..latent import gaussian
 
@@ -61,7 +62,8 @@ def importance_weighted(model, x, samples, labels=None, seed=0):
     check(model)
     if not isinstance(samples, int) or samples < 1:
         raise ConfigError(f"samples must be a whole number of at least 1, got {samples!r}")
-    batch = {"x": x} if labels is None else {"x": x, "labels": labels}
+    x = model.admit(x)
+    batch = model.admit_batch({"x": x} if labels is None else {"x": x, "labels": as_labels(labels, len(x))})
     parts = []
     for first in range(0, len(x), model.chunk):
         part = model.prepare({name: array[first : first + model.chunk] for name, array in batch.items()})

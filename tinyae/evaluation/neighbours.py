@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data.examples import as_array, as_points
 from ..errors import ConfigError, ShapeError
 
 BLOCK_VALUES = 2**23  # distances in memory at a time
@@ -13,8 +14,8 @@ def nearest(queries, codes, k=1):
     queries (Q, D), codes (N, D). Returns (indices (Q, k), distances (Q, k) in float64); among equal distances the lower
     index comes first.   |q - c|^2 = |q|^2 - 2 q.c + |c|^2, in float64 and about the mean code, where little cancels.
     """
-    queries, codes = (np.asarray(a, np.float64) for a in (queries, codes))
-    if queries.ndim != 2 or codes.ndim != 2 or queries.shape[1] != codes.shape[1]:
+    queries, codes = as_points(queries, "queries"), as_points(codes, "the codes")
+    if queries.shape[1] != codes.shape[1]:
         raise ShapeError(f"nearest: expected queries (Q, D) and codes (N, D), got {queries.shape} and {codes.shape}")
     if not 1 <= k <= len(codes):
         raise ConfigError(f"neighbours: expected from 1 to {len(codes)} (that many codes there are), got {k}")
@@ -42,7 +43,7 @@ def vote(neighbours):
 
     Among classes with as many votes, that of the nearest neighbour.
     """
-    neighbours = np.asarray(neighbours)
+    neighbours = as_array(neighbours, "labels")
     # votes[q, i]: how many of query q's neighbours have the class of the i-th of them
     votes = sum((neighbours == neighbours[:, [i]]).astype(int) for i in range(neighbours.shape[1]))
     return neighbours[np.arange(len(neighbours)), votes.argmax(axis=1)]

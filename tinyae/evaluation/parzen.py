@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..data import to_float
+from ..data.examples import as_rows
 from ..errors import ShapeError
 from .likelihood import standard_error
 
@@ -38,7 +38,7 @@ def log_densities(samples, x, bandwidths):
 
     log 1/M sum_m N(x | sample_m, s^2 I) = log sum_m exp(-|x - sample_m|^2 / (2 s^2)) - log M - D/2 log(2 pi s^2)
     """
-    samples, x = (to_float(np.asarray(a).reshape(len(a), -1), "float64") for a in (samples, x))
+    samples, x = (as_rows(a, "float64") for a in (samples, x))
     if samples.shape[1] != x.shape[1]:
         raise ShapeError(f"parzen: samples of {samples.shape[1]} values, but data of {x.shape[1]}")
     centre = samples.mean(axis=0)

@@ -1,22 +1,29 @@
 """The linear probe: how much of the label a linear classifier reads off the codes."""
 
+import warnings
+
 import numpy as np
 
+from ..data.examples import as_points
+from ..data.labels import as_labels, check_classes
 from ..errors import DataError, ShapeError
-from ..layers import Dense
-from ..losses import cross_entropy_with_logits
-from ..optim import Adam, cosine
-from ..params import ParamStore
+from ..latent.mixture import softmax
 
-STEPS, RATE, DECAY = 300, 0.3, 1e-4
+DECAY = 1e-4
+TOLERANCE = 1e-6  # of the gradient's largest component, at which the objective is taken for minimal
+STEPS, PRODUCTS = 100, 200  # of Newton at most, and products with the Hessian in one of them
 
 
 class LinearProbe:
     """Multinomial logistic regression   p(class | z) = softmax(z W + b),   z the codes scaled to mean 0, variance 1.
 
-    `fit` minimises the mean cross-entropy plus DECAY / 2 |W|^2, which is convex, by STEPS full-batch steps of Adam from
-    W = 0: nothing is drawn, and the result is that of the codes alone.
+    `fit` minimises the mean cross-entropy plus DECAY / 2 |W|^2, which is convex: nothing is random, and the result
+    depends on the codes alone. A class without an example has probability 0. Newton's method stops where no component
+    of the gradient is above TOLERANCE; `converged` says whether it came there within STEPS steps, and a RuntimeWarning
+    says if not.
     """
+
+    converged = True
 
     def __init__(self, classes):
         self.classes = classes
@@ -24,22 +31,19 @@ class LinearProbe:
     def fit(self, codes, labels):
         """codes (N, D), labels integers (N,) in [0, classes). Returns self."""
         z, labels = self._prepare(codes, labels)
-        self.layer = Dense(self.classes)
-        store = ParamStore(self.layer.param_shapes(z.shape[1:]), dtype="float64")
-        self.params, grads = store.tree, store.like()
-        optimizer = Adam(cosine(RATE, STEPS))
-        for _ in range(STEPS):
-            grads.flat.fill(0)
-            logits, cache = self.layer.forward(self.params, z)
-            _, dlogits = cross_entropy_with_logits(logits, labels)
-            self.layer.add_grads(self.params, cache, dlogits, grads.tree)
-            grads.tree["weight"] += DECAY * self.params["weight"]
-            optimizer.step(store, grads)
+        self.seen, labels = np.unique(labels, return_inverse=True)
+        z = np.append(z, np.ones((len(z), 1)), axis=1)  # (N, D + 1): the last row of the weights is b
+        self.weights, self.converged = minimise(z, labels, len(self.seen))
+        if not self.converged:
+            warnings.warn(f"the linear probe did not converge in {STEPS} steps", RuntimeWarning, stacklevel=2)
         return self
 
     def logits(self, codes):
         """log p(class | z) up to a constant per row: (N, D) -> (N, classes)."""
-        return self.layer.forward(self.params, self._scaled(np.asarray(codes, np.float64)))[0]
+        z = self._scaled(as_points(codes, "the codes"))
+        logits = np.full((len(z), self.classes), -np.inf)
+        logits[:, self.seen] = z @ self.weights[:-1] + self.weights[-1]
+        return logits
 
     def predict(self, codes):
         """The most probable class of each code: (N, D) -> (N,)."""
@@ -47,18 +51,83 @@ class LinearProbe:
 
     def score(self, codes, labels):
         """The share of codes whose class is predicted right."""
-        return float((self.predict(codes) == labels).mean())
+        predicted = self.predict(codes)
+        return float((predicted == self._known(labels, len(predicted))).mean())
 
     def _prepare(self, codes, labels):
         """The codes scaled, and the labels, as arrays; refuses those that nothing can be learned from."""
-        codes, labels = np.asarray(codes, np.float64), np.asarray(labels)
-        if codes.ndim != 2 or labels.shape != codes.shape[:1]:
+        codes, labels = as_points(codes, "the codes"), as_labels(labels, who="a probe")
+        if labels.shape != codes.shape[:1]:
             raise ShapeError(f"a probe needs codes (N, D) and labels (N,), got {codes.shape} and {labels.shape}")
+        labels = self._known(labels, len(codes))
         if len(np.unique(labels)) < 2:
             raise DataError("a probe needs examples of two classes or more")
         self.mean, deviation = codes.mean(axis=0), codes.std(axis=0)
         self.scale = 1 / np.where(deviation > 0, deviation, 1)  # a dimension that never changes says nothing
         return self._scaled(codes), labels
 
+    def _known(self, labels, count):
+        labels = as_labels(labels, count, "a probe")
+        check_classes(labels, self.classes, "a probe")
+        return labels
+
     def _scaled(self, codes):
         return (codes - self.mean) * self.scale
+
+
+def minimise(z, labels, classes):
+    """(weights (D, C), whether they are the minimum) of the mean cross-entropy of softmax(z W) plus the penalty, which
+    leaves the last row of W out: truncated Newton from W = 0 (Nocedal & Wright 2006, algorithm 7.1).
+
+    With p = softmax(z W), y one-hot and N rows z, the gradient and the Hessian's product with V are
+
+        G = z^T (p - y) / N + DECAY W           H V = z^T (p (u - sum_c p u)) / N + DECAY V,   u = z V      (D, C)
+    """
+    n, decay = len(z), np.full((z.shape[1], 1), DECAY)
+    decay[-1] = 0
+    one_hot = (labels[:, None] == np.arange(classes)).astype(z.dtype)
+
+    def objective(w):
+        p, log_p = softmax(z @ w)
+        return 0.5 * (decay * w * w).sum() - (one_hot * log_p).sum() / n, p
+
+    w = np.zeros((z.shape[1], classes))
+    value, p = objective(w)
+    for _ in range(STEPS):
+        gradient = z.T @ (p - one_hot) / n + decay * w
+        if abs(gradient).max() <= TOLERANCE:
+            return w, True
+
+        def hessian(v, p=p):
+            u = z @ v
+            return z.T @ (p * (u - (p * u).sum(axis=1, keepdims=True))) / n + decay * v
+
+        step, slope = newton_step(hessian, gradient)
+        length, after = 1.0, objective(w + step)
+        while after[0] > value + 1e-4 * length * slope and length > 1e-10:  # Armijo's rule
+            length /= 2
+            after = objective(w + length * step)
+        w, (value, p) = w + length * step, after
+    return w, False
+
+
+def newton_step(hessian, gradient):
+    """(step, its slope g.s): s with H s = -g by conjugate gradients, as exactly as pays where g is small: to a residual
+    of min(1/2, sqrt |g|) |g|, which makes Newton's method converge faster than linearly."""
+    step, residual = np.zeros_like(gradient), -gradient
+    direction, squares = residual, (residual * residual).sum()
+    norm = np.sqrt(squares)
+    enough = (min(0.5, np.sqrt(norm)) * norm) ** 2
+    for _ in range(PRODUCTS):
+        product = hessian(direction)
+        curvature = (direction * product).sum()
+        if curvature <= 0:  # of logits that all classes share
+            break
+        rate = squares / curvature
+        step, residual = step + rate * direction, residual - rate * product
+        before, squares = squares, (residual * residual).sum()
+        if squares <= enough:
+            break
+        direction = residual + squares / before * direction
+    step = step if step.any() else -gradient
+    return step, (step * gradient).sum()

@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from ..data import to_float
+from ..data.examples import as_array, shaped
+from ..data.labels import as_labels
 from ..image_losses import WINDOW, edges, ssim
 
 
@@ -21,6 +23,7 @@ def reconstruction_quality(model, x, labels=None):
     edge of x it lies on (`image_losses.edges`): what a blur adds to that, it hardly adds to rms. ssim: the mean
     structural similarity, 1 for equal images. For rows (N, D) there is rms alone, below 11 pixels a side no ssim.
     """
+    x = as_array(x)
     squared = weighted = weight = similarity = 0.0
     images = len(model.input_shape) == 3
     windows = images and min(model.input_shape[:2]) >= WINDOW
@@ -46,8 +49,9 @@ def pairs(model, x, labels=None):
     """
     columns = model.standardization
     scale = 1.0 if columns is None else model.backend.to_host(columns.scale).astype("float64")
+    x, labels = as_array(x), as_labels(labels)
     for first in range(0, len(x), model.chunk):
         rows = slice(first, first + model.chunk)
-        target = to_float(np.asarray(x[rows]).reshape(-1, *model.input_shape), "float64")
+        target = to_float(shaped(np.asarray(x[rows]), model.input_shape, "quality"), "float64")
         given = model.given(None if labels is None else labels[rows])
         yield target / scale, model.reconstruct(x[rows], **given) / scale

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from .. import adversarial
 from ..backend import array_module
 from ..errors import suggest
@@ -176,9 +174,7 @@ class AAE(Labelled, Adversary, AE):
         labels: (n,), or one for all, whose regions they are drawn in; None for the whole of the prior.
         """
         if labels is not None:
-            labels = np.full(n, labels) if np.ndim(labels) == 0 else np.asarray(labels)
-            self.check_labels(labels, n)
-            labels = self.backend.asarray(labels)
+            labels = self.backend.asarray(self.known(labels, n))
         noise = self.backend.noise(seed).child("sample")
         return self.backend.to_host(self.prior.sample(noise, n, self.dtype, labels))
 

@@ -8,7 +8,8 @@ import math
 import numpy as np
 
 from ..backend import Backend
-from ..data import to_float
+from ..data import examples, to_float
+from ..data.examples import as_array, bounds, check_dtype, shaped
 from ..data.standardization import Standardization
 from ..errors import ConfigError, ShapeError, suggest
 from ..params import ParamStore
@@ -51,7 +52,7 @@ class Model:
 
     Attributes: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (what is kept but not
     trained), `backend`, `dtype`, `chunk` (examples per forward where there is no gradient to keep), `standardization`
-    (None, or what `standardize` learned).
+    (None, or what `standardize` learned), `trained_on` (what `data.examples.seen` keeps of the training data, or None).
     """
 
     name = None  # the command line's name
@@ -66,7 +67,8 @@ class Model:
     last_is_best = False  # whether the loss says nothing about which epoch is the best
     uses_labels = False  # whether a batch needs "labels"
     integer_input = False  # whether examples are maps of codes instead of images or rows
-    standardization = None
+    bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
+    standardization = trained_on = None
 
     def build(self, networks, config, seed, backend, dtype):
         """networks: {name: (layer, input shape)}."""
@@ -125,7 +127,7 @@ class Model:
         replace the draws of (seed, step). A model of several phases has gradients by phase, {phase: {name: array}}, all
         at the present parameters, and puts the phase's name before that of its noise.
         """
-        terms, grads, given = {}, {}, self._given(noise)
+        terms, grads, given, batch = {}, {}, self._given(noise), self.admit_batch(batch)
         for phase in self.phases:
             own = self.store.part(phase.trains).like()
             terms |= self.phase_terms(phase, batch, given, seed, step, grads=own.tree)
@@ -135,7 +137,7 @@ class Model:
 
     def loss(self, batch, noise=None, seed=0, step=0, train=False):
         """The terms alone, in evaluation mode unless `train`."""
-        terms, given = {}, self._given(noise)
+        terms, given, batch = {}, self._given(noise), self.admit_batch(batch)
         for phase in self.phases:
             terms |= self.phase_terms(phase, batch, given, seed, step, train)
         given.check(self)
@@ -148,7 +150,8 @@ class Model:
         return phase.step(self.prepare(batch), rng, grads, train)[0]
 
     def _given(self, noise):
-        return _Given({name: self.backend.asarray(value, self.dtype) for name, value in (noise or {}).items()})
+        arrays = {name: as_array(value, f"noise of {name}") for name, value in (noise or {}).items()}
+        return _Given({name: self.backend.asarray(value, self.dtype) for name, value in arrays.items()})
 
     def evaluate(self, batches, count, noise):
         """The terms in evaluation mode, averaged over the `count` examples of all batches, as floats.
@@ -207,36 +210,49 @@ class Model:
         for name, cache in caches.items():
             self.networks[name].update_state(self.state.tree[name], cache)
 
+    def admit(self, x):
+        """x (N, ...) from outside as an array whose shape, dtype and values suit this model.
+
+        x: what `data.examples.as_array` takes. Everything that a user gives passes here once, and inside the package
+        `prepare` looks at shapes alone. Raises `DataError` and `ShapeError`.
+        """
+        return examples.admit(self, x, self.trained_on)
+
+    def admit_batch(self, batch):
+        """A batch from outside, {"x": (N, ...), ...}, as arrays that suit this model, but of any range."""
+        self._check_names(batch)
+        return batch | {"x": examples.like(self, batch["x"])}
+
+    def _check_names(self, batch):
+        if not isinstance(batch, dict) or "x" not in batch:
+            given = sorted(batch) if isinstance(batch, dict) else type(batch).__name__
+            raise ConfigError(f"{self.name}: a batch is a dict with 'x', got {given}")
+
     def prepare(self, batch):
         """The batch on this model's device: x scaled to [0, 1] if uint8, of `input_shape`; the rest as it is."""
-        if "x" not in batch:
-            raise ConfigError(f"{self.name}: a batch is a dict with 'x', got {sorted(batch)}")
+        self._check_names(batch)
         return {
             name: self._inputs(value) if name == "x" else self.backend.asarray(value) for name, value in batch.items()
         }
 
     def _inputs(self, x):
-        x = self.backend.asarray(x)
-        shape = tuple(self.input_shape)
-        if x.shape[1:] != shape:
-            if not x.shape or math.prod(x.shape[1:]) != math.prod(shape):
-                raise ShapeError(f"{self.name}: expected x of shape (N, {', '.join(map(str, shape))}), got {x.shape}")
-            x = x.reshape(x.shape[0], *shape)
-        x = to_float(x, self.dtype)
-        return x if self.standardization is None else self.standardization.apply(x)
+        x = shaped(self.backend.asarray(x), self.input_shape, self.name)
+        check_dtype(x, self.name)
+        return to_float(x if self.standardization is None else self.standardization.apply(x), self.dtype)
 
     def _outputs(self, y):
         return y if self.standardization is None else self.standardization.undo(y)
 
     def standardize(self, x):
         """Learn mean and standard deviation of each column of rows x (N, D), and from now on train on, encode and judge
-        standardised columns; what is decoded comes back in the data's own units. Part of a checkpoint.
+        standardised columns; what is decoded comes back in the data's own units, in float64. Part of a checkpoint.
         """
         if len(self.input_shape) != 1:
             raise ConfigError(f"standardize is for rows (N, D): {self.name} takes images of shape {self.input_shape}")
-        if x.shape[1:] != tuple(self.input_shape):
-            raise ShapeError(f"{self.name}: expected x of shape (N, {self.input_shape[0]}), got {x.shape}")
-        self.standardization = Standardization.of(x, self.backend, self.dtype)
+        x = shaped(as_array(x), self.input_shape, self.name)
+        check_dtype(x, self.name)
+        bounds(x)
+        self.standardization = Standardization.of(x, self.backend)
 
     def forward(self, name, x, train=False, rng=None):
         """(y, cache) of the network `name` on the current parameters and state."""
@@ -257,10 +273,7 @@ class Model:
         size: rows at a time, by default `chunk`.
         """
         size = size or self.chunk
-        x = x if hasattr(x, "shape") else np.asarray(x)
-        if not x.shape:
-            return self.backend.to_host(function(x, *others))  # where the shape is checked and refused
-        if x.shape[0] == 0:
+        if len(x) == 0:
             raise ShapeError(f"{self.name}: no examples (x has shape {x.shape})")
         parts = [slice(i, i + size) for i in range(0, len(x), size)]
         return np.concatenate(
@@ -274,7 +287,7 @@ class Model:
 
     def encode(self, x):
         """Codes (N, latent_dim) of x, as a NumPy array."""
-        return self.in_chunks(lambda part: self._encode(self._inputs(part)), x)
+        return self.in_chunks(lambda part: self._encode(self._inputs(part)), self.admit(x))
 
     def decode(self, z):
         """Images (N, *input_shape) of codes z (N, latent_dim), as a NumPy array."""
@@ -282,14 +295,16 @@ class Model:
         return self.in_chunks(lambda part: self._outputs(self._decode(self.backend.asarray(part, self.dtype))), z)
 
     def codes(self, z):
-        """z as an array; ShapeError if it is not (N, latent_dim)."""
-        z = np.asarray(z, self.dtype) if isinstance(z, (list, tuple)) else z
+        """z as an array; ShapeError if it is not (N, latent_dim), DataError if it is not finite."""
+        z = as_array(z, "z")
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ShapeError(f"{self.name}: expected codes of shape (N, {self.latent_dim}), got {z.shape}")
+        bounds(z, "the codes")
         return z
 
     def reconstruct(self, x):
         """decode(encode(x)): (N, *input_shape), as a NumPy array."""
+        x = self.admit(x)
         return self.in_chunks(lambda part: self._outputs(self._decode(self._encode(self._inputs(part)))), x)
 
     def sample(self, n, seed=0):

@@ -87,11 +87,13 @@ class ClassMeanVAE(Labelled, VAE):
         return noise + self.class_means[np.arange(n) % self.classes]
 
     def kl_per_dimension(self, x, labels=None):
-        means = self.class_means[self.known(labels, len(x))]
-        return gaussian.kl_elements(*self.posterior(x), means).mean(axis=0, dtype="float64")
+        mu, logvar = self.posterior(x)
+        means = self.class_means[self.known(labels, len(mu))]
+        return gaussian.kl_elements(mu, logvar, means).mean(axis=0, dtype="float64")
 
     def style(self, x, labels):
-        return self.encode(x) - self.class_means[self.known(labels, len(x))]
+        z = self.encode(x)
+        return z - self.class_means[self.known(labels, len(z))]
 
     def styled(self, z, labels):
         z = self.codes(z)

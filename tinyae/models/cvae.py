@@ -84,6 +84,7 @@ class CVAE(Labelled, VAE):
 
     def posterior(self, x, labels=None):
         """mu, logvar of q(z|x, y), (N, latent_dim) each, as NumPy arrays."""
+        x = self.admit(x)
         labels = self.known(labels, len(x))
 
         def infer(x, labels):

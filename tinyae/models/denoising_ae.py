@@ -52,6 +52,7 @@ class DenoisingAE(ConvAE):
             wanted = "a number of at least 0" if noise == "gaussian" else "a share in [0, 1]"
             raise ConfigError(f"level: {noise} noise takes {wanted}, got {level!r}")
         self.noise, self.level = noise, level
+        self.bounded = None if noise == "dropout" else f"{noise} noise"
         super().__init__(input_shape, channels, activation, loss, seed, backend, dtype)
         self.config |= dict(noise=noise, level=level)
 
@@ -66,7 +67,7 @@ class DenoisingAE(ConvAE):
 
     def demonstration(self, x, seed=0):
         """{"noisy": ..., "restored": ..., "clean": ...}: (N, H, W, C) each, as NumPy arrays, for a picture."""
-        x = self._inputs(x)
+        x = self._inputs(self.admit(x))
         noisy = self.damaged(x, self.backend.noise(seed))
         to_host = self.backend.to_host
         return {"noisy": to_host(noisy), "restored": self.reconstruct(noisy), "clean": to_host(x)}

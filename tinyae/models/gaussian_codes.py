@@ -17,7 +17,7 @@ class GaussianCodes(Model):
 
     def posterior(self, x):
         """mu, logvar of q(z|x), (N, latent_dim) each, as NumPy arrays."""
-        return self.split(self.in_chunks(lambda part: self.forward("encoder", self._inputs(part))[0], x))
+        return self.split(self.in_chunks(lambda part: self.forward("encoder", self._inputs(part))[0], self.admit(x)))
 
     def kl_per_dimension(self, x, labels=None):
         """KL(q(z_j|x) || p(z_j)) in nats by dimension, averaged over the examples: (latent_dim,), as a NumPy array.

@@ -3,7 +3,9 @@
 import numpy as np
 
 from ..backend.indices import one_hot
-from ..errors import ConfigError, DataError, ShapeError
+from ..data.examples import on_device
+from ..data.labels import as_labels, check_classes, one_for_all
+from ..errors import ConfigError
 
 
 class Labelled:
@@ -22,9 +24,20 @@ class Labelled:
     def style_dim(self):
         return self.latent_dim
 
-    def prepare(self, batch):
+    def admit_batch(self, batch):
+        batch = super().admit_batch(batch)
+        if not self.uses_labels:
+            return batch
+        self._need_labels(batch)
+        labels = batch["labels"]
+        return batch | {"labels": labels if on_device(labels) else self.known(labels, len(batch["x"]))}
+
+    def _need_labels(self, batch):
         if "labels" not in batch:
             raise ConfigError(f"{self.name} needs labels: a batch is a dict with 'x' and 'labels', got {sorted(batch)}")
+
+    def prepare(self, batch):
+        self._need_labels(batch)
         batch = super().prepare(batch)
         if isinstance(batch["labels"], np.ndarray):  # a look at a device's array would wait for it
             self.check_labels(batch["labels"], len(batch["x"]))
@@ -34,23 +47,14 @@ class Labelled:
         """Refuse labels that are missing, that are no classes of this model, or that are not `count`."""
         if labels is None:
             raise ConfigError(f"{self.name} needs labels, and there are none: give labelled data, or {self.unlabelled}")
-        labels = np.asarray(labels)
-        if labels.ndim != 1 or (count is not None and len(labels) != count):
-            raise ShapeError(f"{self.name}: expected a label for each of {count} examples, got shape {labels.shape}")
-        whole = labels.dtype.kind in "iu"
-        if not whole or labels.size and not self.least_label <= labels.min() <= labels.max() < self.classes:
-            found = f"{labels.min()} to {labels.max()}" if whole else labels.dtype
-            unknown = ", or -1 if unknown" if self.least_label else ""
-            raise DataError(
-                f"{self.name} has {self.classes} classes, so labels are 0 to {self.classes - 1}{unknown}, got {found}: "
-                "use labels of that range, or train with another number of classes"
-            )
+        check_classes(as_labels(labels, count, self.name), self.classes, self.name, self.least_label)
 
     def known(self, labels, count):
-        """Labels of `count` examples, checked, as a NumPy array."""
-        labels = labels if labels is None or isinstance(labels, (list, tuple)) else self.backend.to_host(labels)
+        """The labels of `count` examples, or one label for all of them, checked, as a NumPy array (count,)."""
+        if labels is not None:
+            labels = self.backend.to_host(as_labels(one_for_all(labels, count), count, self.name))
         self.check_labels(labels, count)
-        return np.asarray(labels)
+        return labels
 
     def one_hot(self, labels):
         """(N,) -> (N, classes), on the device; zeros for -1 where that stands for no known class."""
@@ -67,8 +71,6 @@ class Labelled:
         """
         if labels is None:
             labels = np.arange(n) % self.classes
-        elif np.ndim(labels) == 0:
-            labels = np.full(n, labels)
         return self.styled(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype), labels)
 
     def across(self, z):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..backend import array_module
+from ..data.examples import as_array
 from ..errors import ConfigError, ShapeError
 from .ae import LOSSES
 from .conv_ae import ConvAE
@@ -112,8 +113,8 @@ class MaskedAE(ConvAE):
 
     def fill(self, x, hidden):
         """Images x (N, H, W, C) with the pixels where `hidden` (N, H, W) is true replaced by the model's, as NumPy."""
-        x = self.backend.to_host(self._inputs(x))
-        hidden = np.asarray(hidden, bool)
+        x = self.backend.to_host(self._inputs(self.admit(x)))
+        hidden = np.asarray(as_array(hidden, "hidden"), bool)
         if hidden.shape != x.shape[:3]:
             raise ShapeError(f"{self.name}: expected hidden of shape {x.shape[:3]}, got {hidden.shape}")
         mask = hidden[..., None].astype(self.dtype)
@@ -125,7 +126,7 @@ class MaskedAE(ConvAE):
 
         Hidden pixels are grey in "masked".
         """
-        x = self.backend.to_host(self._inputs(x))
+        x = self.backend.to_host(self._inputs(self.admit(x)))
         _, rank = self.orders(len(x), self.backend.noise(seed))
         mask = self.backend.to_host(self.pixels(rank < self.hidden))
         return {"masked": np.where(mask, self.dtype.type(0.5), x), "filled": self.fill(x, mask[..., 0]), "original": x}

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..backend import array_module
+from ..data.examples import as_array
 from ..errors import ConfigError, ShapeError
 from ..latent import gaussian, mixture
 from ..layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, ReLU, Reshape, Sequential
@@ -98,7 +99,7 @@ class MixtureVAE(VAE):
 
     def probabilities(self, x):
         """q(y|z) at the mean of q(z|x): (N, classes), as a NumPy array."""
-        return self.in_chunks(lambda part: self._probabilities(self._encode(self._inputs(part))), x)
+        return self.in_chunks(lambda part: self._probabilities(self._encode(self._inputs(part))), self.admit(x))
 
     def cluster(self, x):
         """The most probable class of each image: (N,) integers in [0, classes)."""
@@ -112,7 +113,7 @@ class MixtureVAE(VAE):
         noise = self.backend.noise(seed)
         if labels is None:
             labels = (self.classes * self.backend.to_host(noise.uniform("classes", (n,)))).astype(np.int64)
-        labels = np.asarray(labels)
+        labels = self.backend.to_host(as_array(labels, "labels"))
         if labels.dtype.kind not in "iu" or labels.shape not in ((), (n,)):
             raise ShapeError(f"{self.name}: expected labels of {n} integers or one, got {labels.dtype} {labels.shape}")
         if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..backend import array_module
 from ..data import to_float
-from ..errors import ConfigError, DataError, ShapeError, suggest
+from ..data.examples import check_dtype, shaped
+from ..errors import ConfigError, DataError, suggest
 from ..latent.mixture import softmax
 from ..losses import cross_entropy_with_logits
 from . import raster
@@ -109,11 +110,9 @@ class PixelCNN(Labelled, Model):
 
     def _inputs(self, x):
         """Codes (N, H, W), integers on this model's device, of maps or images."""
-        x = self.backend.asarray(x)
-        if x.ndim < 2 or math.prod(x.shape[1:]) != math.prod(self.input_shape):
-            expected = ", ".join(map(str, self.input_shape))
-            raise ShapeError(f"{self.name}: expected x of shape (N, {expected}), got {x.shape}")
+        x = shaped(self.backend.asarray(x), self.input_shape, self.name)
         if len(self.input_shape) == 3:
+            check_dtype(x, self.name)
             x = array_module(x).rint(to_float(x, self.dtype) * (self.levels - 1)).astype("int64")
         elif x.dtype.kind not in "iu":
             raise DataError(f"{self.name}: maps of codes are whole numbers, got {x.dtype}: give integers, or images")
@@ -149,6 +148,7 @@ class PixelCNN(Labelled, Model):
             log_p = xp.take_along_axis(softmax(logits)[1], codes[..., None], axis=-1)[..., 0]
             return xp.stack((log_p, (logits.argmax(axis=-1) == codes).astype(self.dtype)), axis=-1)
 
+        x = self.admit(x)
         both = self.in_chunks(look, x, *([self.known(labels, len(x))] if self.classes else []))
         return both[..., 0], both[..., 1]
 
@@ -158,11 +158,9 @@ class PixelCNN(Labelled, Model):
         labels: (n,), one for all, or None for the classes in turn. temperature: what logits are divided by. top_k:
         draw among so many of the most probable codes, 0 for all. A map depends on its number and the seed, not on n.
         """
-        if labels is None:
-            labels = np.arange(n) % max(1, self.classes)
-        labels = np.full(n, labels) if np.ndim(labels) == 0 else np.asarray(labels)
-        if self.classes:
-            self.check_labels(labels, n)
+        if labels is not None and not self.classes:
+            raise ConfigError(f"{self.name} was trained without labels: leave them out, or train with classes")
+        labels = np.arange(n) % max(1, self.classes) if labels is None else self.known(labels, n)
         draw = raster.Draw(self, temperature, top_k)
         uniforms = self.backend.noise(seed).uniform("sample", (n, math.prod(self.map_shape)), self.dtype)
 

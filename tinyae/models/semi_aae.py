@@ -236,8 +236,7 @@ class SemiAAE(Labelled, Adversary, AE):
 
         labels: (n,), one for all, or None for the classes in turn.
         """
-        if labels is None or np.ndim(labels) == 0:
-            labels = np.arange(n) % self.classes if labels is None else np.full(n, labels)
+        labels = np.arange(n) % self.classes if labels is None else labels
         z = self.prior.sample(self.backend.noise(seed).child("sample"), n, self.dtype)
         return self._of_class(self.backend.to_host(z), labels)
 

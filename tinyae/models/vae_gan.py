@@ -48,6 +48,7 @@ class VAEGAN(Adversary, GaussianCodes):
     """
 
     name = "vae-gan"
+    bounded = "the sigmoid of its decoder"
     terms = ("loss", "reconstruction", "kl", "decoder", "generator", "discriminator", "accuracy")
     part = 32  # convolution is as fast on few images
 

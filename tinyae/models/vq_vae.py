@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data.examples import as_array
 from ..errors import ConfigError, ShapeError, suggest
 from ..latent import quantize
 from ..latent.codebook import Codebook, HeldCodebook
@@ -175,7 +176,7 @@ class VQVAE(Model):
 
     def codes(self, z):
         """z as an array; ShapeError if it is no map of this model's codes."""
-        z = self.backend.to_host(z) if hasattr(z, "shape") else np.asarray(z)
+        z = self.backend.to_host(as_array(z, "z"))
         if z.shape[1:] != self.code_shape or z.dtype.kind not in "iu":
             expected = f"integer codes of shape (N, {', '.join(map(str, self.code_shape))})"
             raise ShapeError(f"{self.name}: expected {expected}, got {z.dtype} {z.shape}")

@@ -16,6 +16,7 @@ import zlib
 
 import numpy as np
 
+from ..data.examples import BYTES
 from ..data.standardization import Standardization
 from ..errors import CheckpointError
 
@@ -85,9 +86,17 @@ class Checkpoint:
             store.flat[...] = model.backend.asarray(self.arrays[name], model.dtype)
             store.version += 1
         if "standardization" in self.arrays:
-            mean, scale = self.arrays["standardization"].reshape(2, -1)
+            mean, scale = self.arrays["standardization"].astype(np.float64).reshape(2, -1)
             model.standardization = Standardization(model.backend.asarray(mean), model.backend.asarray(scale))
+        model.trained_on = self.trained_on() or model.trained_on
         return model
+
+    def trained_on(self):
+        """What `data.examples.seen` said of the training data, or None. Older files say whether they were bytes."""
+        settings = (self.training or {}).get("settings", {})
+        maps = len(self.meta["config"]["input_shape"]) == 2
+        found = BYTES if str(settings.get("data", "")).startswith("uint8 ") and not maps else None
+        return self.meta.get("trained_on", found)
 
 
 def json_ready(value):
@@ -107,9 +116,11 @@ def write(path, model, training=None, optimizer=None):
     }
     arrays = {"params": model.store.flat, "state": model.state.flat}
     if model.standardization is not None:
-        meta["standardized"] = True
+        meta["standardized"] = "float64"  # files of before say True, and have the model's dtype
         columns = model.standardization
         arrays["standardization"] = model.backend.xp.concatenate((columns.mean, columns.scale))
+    if model.trained_on is not None:
+        meta["trained_on"] = model.trained_on
     if training is not None:
         meta["training"] = training
         moments = {f"optimizer.{name}": value for name, value in optimizer.state().items() if name != "steps"}
@@ -185,7 +196,8 @@ def read(path):
             if meta.get("standardized"):
                 sizes["standardization"] = 2 * math.prod(meta["config"]["input_shape"])
             dtype = np.dtype(meta["dtype"])
-            arrays = {name: _read_array(archive, name, size, dtype) for name, size in sizes.items()}
+            others = {"standardization": np.dtype("float64")} if meta.get("standardized") == "float64" else {}
+            arrays = {name: _read_array(archive, name, size, others.get(name, dtype)) for name, size in sizes.items()}
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
     except IsADirectoryError:

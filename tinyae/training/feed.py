@@ -8,73 +8,54 @@ from ..backend import Noise
 from ..data import Dataset, Split
 from ..data.binarize import dynamic, static
 from ..data.drawn import Drawn
+from ..data.examples import admit, as_array, bounds, check_dtype
+from ..data.labels import as_labels
 from ..errors import ConfigError, DataError
-from ..wording import flag, number, setting
+from ..wording import flag
 
 
-def as_split(data, integers=False):
-    """(x, labels) of a Dataset's training part, a Split, an array, an (x, labels) pair or a dict with "x".
+def as_split(data, integers=False, who="the data"):
+    """(x, labels) of a Dataset's training part, a Split, an array, an (x, labels) pair or a dict with "x", as arrays.
 
-    integers: whether examples may be maps of codes, integers of any kind.
+    integers: whether examples may be maps of codes, integers of any kind. who: whose labels they are, in an error.
     """
+    if isinstance(data, str):
+        raise DataError(f"'{data}' is a name, not data: give tinyae.data.load('{data}')")
     if isinstance(data, Dataset):
         data = data.train
     if isinstance(data, Split):
         x, labels = data.x, data.labels
     elif isinstance(data, dict):
+        if "x" not in data:
+            raise DataError(f"a dict of data has 'x', and 'labels' if there are any, got {', '.join(map(str, data))}")
         x, labels = data["x"], data.get("labels")
     elif isinstance(data, tuple):
+        if len(data) != 2:
+            raise DataError(f"a tuple of data is (x, labels), got {len(data)} items: give examples in an array")
         x, labels = data
     else:
         x, labels = data, None
-    x = x if isinstance(x, Drawn) else np.asarray(x)
+    x = as_array(x)
     if x.ndim < 2 or len(x) == 0:
         raise DataError(f"training needs examples of shape (N, ...), got an array of shape {x.shape}")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        row = int(np.argwhere(~np.isfinite(x))[0][0])
-        raise DataError(f"the data have NaN or infinite values, the first in example {row}: remove or replace them")
-    if not (x.dtype.kind == "f" or x.dtype == np.uint8 or integers and x.dtype.kind in "iu"):
-        raise DataError(f"training takes uint8 or float examples, got {x.dtype}")
+    bounds(x)
+    check_dtype(x, "training", integers)
+    labels = as_labels(labels, who=who)
     if labels is not None and len(labels) != len(x):
         raise DataError(f"{len(x)} examples but {len(labels)} labels")
     return x, labels
 
 
-# Losses of values in [0, 1], by the model's option, and the value to use for data of any range.
-UNIT_RANGE = {
-    ("likelihood", "bernoulli"): "gaussian",
-    ("likelihood", "categorical"): "gaussian",
-    ("loss", "bce"): "mse",
-    ("loss", "ssim"): "mse",
-    ("output", "sigmoid"): "linear",
-}
+def admitted(model, data, known=None, standardize=False):
+    """`as_split` of data that `model` is trained on or judged by, all of it checked against the model.
 
-
-def check_range(model, x, standardize=False):
-    """Refuse floats outside [0, 1], and standardised columns, under a loss that means nothing there; and codes that a
-    model of codes does not have."""
-    if model.integer_input and x.dtype.kind in "iu" and not 0 <= x.min() <= x.max() < model.levels:
-        raise DataError(
-            f"the codes are {x.min()} to {x.max()}, and {model.name} has {model.levels} levels, 0 to "
-            f"{model.levels - 1}: use {setting('levels', int(x.max()) + 1)}"
-            if x.min() >= 0 else f"the codes are {x.min()} to {x.max()}: codes are numbers from 0 on"
-        )  # fmt: skip
-    standardize = standardize or model.standardization is not None
-    option = unit_range(model)
-    if option is None:
-        return
-    name = model.config[option]
-    advice = f"but {option}={name} needs [0, 1]: use {setting(option, UNIT_RANGE[option, name])}"
-    if standardize:
-        raise DataError(f"standardised columns have values below 0 and above 1, {advice}")
-    if x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):
-        more = f", best with {flag('standardize', True)}" if x.ndim == 2 else ", or rescale the data"
-        raise DataError(f"the data have values from {number(x.min())} to {number(x.max())}, {advice}{more}")
-
-
-def unit_range(model):
-    """The model's option by which its loss is one of values in [0, 1], or None."""
-    return next((option for option, name in UNIT_RANGE if model.config.get(option) == name), None)
+    known: what `examples.seen` said of the data that it is trained on, if these are others.
+    """
+    x, labels = as_split(data, model.integer_input, model.name)
+    admit(model, x, known, standardize)
+    if model.uses_labels:
+        model.check_labels(labels, len(x))
+    return x, labels
 
 
 def fingerprint(x):

@@ -13,14 +13,17 @@ import time
 import numpy as np
 
 from ..backend.memory import keep_freed_memory
+from ..data import Dataset
 from ..data import binarize as binarized
+from ..data.examples import seen, unit_range
+from ..data.labels import check_numbered, without_examples
 from ..errors import CheckpointError, ConfigError, DivergedError, suggest
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
 from ..wording import flag
 from . import progress as progress_display
 from .checkpoint import json_ready
-from .feed import Feed, as_split, check_range, fingerprint, parts, unit_range
+from .feed import Feed, admitted, fingerprint, parts
 from .run import LAST, Run
 from .step import Optimizers, Step
 from .threads import workers
@@ -66,17 +69,22 @@ def fit(
     Ctrl-C finishes the step, saves and returns with `interrupted` set; a second one stops at once. Raises DivergedError
     if a term becomes NaN or infinite: the last checkpoint is from before.
     """
-    if test is None and hasattr(data, "test"):
-        test = data.test
-    if progress is True or isinstance(progress, str):
-        lines = [*getattr(data, "notes", ()), *([progress] if isinstance(progress, str) else [])]
-        progress = "\n".join(lines) or True
-    x, labels = as_split(data, model.integer_input)
-    check_range(model, x, standardize)
+    whole = data if isinstance(data, Dataset) else None
+    if test is None and whole:
+        test = whole.test
+    x, labels = admitted(model, data, standardize=standardize)
+    notes = [] if whole is None else list(whole.notes)
     if model.uses_labels:
-        model.check_labels(labels, len(x))
+        check_numbered(labels, model.name)
+        notes += without_examples(labels, model.classes)
+    if progress is True or isinstance(progress, str):
+        progress = "\n".join([*notes, *([progress] if isinstance(progress, str) else [])]) or True
+    known = None if model.integer_input else seen(x)
+    watched = [part for part in (test, None if whole is None else whole.validation) if part is not None]
+    judged = [admitted(model, part, known, standardize)[0] for part in watched]
     if binarize is not None:
-        binarized.check(binarize, x)
+        for examples in (x, *judged):
+            binarized.check(binarize, examples)
     counts = ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0), ("threads", threads, 1)
     for name, value, least in counts:
         if (name, value) != ("threads", None) and (not isinstance(value, int) or value < least):
@@ -94,7 +102,8 @@ def fit(
         settings["standardize"] = True
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
-    trainer = Trainer(model, x, labels, test, settings, epochs, data)
+    trainer = Trainer(model, x, labels, test, settings, epochs, whole)
+    model.trained_on = known
     keep_freed_memory()
     with (
         contextlib.nullcontext() if out is None else Run(out, resume, overwrite) as run,

@@ -1,0 +1,240 @@
+"""Where examples come in: any form of x becomes an array by position, and what no model can use is refused at once.
+
+Every entry goes through here once: `fit`, `Split`, the methods of models, the functions of `evaluation`, the commands.
+An array on a device is passed on as it is: a look at its values would wait for the device.
+"""
+
+import math
+import sys
+
+import numpy as np
+
+from ..errors import DataError, ShapeError
+from ..wording import flag, number, setting
+from .drawn import Drawn
+
+# The option of a model whose value needs x in [0, 1], and the value to use for data of any range.
+UNIT_RANGE = {
+    ("likelihood", "bernoulli"): "gaussian",
+    ("likelihood", "categorical"): "gaussian",
+    ("loss", "bce"): "mse",
+    ("loss", "ssim"): "mse",
+    ("output", "sigmoid"): "linear",
+}
+BYTES = {"dtype": "uint8", "low": 0.0, "high": 1.0}  # what `seen` says of pixels
+
+
+def as_array(value, name="x", advice="give plain numbers"):
+    """`value` as an array of numbers, row by row in its order.
+
+    value: an array, a `Drawn` or an array on a device, which are returned as they are; or a list, tuple or range, a
+    DataFrame or Series (by position, whatever its index) or a tensor. Raises `DataError` for masked values, and with
+    the `advice` for anything but numbers.
+    """
+    if isinstance(value, Drawn) or on_device(value):
+        return value
+    if _is_masked(value):
+        raise DataError(
+            f"{name}: masked values would be taken for numbers: leave these examples out, or use .filled(value)"
+        )
+    given = type(value).__name__
+    try:
+        if hasattr(value, "to_numpy"):
+            array = value.to_numpy()
+            array = np.asarray(array.tolist()) if array.dtype == object else array  # columns of several dtypes
+        elif hasattr(value, "detach"):
+            array = np.asarray(value.detach().cpu())
+        else:
+            array = value if type(value) in (np.ndarray, np.memmap) else np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise DataError(f"{name} ({given}) is no array of numbers: {reason}: {advice}") from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name} ({given}) is no array of numbers, but of dtype {array.dtype}: {advice}")
+    return array
+
+
+def on_device(value):
+    """Whether `value` is an array of CuPy."""
+    return hasattr(sys.modules.get(type(value).__module__.partition(".")[0]), "asnumpy")
+
+
+def _is_masked(value):
+    items = value if isinstance(value, (list, tuple)) else (value,)
+    return any(isinstance(item, np.ma.MaskedArray) and np.ma.is_masked(item) for item in items)
+
+
+def as_points(value, name):
+    """`value` as points (N, D) in float64. Raises `ShapeError`, and `DataError` where a number is not finite."""
+    points = np.asarray(as_array(value, name), np.float64)
+    if points.ndim != 2:
+        raise ShapeError(f"{name}: expected shape (N, D), got {points.shape}")
+    bounds(points, name)
+    return points
+
+
+def to_float(x, dtype="float32"):
+    """uint8 0..255 -> floats in [0, 1]; floats as they are, in `dtype`. Any shape; NumPy or CuPy alike.
+
+    Raises `DataError` for other dtypes, whose scale is unknown.
+    """
+    if x.dtype == "uint8":
+        y = x.astype(dtype)
+        y *= 1 / 255
+        return y
+    if x.dtype.kind != "f":
+        raise DataError(f"to_float takes uint8 or floating-point arrays, not {x.dtype}: convert with .astype first")
+    return x.astype(dtype, copy=False)
+
+
+def as_rows(x, dtype):
+    """Examples (N, ...), uint8 or floats, as finite rows (N, D) of `dtype`."""
+    x = as_array(x)
+    bounds(x)
+    return to_float(np.asarray(x).reshape(len(x), -1), dtype)
+
+
+def check_dtype(x, who, integers=False):
+    """Refuse x of another dtype than uint8 or floats; `integers`: or integers of any kind, for maps of codes."""
+    if not (x.dtype.kind == "f" or x.dtype == "uint8" or integers and x.dtype.kind in "iu"):
+        raise DataError(
+            f"{who} takes uint8 or float examples, got {x.dtype}: give pixels from 0 to 255 as x.astype('uint8'), and "
+            "other numbers as x.astype('float32')"
+        )
+
+
+def bounds(x, name="the data"):
+    """(least, largest) value of x, or None where none is looked at: of uint8, of an array on a device, of no values.
+
+    Raises `DataError` for NaN, infinity, and values beyond float32.
+    """
+    if not isinstance(x, np.ndarray) or x.dtype == "uint8" or not x.size:
+        return None
+    with np.errstate(invalid="ignore"):
+        low, high = x.min(), x.max()  # NaN where there is any
+    if not (np.isfinite(low) and np.isfinite(high)):
+        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        raise DataError(f"{name} have NaN or infinite values, the first in example {row}: remove or replace them")
+    if max(-float(low), float(high)) > float(np.finfo(np.float32).max):
+        raise DataError(f"{name} have values {_range(low, high)}, beyond float32: rescale them")
+    return low, high
+
+
+def shaped(x, shape, who):
+    """x as (N, *shape). Besides that shape, x may be flat rows (N, D), or images (N, H, W) where `shape` is (H, W, 1).
+
+    Raises the error of `check_shape`.
+    """
+    check_shape(x, shape, who)
+    return x if x.shape[1:] == tuple(shape) else x.reshape(x.shape[0], *shape)
+
+
+def check_shape(x, shape, who):
+    """ShapeError for x of a shape that `shaped` does not take, even of as many numbers: they would change places."""
+    shape, given = tuple(shape), x.shape[1:]
+    grey = len(shape) == 3 and (*given, 1) == shape
+    if x.shape and (given in (shape, (math.prod(shape),)) or grey):
+        return
+    first = len(shape) == 3 and given == (shape[2], *shape[:2])
+    hint = ": its channels come first, give x.transpose(0, 2, 3, 1)" if first else ""
+    raise ShapeError(f"{who}: expected x of shape (N, {', '.join(map(str, shape))}), got {x.shape}{hint}")
+
+
+def seen(x):
+    """What a model keeps of the data that it is trained on, or None where they are not looked at:
+    {"dtype": "uint8" or "float", "low": ..., "high": ...}, the bounds of the values as floats.
+    """
+    if x.dtype == "uint8":
+        return BYTES
+    found = bounds(x)
+    return None if found is None else {"dtype": "float", "low": float(found[0]), "high": float(found[1])}
+
+
+def admit(model, x, known, standardize=False):
+    """`like` of x, whose values must also be in the range and on the scale that mean something to `model`.
+
+    known: what `seen` said of the data that it was trained on, or None.
+    """
+    x = like(model, x)
+    if known is not None:
+        check_scale(model, x, known)
+    check_range(model, x, standardize)
+    return x
+
+
+def like(model, x):
+    """x from outside as an array of a shape and a dtype that `model` takes, and finite. Raises `DataError` and
+    `ShapeError`.
+    """
+    x = as_array(x)
+    if x.shape and not len(x):
+        raise ShapeError(f"{model.name}: no examples (x has shape {x.shape})")
+    check_shape(x, model.input_shape, model.name)
+    bounds(x)
+    model._inputs(x[:1])  # one example has the dtype of all
+    return x
+
+
+def check_scale(model, x, known):
+    """Refuse values that are not on the scale of those that `model` was trained on, as `seen` said of them."""
+    in_unit = known["low"] >= 0 and known["high"] <= 1
+    if x.dtype == "uint8" and not in_unit:
+        raise DataError(
+            f"{model.name} was trained on values {_range(known['low'], known['high'])}, and uint8 is scaled to "
+            "[0, 1]: give floats on the scale of the training data"
+        )
+    # New rows of a table may go beyond the old ones; pixels have one range.
+    fixed = known["dtype"] == "uint8" or len(model.input_shape) == 3
+    if in_unit and fixed and x.dtype.kind == "f" and not_in_unit(bounds(x)):
+        raise DataError(
+            f"x has values {_range(*bounds(x))}, and {model.name} was trained on values in [0, 1]: give pixels from 0 "
+            "to 255 as x / 255 or as uint8"
+        )
+
+
+def check_range(model, x, standardize=False):
+    """Refuse values outside the range that the model's loss, output or levels mean, and standardised columns there."""
+    found = bounds(x)
+    if model.integer_input and x.dtype.kind in "iu":
+        return _check_codes(model, x)
+    option, more = unit_range(model), ""
+    if option is not None:
+        name = model.config[option]
+        why = f"{option}={name} needs [0, 1]: use {setting(option, UNIT_RANGE[option, name])}"
+        more = f", best with {flag('standardize', True)}" if x.ndim == 2 else ", or rescale the data"
+    elif model.bounded is not None:
+        why = f"{model.bounded} needs [0, 1]: rescale the data"
+    else:
+        return
+    if standardize or model.standardization is not None:
+        raise DataError(f"standardised columns have values below 0 and above 1, but {why}")
+    if not_in_unit(found):
+        raise DataError(f"the data have values {_range(*found)}, but {why}{more}")
+
+
+def unit_range(model):
+    """The model's option by which its loss is one of values in [0, 1], or None."""
+    return next((option for option, name in UNIT_RANGE if model.config.get(option) == name), None)
+
+
+def _range(low, high):
+    return f"from {number(low)} to {number(high)}"
+
+
+def not_in_unit(found):
+    """Whether bounds that were looked at leave [0, 1]."""
+    return found is not None and not (found[0] >= 0 and found[1] <= 1)
+
+
+def _check_codes(model, x):
+    """Refuse integers that are no codes of a model of maps of codes."""
+    if not isinstance(x, np.ndarray):
+        return
+    low, high = int(x.min()), int(x.max())
+    if low < 0:
+        raise DataError(f"the codes are {low} to {high}: codes are numbers from 0 on")
+    if high >= model.levels:
+        raise DataError(
+            f"the codes are {low} to {high}, and {model.name} has {model.levels} levels, 0 to {model.levels - 1}: "
+            f"use {setting('levels', high + 1)}"
+        )

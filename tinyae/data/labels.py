@@ -1,0 +1,60 @@
+"""Where labels come in: any form of them becomes integers (N,), label i that of example i."""
+
+import numpy as np
+
+from ..errors import DataError, ShapeError
+from .examples import as_array, on_device
+
+
+def as_labels(labels, count=None, who="the data"):
+    """Labels as int64 (N,), by position; None stays None, and an array on a device is returned as it is.
+
+    labels: one integer or boolean for each of `count` examples, in any form that `as_array` takes. Raises `DataError`
+    and `ShapeError`.
+    """
+    if labels is None or on_device(labels):
+        return labels
+    labels = as_array(labels, "labels", "number the classes: names, labels = numpy.unique(labels, return_inverse=True)")
+    if labels.ndim != 1 or (count is not None and len(labels) != count):
+        wanted = "one label for each example" if count is None else f"a label for each of {count} examples"
+        raise ShapeError(f"{who}: expected {wanted}, got shape {labels.shape}")
+    if labels.dtype.kind not in "biu":
+        raise DataError(f"{who}: labels are integers that number the classes from 0, got {labels.dtype}")
+    return labels.astype(np.int64, copy=False)
+
+
+def one_for_all(labels, count):
+    """A single label as `count` equal ones; other labels as they are."""
+    single = getattr(labels, "ndim", 0 if np.isscalar(labels) else 1) == 0
+    return np.full(count, labels) if single else labels
+
+
+def check_classes(labels, classes, who, least=0):
+    """Refuse labels (N,) that are no classes of 0 to `classes` - 1, or -1 where `least` is -1. Raises `DataError`."""
+    if labels.size and not least <= labels.min() <= labels.max() < classes:
+        unknown = ", or -1 if unknown" if least else ""
+        raise DataError(
+            f"{who} has {classes} classes, so labels are 0 to {classes - 1}{unknown}, got {labels.min()} to "
+            f"{labels.max()}: use labels of that range, or train with another number of classes"
+        )
+
+
+def check_numbered(labels, who):
+    """Refuse labels (N,) that leave out most of the numbers up to the largest. Raises `DataError`."""
+    found = np.unique(labels[labels >= 0])
+    if len(found) and found[-1] + 1 > 2 * len(found):
+        raise DataError(
+            f"{who}: the labels {_some(found)} are {len(found)} of {found[-1] + 1} classes, and the others have no "
+            "examples: number the classes from 0, by names, labels = numpy.unique(labels, return_inverse=True)"
+        )
+
+
+def without_examples(labels, classes):
+    """[a line on the classes of 0 to `classes` - 1 that no label (N,) names], or []."""
+    missing = np.setdiff1d(np.arange(classes), labels)
+    what = f"class{'es' * (len(missing) > 1)} {_some(missing)} of 0 to {classes - 1}"
+    return [f"there are no examples of {what}: what is sampled of them means nothing"] if len(missing) else []
+
+
+def _some(numbers):
+    return ", ".join(map(str, numbers[:5])) + ", ..." * (len(numbers) > 5)
