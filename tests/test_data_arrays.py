@@ -199,9 +199,14 @@ def test_dataset_counts_classes_by_names_then_by_labels():
 
 def test_dataset_finds_a_class_by_name_then_by_number():
     split = Split(np.zeros((2, 3)), np.array([0, 4]))
-    named, numbered = Dataset("a", split, class_names=("cat", "1", "dog")), Dataset("a", split)
+    named, numbered = Dataset("a", split, class_names=("cat", "bird", "dog")), Dataset("a", split)
     assert [named.find_class(text) for text in ("cat", "1", "2")] == [0, 1, 2]
     assert numbered.find_class("4") == 4
+    by_numbers = Dataset("a", split, class_names=("2", "cat", "7"))
+    assert [by_numbers.find_class(text) for text in ("2", "cat", "7")] == [0, 1, 2]
+    for text in ("0", "1", "9" * 5000):  # a number is a name where any name is one
+        with pytest.raises(ConfigError, match="unknown class of a '"):
+            by_numbers.find_class(text)
     with pytest.raises(ConfigError, match="unknown class of a 'dgo': did you mean 'dog'"):
         named.find_class("dgo")
     for text in ("5", "-1", "cat"):

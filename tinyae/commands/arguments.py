@@ -4,6 +4,9 @@ import argparse
 import json
 import math
 
+# What names a class, on every command.
+CALLED = "by its name, or by its number from 0 where no class is named by a number"
+
 
 def size(text):
     parts = text.lower().split("x")

@@ -5,9 +5,10 @@ from functools import cached_property
 import numpy as np
 
 from ..data import to_float
+from ..data.dataset import class_name
 from ..data.examples import shaped
 from ..errors import ConfigError
-from .arguments import add_json, print_json, run_options
+from .arguments import CALLED, add_json, print_json, run_options
 from .trained import load_data, load_run, output_file, save_arrays
 
 SAMPLE, MANY = 2000, 20_000  # examples over which dimensions are measured, and over which classes are learned
@@ -20,7 +21,7 @@ def coded_options(parser, name, kinds="a .png, or arrays: .npy (images), .npz (w
 
 
 def label_option(add):
-    own = "for a model that is told the class: decode as this one (default: the image's own, or the first)"
+    own = f"for a model that is told the class: decode as this one, {CALLED} (default: the image's own, or the first)"
     add("--label", metavar="CLASS", help=own)
 
 
@@ -48,7 +49,7 @@ class Coded:
 
     @cached_property
     def loaded(self):
-        return load_data(self.arguments, self.origin)
+        return load_data(self.arguments, self.origin, self.model)
 
     @property
     def data(self):
@@ -112,8 +113,7 @@ class Coded:
         return f"{label}#{i}"
 
     def class_name(self, label):
-        names = self.data.class_names
-        return str(names[label] if names and 0 <= label < len(names) else label)
+        return class_name(label, self.data.class_names)
 
     def images(self, indices):
         """Examples as floats (N, *input_shape)."""

@@ -12,7 +12,7 @@ def encode(arguments):
     """Write the codes of images, and their labels, to .npz or .csv."""
     out, kind = output_file(arguments, "codes.npz", (".npz", ".csv"))
     model, origin = load_run(arguments)
-    part, _ = load_part(arguments, origin)
+    part, _ = load_part(arguments, origin, model)
     codes = model.encode(part.x, **model.given(part.labels))
     labels = {} if part.labels is None else {"labels": part.labels}
     if kind == ".npz":

@@ -34,7 +34,7 @@ def compare(arguments):
         origins[path] = origin
     arguments.run_path = arguments.runs[0]
     out, _ = output_file(arguments, BESIDE[arguments.codes], (".png",))
-    data, part = load_data(arguments, one_origin(arguments, origins))
+    data, part = load_data(arguments, one_origin(arguments, origins), *(model for _, model in runs))
     show = compare_codes if arguments.codes else compare_images
     answer, lines = show(arguments, runs, data, part, out)
     if arguments.json:

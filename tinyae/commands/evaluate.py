@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from ..data.codes import split_of_codes
+from ..data.dataset import class_name
 from ..errors import ConfigError, DataError
-from .arguments import POSITIVE, add_json, print_json, run_options
+from .arguments import CALLED, POSITIVE, add_json, print_json, run_options
 from .trained import codec_of, load_checkpoint, load_data
 
 PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
@@ -33,7 +34,7 @@ def evaluate_options(parser):
     factors = "how far each factor is told by one number of the code: Higgins' metric and the mutual information gap"
     add("--disentanglement", action="store_true", help=f"{factors} (data with factors: dsprites, or your .npz)")
     add("--clusters", action="store_true", help="how well classes that the model found agree with the labels")
-    add("--held-out", metavar="CLASS", help="how well scores tell this class from the others: ROC-AUC")
+    add("--held-out", metavar="CLASS", help=f"how well scores tell this class, {CALLED}, from the others: ROC-AUC")
     add_json(add)
 
 
@@ -74,7 +75,7 @@ class Asked:
         self.arguments, self.model, self.notes = arguments, found.model(arguments.backend), []
         refuse(arguments, self.model)
         self.settings = training.get("settings", {})
-        self.data, self.part = load_data(arguments, training.get("origin"))
+        self.data, self.part = load_data(arguments, found.origin, self.model)
         if self.model.integer_input:
             as_split(self.part)  # which looks at the images
             self.part = split_of_codes(self.part, codec_of(self.model))
@@ -239,7 +240,9 @@ class Asked:
 
         self.need_labels("--held-out")
         odd = self.data.find_class(self.arguments.held_out)
-        if self.settings.get("without_class") != odd:
+        left_out = self.settings.get("without_class")
+        known_as = left_out if left_out is None else class_name(left_out, self.model.class_names)
+        if known_as != class_name(odd, self.data.class_names):
             self.notes.append(f"the model was trained on class {self.arguments.held_out} too (train --without-class)")
         found = scores(self.model, self.x, self.labels, seed=self.arguments.seed)
         return {f"auc_{name}": roc_auc(values, self.labels == odd) for name, values in found.items()}

@@ -1,11 +1,10 @@
 """`tinyae sample` and `tinyae reconstruct`: what a trained model draws."""
 
-import argparse
-
 import numpy as np
 
+from ..data.dataset import class_name, find_class
 from ..errors import ConfigError
-from .arguments import POSITIVE, number, run_options
+from .arguments import CALLED, POSITIVE, number, run_options
 from .trained import load_part, load_run, output_file, save_arrays
 
 OF_EACH, ACROSS = 8, 12  # samples of a class by default, and at most beside each other
@@ -24,17 +23,10 @@ def sample_options(parser):
     out_help = "a .png, or .npy or .npz for arrays (default samples.png beside the run; samples.npy for rows)"
     add = run_options(parser, out_help, data=False, seed=True)
     add("-n", type=POSITIVE, metavar="N", help=f"how many (default 64; {OF_EACH} of each class of a model with labels)")
-    labels_help = "classes by number, drawn in turn, of a model with labels (default all); a .png has a row for each"
-    add("--labels", type=_labels, metavar="K[,K...]", help=labels_help)
+    asked = f"of a model with labels: draw these classes in turn, each {CALLED} (default all)"
+    add("--labels", metavar="CLASS[,CLASS...]", help=f"{asked}; a .png has a row for each")
     add("--temperature", type=number, metavar="T", help="of pixelcnn: below 1 nearer the most probable (default 1)")
     add("--top-k", type=POSITIVE, metavar="K", help="of pixelcnn: draw among the K most probable values (default all)")
-
-
-def _labels(text):
-    parts = text.split(",")
-    if not all(part.isdecimal() for part in parts):
-        raise argparse.ArgumentTypeError(f"expected classes by number, such as 3 or 0,1,7, got {text!r}")
-    return list(map(int, parts))
 
 
 def sample(arguments):
@@ -43,7 +35,7 @@ def sample(arguments):
     out, kind = picture_or_arrays(arguments, model, "samples")
     given, turn, n = of_the_draw(arguments, model), arguments.labels, arguments.n
     if model.uses_labels:
-        turn = list(range(model.classes)) if turn is None else turn
+        turn = list(range(model.classes)) if turn is None else asked_classes(turn, model)
         n = OF_EACH * len(turn) if n is None else n
         given["labels"] = np.array(turn)[np.arange(n) % len(turn)]
     elif turn is not None:
@@ -51,14 +43,20 @@ def sample(arguments):
     drawn = model.sample(64 if n is None else n, seed=arguments.seed, **given)
     images = model.images(drawn) if model.integer_input else drawn
     if kind == ".png":
-        show(out, images, turn or [])
+        show(out, images, turn or [], model.class_names)
     else:
         labels = {"labels": given["labels"]} if model.uses_labels else {}
         save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}) | labels)
     print(out)
 
 
-def show(out, images, turn):
+def asked_classes(text, model):
+    """The labels of the classes that --labels names; a name may have a comma in it."""
+    texts = [text] if text in (model.class_names or ()) else text.split(",")
+    return [find_class(name, model.class_names, model.classes, model.name) for name in texts]
+
+
+def show(out, images, turn, class_names=None):
     """A picture of images whose classes are those of `turn`, one after the other: a row for each where that fits."""
     from .. import plot
 
@@ -68,7 +66,10 @@ def show(out, images, turn):
     else:
         by_class = images.reshape(columns, len(turn), *images.shape[1:]).swapaxes(0, 1).reshape(images.shape)
         words = {"title": f"{len(images)} samples from the prior, class by class"}
-        plot.grid(out, by_class, columns, row_labels=[f"class {label}" for label in turn], **words)
+        names = [class_name(label, class_names) for label in turn]
+        plot.grid(
+            out, by_class, columns, row_labels=[f"class {n}" if n.isdecimal() else n for n in names], **words
+        )  # fmt: skip
 
 
 def of_the_draw(arguments, model):
@@ -90,7 +91,7 @@ def reconstruct(arguments):
     """Encode and decode images, and show them beside their reconstructions."""
     model, origin = load_run(arguments)
     out, kind = picture_or_arrays(arguments, model, "reconstructions")
-    part, _ = load_part(arguments, origin)
+    part, _ = load_part(arguments, origin, model)
     if kind == ".png":
         from .. import plot
 

@@ -33,12 +33,12 @@ class Codes:
         self.out = out
         if before is None:
             found = find_codec(arguments.codes)
-            self.origin = (found.training or {}).get("origin")
+            self.origin = found.origin
         else:
             found = before.codec()
             if found is None:
                 raise ConfigError(f"the run in {out} was not trained on codes: leave --codes out, or choose --out")
-            self.origin = before.training["origin"]
+            self.origin = before.origin
             if arguments.codes is not None and not same(found, find_codec(arguments.codes)):
                 raise ConfigError(
                     f"the run in {out} is of another vq-vae than --codes {arguments.codes}: leave --codes out to go on "
@@ -79,7 +79,7 @@ def find_codec(path):
     """The Checkpoint of the vq-vae that --codes names."""
     if not os.path.exists(path):
         raise CheckpointError(f"--codes {path}: no such run: give the folder of a vq-vae that tinyae train wrote")
-    found = checkpoint.read(checkpoint.find(path))
+    found = checkpoint.find(path)
     if found.meta["model"] != "vq-vae":
         raise ConfigError(f"--codes {path} holds a run of {found.meta['model']}: codes come from a run of vq-vae")
     return found

@@ -3,14 +3,14 @@
 import numpy as np
 
 from .. import explore
-from .arguments import NATURAL
+from .arguments import CALLED, NATURAL
 from .coded import Coded, coded_options
 
 
 def transfer_options(parser):
     add = coded_options(parser, "transfer")
     add("--index", type=NATURAL, nargs="+", metavar="I", help="images whose style to keep (default 0 to 7)")
-    add("--to", nargs="+", metavar="CLASS", help="classes to move it to (default: all)")
+    add("--to", nargs="+", metavar="CLASS", help=f"classes to move it to, each {CALLED} (default: all)")
 
 
 def transfer(arguments):

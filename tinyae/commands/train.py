@@ -6,7 +6,7 @@ import shutil
 import sys
 
 from ..errors import ConfigError
-from .arguments import NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json
+from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json
 from .model_options import find_model, given_options
 from .trained import what_to_load
 
@@ -37,7 +37,7 @@ def train_options(parser):
     add("--validation", type=float, metavar="SHARE", help="share of the training images held out (default 0)")
     add("--standardize", action="store_const", const=True, help="bring a table's columns to mean 0 and deviation 1")
     add("--binarize", metavar="HOW", help="draw pixels as black or white by their grey: static (once) or dynamic")
-    add("--without-class", metavar="CLASS", help="leave out the images of a class, for anomaly detection")
+    add("--without-class", metavar="CLASS", help=f"leave out the images of a class, {CALLED}, for anomaly detection")
     add("--seed", type=NATURAL, metavar="N", help="of weights, order and noise (default 0)")
     add_backend(add)
     add("--threads", type=POSITIVE, metavar="N", help="worker threads on the CPU (default: its cores)")
@@ -62,7 +62,7 @@ def train(arguments):
     out = os.path.join("runs", arguments.model) if arguments.out is None else arguments.out
     given = {name: getattr(arguments, name) for name in FIT_OPTIONS if getattr(arguments, name) is not None}
     options, origin, opening = given_options(model_class, arguments), None, []
-    before = Run(out).newest() if arguments.resume else None
+    before = Run(out).newest(model_class=model_class) if arguments.resume else None
     if before is not None:
         options, given, origin = _as_before(before, out, model_class, options, given)
     elif arguments.resume:
@@ -115,12 +115,12 @@ def _as_before(before, out, model_class, options, given):
     if before.meta["model"] != model_class.name:
         name = before.meta["model"]
         raise ConfigError(f"{out} holds a run of {name}, not of {model_class.name}: resume {name}, or choose --out")
-    training = before.training or {"settings": {}, "origin": None}  # without: `fit` says that it cannot be resumed
+    training = before.training or {"settings": {}}  # without: `fit` says that it cannot be resumed
     settings = {name: value for name, value in training["settings"].items() if name in FIT_OPTIONS}
     if "epochs" in training:
         settings["epochs"] = training["epochs"]
     options = _merge(f"the run in {out}", dict(before.meta["config"]), options) | {"dtype": before.meta["dtype"]}
-    return options, settings | given, training["origin"]
+    return options, settings | given, before.origin
 
 
 def _merge(whose, before, now):

@@ -8,17 +8,17 @@ from .arguments import LOADING
 
 def load_checkpoint(arguments):
     """The Checkpoint of the run or file that the command is given."""
-    from ..training.checkpoint import find, read
+    from ..training.checkpoint import find
 
     if not os.path.exists(arguments.run_path):
         raise CheckpointError(f"no run {arguments.run_path}: give the folder that tinyae train wrote, or a file in it")
-    return read(find(arguments.run_path))
+    return find(arguments.run_path)
 
 
 def load_run(arguments):
     """(model, origin of its training data or None)."""
     found = load_checkpoint(arguments)
-    return found.model(arguments.backend), (found.training or {}).get("origin")
+    return found.model(arguments.backend), found.origin
 
 
 def codec_of(model):
@@ -37,14 +37,17 @@ def what_to_load(arguments, known):
     return {"name_or_path": known["data"]} | own
 
 
-def load_part(arguments, origin):
-    """(Split, the data's name) that the command is about."""
-    data, part = load_data(arguments, origin)
+def load_part(arguments, origin, model):
+    """(Split, the data's name) that the command asks `model` about."""
+    data, part = load_data(arguments, origin, model)
     return part, data.name
 
 
-def load_data(arguments, origin):
-    """(Dataset, the Split of it) that the command is about."""
+def load_data(arguments, origin, *models):
+    """(Dataset, the Split of it) that the command asks `models` about.
+
+    For a model that uses labels the classes are numbered as it has learned them, by their names.
+    """
     from ..data import load
 
     if arguments.data is None and origin is None:
@@ -54,6 +57,11 @@ def load_data(arguments, origin):
     except DataError as error:
         hint = "" if arguments.data is not None else " (the run was trained on it; give other data with --data)"
         raise DataError(f"{error}{hint}") from None
+    learned = {model.class_names: model.name for model in models if model.uses_labels and model.class_names}
+    if len(learned) > 1:
+        raise ConfigError("these runs have learned different classes, or in another order: ask them one by one")
+    for names, whose in learned.items():
+        data = data.numbered_as(names, whose)
     arguments.notes = [f"{data.name}: {note}" for note in data.notes]  # shown when the command is done
     if arguments.split is None:
         arguments.split = "validation" if "validation" in data.parts and "test" not in data.parts else "test"

@@ -5,7 +5,7 @@ import numpy as np
 from .. import explore
 from ..data.numpy_files import load_array
 from ..errors import ConfigError, DataError
-from .arguments import NATURAL, POSITIVE, at_least, number
+from .arguments import CALLED, NATURAL, POSITIVE, at_least, number
 from .coded import MANY, Coded, coded_options, label_option
 
 PATHS = {"linear": explore.linear, "spherical": explore.spherical}
@@ -122,7 +122,7 @@ def traverse(arguments):
 
 def arithmetic_options(parser):
     add = coded_options(parser, "arithmetic")
-    add("--add", required=True, metavar="CLASS", help="the class whose mean code is added")
+    add("--add", required=True, metavar="CLASS", help=f"the class whose mean code is added, {CALLED}")
     add("--subtract", metavar="CLASS", help="the class whose mean code is taken away (default: all other classes)")
     add("--index", type=NATURAL, nargs="+", metavar="I", help="images to change (default: six without the attribute)")
     strengths = "how much of the difference to add (default -0.5 to 1.5 in steps of 0.25)"

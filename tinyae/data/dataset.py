@@ -1,5 +1,9 @@
 """What every loader returns: a `Dataset` of a training `Split` and, where there are any, validation and test."""
 
+import copy
+
+import numpy as np
+
 from tinyae.errors import DataError, suggest
 
 from .examples import as_array
@@ -77,16 +81,56 @@ class Dataset:
         return max(int(part.max()) for part in labels) + 1 if labels else None
 
     def find_class(self, text):
-        """The label of the class that is called `text`, or has that number. `DataError` without labels,
-        `ConfigError` if there is no such class."""
+        """The label of the class that `text` means, as `find_class` finds it. `DataError` without labels, `ConfigError`
+        if there is no such class."""
         if self.class_count is None:
             raise DataError(f"{self.name} has no labels, so no class {text}: give labelled data")
-        names = self.class_names or [str(label) for label in range(self.class_count)]
-        if text in names:
-            return names.index(text)
-        if text.isdecimal() and int(text) < self.class_count:
-            return int(text)
-        raise suggest(f"class of {self.name}", text, names)
+        return find_class(text, self.class_names, self.class_count, self.name)
+
+    def numbered_as(self, names, whose):
+        """This Dataset with its classes numbered as in `names`: each label becomes the place of its class's name there.
+
+        Where the classes have no names, a label is the number of a class in `names` already. whose: for the message of
+        the `DataError` about classes that are not among `names`.
+        """
+        ours = None if self.class_names is None else tuple(map(str, self.class_names))
+        if ours == tuple(names):
+            return self
+        renumbered = copy.copy(self)
+        renumbered.class_names = tuple(names)
+        if ours is None:
+            return renumbered
+        table = np.array([names.index(name) if name in names else -1 for name in ours])
+        for name, part in vars(self).items():
+            if isinstance(part, Split) and part.labels is not None:
+                unknown = [ours[label] for label in np.unique(part.labels) if label >= 0 > table[label]]
+                if unknown:
+                    raise DataError(
+                        f"{self.name} has classes that {whose} does not know ({', '.join(unknown[:5])}): it knows "
+                        f"{', '.join(names[:20])}; leave the others out, or rename them"
+                    )
+                labels = np.where(part.labels < 0, part.labels, table[part.labels])  # -1 is no class known
+                setattr(renumbered, name, Split(part.x, labels, part.factors))
+        return renumbered
 
     def __repr__(self):
         return f"Dataset({self.name!r}, {', '.join(f'{name}={part!r}' for name, part in self.parts.items())})"
+
+
+def find_class(text, names, count, whose):
+    """The label of the class that `text` means, everywhere in tinyae: the class of that name.
+
+    Where classes have no names, a class is called by its number, from 0 to `count` - 1. So it may be where no name is a
+    number itself. whose: for the message of the `ConfigError` if there is no such class.
+    """
+    known = [str(label) for label in range(count)] if names is None else list(map(str, names))
+    if text in known:
+        return known.index(text)
+    if text.isdecimal() and len(text) < 10 and int(text) < count and not any(name.isdecimal() for name in known):
+        return int(text)
+    raise suggest(f"class of {whose}", text, known)
+
+
+def class_name(label, names):
+    """What a class is called: by its name in `names`, else by its number."""
+    return str(names[label] if names is not None and 0 <= label < len(names) else label)

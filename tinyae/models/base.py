@@ -52,7 +52,8 @@ class Model:
 
     Attributes: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (what is kept but not
     trained), `backend`, `dtype`, `chunk` (examples per forward where there is no gradient to keep), `standardization`
-    (None, or what `standardize` learned), `trained_on` (what `data.examples.seen` keeps of the training data, or None).
+    (None, or what `standardize` learned), `trained_on` (what `data.examples.seen` keeps of the training data, or None),
+    `class_names` (by label, of the data it was trained on, or None).
     """
 
     name = None  # the command line's name
@@ -68,7 +69,7 @@ class Model:
     uses_labels = False  # whether a batch needs "labels"
     integer_input = False  # whether examples are maps of codes instead of images or rows
     bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
-    standardization = trained_on = None
+    standardization = trained_on = class_names = None
 
     def build(self, networks, config, seed, backend, dtype):
         """networks: {name: (layer, input shape)}."""

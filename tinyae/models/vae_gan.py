@@ -168,7 +168,7 @@ class VAEGAN(Adversary, GaussianCodes):
 
         if not os.path.exists(self.start):
             raise CheckpointError(f"start: no such run {self.start}: give the folder of a {ConvVAE.name}")
-        found = checkpoint.read(checkpoint.find(self.start))
+        found = checkpoint.find(self.start)
         if found.meta["model"] != ConvVAE.name:
             raise ConfigError(f"start: {self.start} is a run of {found.meta['model']}: give one of {ConvVAE.name}")
         theirs, names = found.meta["config"], ("input_shape", "latent_dim", "channels", "units", "activation")

@@ -2,6 +2,7 @@
 
 import warnings
 
+from ..data.dataset import class_name
 from ..errors import ConfigError
 from .contact_sheet import INK, needs_viz, replace
 
@@ -60,8 +61,3 @@ def shortened(text):
     """A name from outside as one short line of what can be printed."""
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if len(text) <= 30 else text[:29] + "…"
-
-
-def class_name(label, class_names):
-    known = class_names is not None and 0 <= label < len(class_names)
-    return str(class_names[label] if known else label)

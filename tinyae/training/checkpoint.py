@@ -9,24 +9,32 @@ leaves the old file or the new one.
 
 import inspect
 import json
-import math
 import os
+import re
+import stat
+import sys
 import zipfile
-import zlib
 
 import numpy as np
 
 from ..data.examples import BYTES
 from ..data.standardization import Standardization
 from ..errors import CheckpointError
+from . import schema
+from .layout import MOMENT, Damage, check_finite, check_shapes, compare_shapes, layout
 
 FORMAT = 1
 CODEC = "vq-vae.npz"  # beside the checkpoints of a model of codes: what made the codes
+REPLACED = ".replaced"  # in the folder of a run that is being removed for a new one
 LIMIT = 1 << 24  # bytes of `meta`, far above any real one
+LINE = 300  # characters about what is wrong with a file
+# An array's header in the .npy format, version 1: its dtype and its shape.
+DICT = rb"\{'descr': '([<>|][fiuU]\d{1,9})', 'fortran_order': False, 'shape': \(([\d, ]{0,80})\), \} *\n"
+HEADER = re.compile(rb"\x93NUMPY\x01\x00.." + DICT, re.DOTALL)
 
 
 class Checkpoint:
-    """What a file holds: `meta` (dict) and `arrays` (dict of NumPy arrays)."""
+    """What a file holds: `meta` (dict, as META declares it) and `arrays` (dict of NumPy arrays)."""
 
     def __init__(self, meta, arrays, path):
         self.meta, self.arrays, self.path = meta, arrays, path
@@ -35,10 +43,14 @@ class Checkpoint:
     def training(self):
         return self.meta.get("training")
 
+    @property
+    def origin(self):
+        """Where the data were from, as `data.load` takes it, or None."""
+        return (self.training or {}).get("origin")
+
     def optimizer_state(self):
         """The moments, as `Optimizer.load_state` takes them."""
-        prefix = "optimizer."
-        moments = {key.removeprefix(prefix): a for key, a in self.arrays.items() if key.startswith(prefix)}
+        moments = {key.removeprefix(MOMENT): a for key, a in self.arrays.items() if key.startswith(MOMENT)}
         return {"steps": self.training["step"], **moments}
 
     def model(self, backend="numpy"):
@@ -48,10 +60,7 @@ class Checkpoint:
         name = self.meta["model"]
         if name not in NAMES:
             raise CheckpointError(f"{self.path} holds the model '{name}', which this tinyae does not know")
-        try:
-            model = NAMES[name](**self.meta["config"], dtype=self.meta["dtype"], backend=backend)
-        except TypeError as error:
-            raise CheckpointError(f"{self.path}: {error}") from None
+        model = NAMES[name](**self.meta["config"], dtype=self.meta["dtype"], backend=backend)
         codec = self.codec()
         if codec is not None:
             model.codec = codec.model(backend)
@@ -59,7 +68,7 @@ class Checkpoint:
 
     def codec(self):
         """The Checkpoint of the vq-vae whose codes this model was trained on; None where that was images."""
-        if not ((self.training or {}).get("origin") or {}).get("codes"):
+        if not (self.origin or {}).get("codes"):
             return None
         path = os.path.join(os.path.dirname(self.path), CODEC)
         if not os.path.exists(path):
@@ -70,21 +79,37 @@ class Checkpoint:
             raise CheckpointError(f"{path} holds {found.meta['model']}, not the vq-vae that made the codes")
         return found
 
-    def restore(self, model):
-        """Copy parameters and state into a model of the same configuration.
+    def check(self, model):
+        """Raise CheckpointError unless `model` has the file's configuration, dtype and shapes.
 
         An option that is younger than the file has its default, which is what there was before it.
         """
         options = inspect.signature(type(model)).parameters
-        config = json_ready({name: options[name].default for name in model.config}) | self.meta["config"]
-        if self.meta["model"] != model.name or config != json_ready(model.config):
-            raise CheckpointError(
-                f"{self.path} holds {self.meta['model']} with {self.meta['config']}, not {model.name} with "
-                f"{json_ready(model.config)}: use the options it was trained with"
-            )
+        defaults = {name: options[name].default for name in model.config if name in options}
+        defaults = json_ready({name: value for name, value in defaults.items() if value is not inspect.Parameter.empty})
+        theirs = {"model": self.meta["model"], "dtype": self.meta["dtype"], **defaults, **self.meta["config"]}
+        ours = {"model": model.name, "dtype": model.dtype.name, **json_ready(model.config)}
+        for name in sorted(theirs.keys() | ours.keys(), key="model".__ne__):
+            if theirs.get(name) != ours.get(name):
+                before, now = (schema.brief(side.get(name)) for side in (theirs, ours))
+                raise CheckpointError(
+                    f"{self.path} has {name}={before}, the model {name}={now}: use the options it was trained with"
+                )
+        try:
+            for part, store in (("params", model.store), ("state", model.state)):
+                compare_shapes(part, self.meta[part], {name: view.shape for name, view in store.named.items()})
+        except Damage as damage:
+            raise CheckpointError(f"{self.path} does not fit this model: {damage}") from None
+
+    def restore(self, model):
+        """Copy parameters, state and standardisation into a model of the same configuration, or raise as `check`."""
+        self.check(model)
         for name, store in (("params", model.store), ("state", model.state)):
             store.flat[...] = model.backend.asarray(self.arrays[name], model.dtype)
             store.version += 1
+        names = self.meta.get("class_names")
+        model.class_names = None if names is None else tuple(names)
+        model.standardization = None
         if "standardization" in self.arrays:
             mean, scale = self.arrays["standardization"].astype(np.float64).reshape(2, -1)
             model.standardization = Standardization(model.backend.asarray(mean), model.backend.asarray(scale))
@@ -93,9 +118,9 @@ class Checkpoint:
 
     def trained_on(self):
         """What `data.examples.seen` said of the training data, or None. Older files say whether they were bytes."""
-        settings = (self.training or {}).get("settings", {})
-        maps = len(self.meta["config"]["input_shape"]) == 2
-        found = BYTES if str(settings.get("data", "")).startswith("uint8 ") and not maps else None
+        shape, settings = self.meta["config"].get("input_shape"), (self.training or {}).get("settings", {})
+        maps = isinstance(shape, list) and len(shape) == 2
+        found = BYTES if settings.get("data", "").startswith("uint8 ") and not maps else None
         return self.meta.get("trained_on", found)
 
 
@@ -105,7 +130,10 @@ def json_ready(value):
 
 
 def write(path, model, training=None, optimizer=None):
-    """Write a model, and a run's progress and moments where given, to `path`. Raises CheckpointError."""
+    """Write a model, and a run's progress and moments where given, to `path`.
+
+    Raises CheckpointError, and writes nothing, where `read` would refuse the file.
+    """
     meta = {
         "format": FORMAT,
         "model": model.name,
@@ -121,12 +149,23 @@ def write(path, model, training=None, optimizer=None):
         arrays["standardization"] = model.backend.xp.concatenate((columns.mean, columns.scale))
     if model.trained_on is not None:
         meta["trained_on"] = model.trained_on
+    if model.class_names is not None:
+        meta["class_names"] = model.class_names
     if training is not None:
         meta["training"] = training
-        moments = {f"optimizer.{name}": value for name, value in optimizer.state().items() if name != "steps"}
+        moments = {f"{MOMENT}{name}": value for name, value in optimizer.state().items() if name != "steps"}
         meta["moments"] = {name: value.size for name, value in moments.items()}
         arrays |= moments
     host = {name: model.backend.to_host(value) for name, value in arrays.items()}
+    try:
+        meta = json_ready(meta)
+        check_shapes(meta, type(model))
+        for name, (size, dtype) in layout(meta).items():
+            if (host[name].size, host[name].dtype) != (size, dtype):
+                raise Damage(f"array '{name}' is {host[name].dtype} ({host[name].size},), expected {dtype} ({size},)")
+        check_finite(meta, host)
+    except (Damage, TypeError, ValueError) as error:
+        raise CheckpointError(f"cannot write {path}: {_line(error)}; what was there before is intact") from None
     replace_whole(path, lambda file: np.savez(file, meta=np.array(json.dumps(meta)), **host))
 
 
@@ -184,97 +223,139 @@ def remove_if_there(path):
         pass
 
 
-def read(path):
-    """The Checkpoint in a file. Raises CheckpointError that names what is wrong."""
+def read(path, model_class=None):
+    """The Checkpoint in a file. Raises CheckpointError that names what is wrong.
+
+    model_class: of the model that it is for. By default the one that the file names, where this tinyae knows it.
+    """
     path = os.fspath(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            meta = _read_meta(archive)
-            sizes = {part: sum(map(math.prod, meta[part].values())) for part in ("params", "state")}
-            moments = meta.get("moments", {})  # files of the first days have the names alone
-            sizes |= moments if isinstance(moments, dict) else dict.fromkeys(moments, sizes["params"])
-            if meta.get("standardized"):
-                sizes["standardization"] = 2 * math.prod(meta["config"]["input_shape"])
-            dtype = np.dtype(meta["dtype"])
-            others = {"standardization": np.dtype("float64")} if meta.get("standardized") == "float64" else {}
-            arrays = {name: _read_array(archive, name, size, others.get(name, dtype)) for name, size in sizes.items()}
+        with open(path, "rb", opener=_open_regular) as file, zipfile.ZipFile(file) as archive:
+            room = os.fstat(file.fileno()).st_size
+            meta = _read_meta(archive, room)
+            expected = layout(meta)
+            _check_lengths(archive, expected)
+            check_shapes(meta, model_class)
+            arrays = {name: _read_array(archive, name, room, *each) for name, each in expected.items()}
+            check_finite(meta, arrays)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
     except IsADirectoryError:
         raise CheckpointError(f"{path} is a folder, not a checkpoint") from None
     except PermissionError:
         raise CheckpointError(f"{path} may not be read: check its permissions") from None
-    except _Damage as damage:
-        raise CheckpointError(f"{path} is damaged: {damage}") from None
-    except KeyError as error:
-        raise CheckpointError(f"{path} is damaged or no tinyae checkpoint: 'meta' lacks {error}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError, NotImplementedError) as error:
-        detail = str(error).partition("\n")[0] or type(error).__name__
-        raise CheckpointError(f"{path} is damaged or no tinyae checkpoint: {detail}") from None
+    except Damage as damage:
+        raise CheckpointError(f"{path} is damaged: {_line(damage)}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # on damaged bytes, zipfile and json raise nearly anything
+        raise CheckpointError(f"{path} is damaged or no tinyae checkpoint: {_line(error)}") from None
     return Checkpoint(meta, arrays, path)
 
 
-class _Damage(Exception):
-    pass
+def _line(error):
+    """An error's text as the end of one printable line of bounded length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in text[:LINE])
 
 
-def _read_meta(archive):
+def _open_regular(path, flags):
+    """Open a file for reading; a pipe is refused, for it would wait for its other end."""
+    if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+        raise Damage("it is no regular file")
+    return os.open(path, flags)
+
+
+def _read_meta(archive, room):
     if "meta.npy" not in archive.namelist():
-        raise _Damage("it has no 'meta', so tinyae did not write it or it was cut")
+        raise Damage("it has no 'meta', so tinyae did not write it or it was cut")
     if archive.getinfo("meta.npy").file_size > LIMIT:
-        raise _Damage("'meta' is too long")
-    try:
-        with archive.open("meta.npy") as member:
-            meta = json.loads(str(np.lib.format.read_array(member, allow_pickle=False)))
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise _Damage(f"'meta': {error}") from None
-    if meta["format"] != FORMAT:
-        raise _Damage(f"its format is version {meta['format']}, this tinyae reads version {FORMAT}")
+        raise Damage("'meta' is too long")
+    descr, _, content = _member(archive, "meta", room)
+    meta = json.loads(str(np.frombuffer(content, descr, 1)[0]))
+    if type(meta) is not dict or meta.get("format") != FORMAT:
+        version = schema.brief(meta.get("format")) if type(meta) is dict else "unknown"
+        raise Damage(f"its format is version {version}, this tinyae reads version {FORMAT}")
     return meta
 
 
-def _read_array(archive, name, size, dtype):
-    member = f"{name}.npy"
-    if member not in archive.namelist():
-        raise _Damage(f"array '{name}' is missing")
-    # Before anything is allocated: a header may claim any size.
-    extra = archive.getinfo(member).file_size - size * dtype.itemsize
-    if not 0 < extra < 4096:
-        raise _Damage(f"array '{name}' has the wrong length")
+def _check_lengths(archive, expected):
+    """Compare the members' lengths before anything is allocated: a header may claim any size."""
+    there = {info.filename: info.file_size for info in archive.infolist()}
+    for name, (size, dtype) in expected.items():
+        if f"{name}.npy" not in there:
+            raise Damage(f"array '{name}' is missing")
+        if not 0 < there[f"{name}.npy"] - size * dtype.itemsize < 4096:
+            raise Damage(f"array '{name}' has the wrong length")
+
+
+def _read_array(archive, name, room, size, dtype):
     try:
-        with archive.open(member) as file:
-            shape = _header(file)
-            if shape != ((size,), dtype):
-                raise _Damage(f"array '{name}' is {shape[1]} {shape[0]}, expected {dtype} ({size},)")
-            content = file.read(size * dtype.itemsize)
-            file.read(1)  # the checksum is compared at the end of the member
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise _Damage(f"array '{name}': {error}") from None
-    return np.frombuffer(content, dtype)
+        descr, shape, content = _member(archive, name, room)
+        if (descr, shape) != (dtype.str, f"{size},"):
+            raise Damage(f"array '{name}' is {np.dtype(descr)} ({shape}), expected {dtype} ({size},)")
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise Damage(f"array '{name}': {error}") from None
+    return np.frombuffer(content, dtype, size)
 
 
-def _header(file):
-    version = np.lib.format.read_magic(file)
-    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-    shape, _, dtype = reader(file)
-    return shape, dtype
+def _member(archive, name, room):
+    """(dtype, shape, bytes) of an array, the first two as its header writes them; its checksum is compared.
+
+    The header is matched, not evaluated, for tinyae reads the few that it writes. Nothing that tinyae writes is
+    compressed, so no member is longer than the file, which has `room` bytes.
+    """
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > room:
+        raise Damage(f"array '{name}' is compressed, or longer than the file")
+    content = archive.read(info)
+    header = HEADER.match(content)
+    if header is None:
+        raise Damage(f"array '{name}' has a header that tinyae does not write")
+    descr, shape = header[1].decode("ascii"), header[2].decode("ascii")
+    return descr, shape, memoryview(content)[header.end() :]
 
 
-def find(path):
-    """The checkpoint file that `path` means: itself, or in a run's folder the best one, else the last."""
+def first_whole(paths, model_class=None):
+    """(the Checkpoint in the first of the files that is whole, or None; a line about each damaged one before it)."""
+    damage = []
+    for path in paths:
+        if os.path.lexists(path):
+            try:
+                return read(path, model_class), damage
+            except CheckpointError as error:
+                damage.append(str(error))
+    return None, damage
+
+
+def find(path, warn=None):
+    """The Checkpoint that `path` means: that of a file, or in a run's folder that of the best epoch, else the last.
+
+    warn: takes a line about each damaged file of a folder that is passed over; by default it goes to stderr. Raises
+    CheckpointError.
+    """
     path = os.fspath(path)
     if not os.path.isdir(path):
-        return path
-    candidates = [os.path.join(path, name) for name in ("best.npz", "last.npz", "previous.npz")]
-    for candidate in candidates:
-        if os.path.exists(candidate):
-            return candidate
-    raise CheckpointError(f"{path} holds no run: no best.npz or last.npz in it")
+        return read(path)
+    there = () if os.path.exists(os.path.join(path, REPLACED)) else ("best.npz", "last.npz", "previous.npz")
+    found, damage = first_whole([os.path.join(path, name) for name in there])
+    if found is None:
+        none_left = "no whole checkpoint is left" if damage else f"{path} holds no run: no best.npz or last.npz in it"
+        raise CheckpointError("; ".join([*damage, none_left]))
+    for text in damage:
+        (warn or _say)(f"{text}: {os.path.basename(found.path)} is used in its place")
+    return found
+
+
+def _say(text):
+    if sys.stderr is not None:
+        print(f"tinyae: {text}", file=sys.stderr, flush=True)
 
 
 def load(path, backend="numpy"):
-    """The model in a checkpoint file or in a run's folder (see `find`).
+    """The model in a checkpoint file or in a run's folder: of its best epoch, or the last where that file is damaged,
+    which is said on stderr.
 
     Raises CheckpointError if there is none or it is damaged.
     """
-    return read(find(path)).model(backend)
+    return find(path).model(backend)

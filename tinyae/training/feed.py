@@ -64,6 +64,29 @@ def fingerprint(x):
     return f"{x.dtype} {'x'.join(map(str, x.shape))} {checksum:08x}"
 
 
+def fingerprint_labels(labels):
+    """The same of labels, in any form and dtype; None where there are none."""
+    return None if labels is None else fingerprint(np.asarray(labels).astype(np.int64))
+
+
+def with_names(model, data, test):
+    """(data, test, the classes' names or None), labels numbered alike in both: as in a model that has learned named
+    classes, else as in the data. A model that uses no labels is tested on any classes."""
+    names = model.class_names if model.uses_labels else None
+    names = names or getattr(data, "class_names", None)
+    if names is None:
+        return data, test, None
+    names = tuple(map(str, names))
+
+    def numbered(part):
+        if not isinstance(part, Dataset):
+            return part
+        others = () if model.uses_labels else (name for name in map(str, part.class_names or ()) if name not in names)
+        return part.numbered_as((*names, *others), model.name)
+
+    return numbered(data), numbered(test), names
+
+
 def hold_out(x, labels, fraction, seed):
     """((x, labels) to train on, (x, labels) held out): a share drawn by the seed; the order is kept on both sides."""
     if not 0 <= fraction < 1:

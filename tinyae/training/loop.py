@@ -23,12 +23,16 @@ from ..optim import schedule as make_schedule
 from ..wording import flag
 from . import progress as progress_display
 from .checkpoint import json_ready
-from .feed import Feed, admitted, fingerprint, parts
+from .feed import Feed, admitted, fingerprint, fingerprint_labels, parts, with_names
 from .run import LAST, Run
+from .schema import brief
 from .step import Optimizers, Step
 from .threads import workers
 
 MOMENTA = {"sgd": "momentum", "adam": "beta1", "adamw": "beta1"}  # what optimisers call it
+
+# Settings that the first runs did not keep, in words.
+LATER = {"labels": "labels", "watched": "test data", "class_names": "class names"}
 
 
 class History:
@@ -60,7 +64,7 @@ def fit(
     examples are left out, for anomaly detection. seed: of the order, the split and the noise.
 
     out: a folder for checkpoints (last, previous, best) and metrics.jsonl. A used one is refused unless `resume` (go on
-    where it stopped, bit for bit; the settings must be the same) or `overwrite`. checkpoint_every: seconds between
+    where it stopped, bit for bit; settings and data must be the same) or `overwrite`. checkpoint_every: seconds between
     checkpoints within an epoch. progress: True, False, or a display (`tinyae.training.progress`). on_start():
     called once the folder is this run's, before it writes there. on_epoch(model, record): called after each epoch, e.g.
     for pictures. threads: worker threads on the CPU, by default the cores; the
@@ -69,13 +73,15 @@ def fit(
     Ctrl-C finishes the step, saves and returns with `interrupted` set; a second one stops at once. Raises DivergedError
     if a term becomes NaN or infinite: the last checkpoint is from before.
     """
+    if test is None and isinstance(data, Dataset):
+        test = data.test
+    data, test, class_names = with_names(model, data, test)
     whole = data if isinstance(data, Dataset) else None
-    if test is None and whole:
-        test = whole.test
     x, labels = admitted(model, data, standardize=standardize)
     notes = [] if whole is None else list(whole.notes)
     if model.uses_labels:
-        check_numbered(labels, model.name)
+        if class_names is None:
+            check_numbered(labels, model.name)
         notes += without_examples(labels, model.classes)
     if progress is True or isinstance(progress, str):
         progress = "\n".join([*notes, *([progress] if isinstance(progress, str) else [])]) or True
@@ -97,13 +103,13 @@ def fit(
     settings = dict(
         batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule, warmup=warmup, clip_norm=clip_norm,
         validation=validation, binarize=binarize, without_class=without_class, seed=seed, data=fingerprint(x),
+        labels=fingerprint_labels(labels), class_names=class_names,
     )  # fmt: skip
     if standardize:
         settings["standardize"] = True
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
-    trainer = Trainer(model, x, labels, test, settings, epochs, whole)
-    model.trained_on = known
+    trainer = Trainer(model, x, labels, test, settings, epochs, whole, known)
     keep_freed_memory()
     with (
         contextlib.nullcontext() if out is None else Run(out, resume, overwrite) as run,
@@ -117,13 +123,17 @@ def fit(
 class Trainer:
     """One run: the model, its optimiser, the batches, and the position in them."""
 
-    def __init__(self, model, x, labels, test, settings, epochs, data=None):
-        self.model, self.settings, self.epochs = model, json_ready(settings), epochs
+    def __init__(self, model, x, labels, test, settings, epochs, data=None, known=None):
+        self.model, self.settings, self.epochs, self.known = model, json_ready(settings), epochs, known
         self.origin, own = getattr(data, "origin", None), getattr(data, "validation", None)
         seed, batch_size = settings["seed"], settings["batch_size"]
         training, watched = parts(x, labels, test, settings, model.integer_input, own)
+        self.settings["watched"] = {name: [fingerprint(x), fingerprint_labels(y)] for name, (x, y) in watched.items()}
+        self.columns = None
         if settings.get("standardize"):
+            before = model.standardization
             model.standardize(training[0])
+            self.columns, model.standardization = model.standardization, before  # until the run begins
         self.feed = Feed(*training, model.backend, batch_size, seed, settings["binarize"] == "dynamic")
         self.watched = {name: Feed(*part, model.backend, batch_size, seed) for name, part in watched.items()}
         total = epochs * self.feed.steps_per_epoch
@@ -136,7 +146,11 @@ class Trainer:
         display = progress_display.make(progress, self.epochs * per_epoch)
         if resume:
             self._resume(run, display)
+        names = self.settings["class_names"]
+        self.model.class_names, self.model.trained_on = None if names is None else tuple(names), self.known
         if self.step == 0:
+            if self.columns is not None:
+                self.model.standardization = self.columns
             first = self.model.backend.noise(self.settings["seed"]).child("begin")
             self.model.begin(self.feed.spread(self.model.begin_on), first)
         display.skip(self.step)
@@ -237,36 +251,41 @@ class Trainer:
         return {name: getattr(self, name) for name in names}
 
     def _resume(self, run, display):
-        found = run.newest(display.message)
+        """Go on where the run's newest checkpoint is; where that is refused, nothing is changed."""
+        found = run.newest(display.message, type(self.model))
         if found is None:
             return
         position = found.training
         if position is None:
             raise CheckpointError(f"{found.path} holds a model, not a run: it cannot be resumed")
         self._compare(position)
+        found.check(self.model)
+        self.optimizers.load_state(found.optimizer_state(), self.model.store)
         found.restore(self.model)
-        self.optimizers.load_state(found.optimizer_state(), self.model.backend.xp)
         self.step, self.sums, self.best = position["step"], position["sums"], position["best"]
-        self.records = run.records(self.step)
+        self.records = run.records(self.step, display.message)
         if found.path == run.file(LAST):
             run.mark_best(position)
 
     def _compare(self, position):
+        """ConfigError unless the run has the same settings and the same data; its files may be older than a setting."""
         before, now = position["settings"], self.settings
-        for name in sorted(before.keys() | now.keys()):
-            if before.get(name) != now.get(name):
+        for name in sorted(before.keys() | now.keys(), key=lambda name: (name in LATER, name)):
+            if before.get(name) != now.get(name) and not (name in LATER and name not in before):
+                what = LATER.get(name) or flag(brief(name)[1:-1])
                 raise ConfigError(
-                    f"cannot resume: the run has {flag(name)} {before.get(name)!r}, now it is {now.get(name)!r}; "
+                    f"cannot resume: the run has {what} {brief(before.get(name))}, now it is {brief(now.get(name))}; "
                     "use the same, or start a new run in another folder"
                 )
 
     def _check_parameters(self):
-        """DivergedError if the last update left any that is not finite."""
-        if not self._finite(self.model.store.flat):
-            self._diverged("parameters are not finite", self.step)
+        """DivergedError if the last update left any that is not finite, or a state that is not."""
+        for what, store in (("parameters are", self.model.store), ("the running state is", self.model.state)):
+            if not self._finite(store.flat):
+                self._diverged(f"{what} not finite", self.step)
 
     def _finite(self, array):
-        return bool(np.isfinite(self.model.backend.to_host(abs(array).max())))
+        return array.size == 0 or bool(np.isfinite(self.model.backend.to_host(abs(array).max())))
 
     def _diverged(self, what, step):
         """Moments tell whose gradient it was that was not finite; whatever else is not finite comes of that."""

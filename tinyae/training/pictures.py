@@ -6,6 +6,13 @@ import time
 from ..errors import MissingExtraError
 
 IMAGES = 2000  # test images whose codes are drawn
+# What `plot.training_report` may write.
+NAMES = tuple(
+    f"{name}.png" for name in (
+        "reconstructions", "restorations", "samples", "clusters", "styles", "transfers", "manifold", "features",
+        "columns", "usage", "uniform", "codebook", "codes", "curves",
+    )
+)  # fmt: skip
 
 
 class Pictures:

@@ -6,9 +6,13 @@ import os
 
 from ..errors import CheckpointError, ConfigError
 from ..wording import flag
-from . import checkpoint
+from . import checkpoint, pictures
+from .checkpoint import CODEC, REPLACED
+from .layout import RECORD
+from .schema import Unfit
 
-LAST, PREVIOUS, BEST, METRICS = "last.npz", "previous.npz", "best.npz", "metrics.jsonl"
+CHECKPOINTS = LAST, PREVIOUS, BEST = "last.npz", "previous.npz", "best.npz"
+METRICS = "metrics.jsonl"
 
 
 class Run:
@@ -61,11 +65,17 @@ class Run:
         self.refuse_if_used()
         for left_over in glob.glob(os.path.join(glob.escape(self.path), ".*.tmp")):
             checkpoint.remove_if_there(left_over)
+        if self.overwrite and self.used:
+            # From here on, also if this process is killed, the folder holds no run.
+            checkpoint.replace_whole(self.file(REPLACED), lambda file: None)
+        if self._is_replaced:
+            for name in (*CHECKPOINTS, METRICS, CODEC, *pictures.NAMES):
+                checkpoint.remove_if_there(self.file(name))
+            checkpoint.sync_folder(self.path)
+            os.remove(self.file(REPLACED))
         # A run that was killed before its first checkpoint leaves lines of epochs that come again.
-        began = any(os.path.exists(self.file(name)) for name in (LAST, PREVIOUS))
-        for name in self.used:
-            if self.overwrite or (name == METRICS and not began):
-                os.remove(self.file(name))
+        if not any(os.path.exists(self.file(name)) for name in (LAST, PREVIOUS)):
+            checkpoint.remove_if_there(self.file(METRICS))
 
     def refuse_if_used(self):
         """ConfigError if the folder has a run that is to be neither resumed nor overwritten."""
@@ -78,28 +88,33 @@ class Run:
     @property
     def used(self):
         """The names of the run's files that are there."""
-        return [name for name in (LAST, PREVIOUS, BEST, METRICS) if os.path.exists(self.file(name))]
+        if self._is_replaced:
+            return []
+        return [name for name in (*CHECKPOINTS, METRICS) if os.path.exists(self.file(name))]
+
+    @property
+    def _is_replaced(self):
+        """Whether a process was killed while it removed the run for a new one."""
+        return os.path.exists(self.file(REPLACED))
 
     def file(self, name):
         return os.path.join(self.path, name)
 
-    def newest(self, warn=lambda text: None):
-        """The newest whole Checkpoint, or None in an empty folder; `warn(text)` names a damaged one passed over."""
-        damage = []
-        for name in (LAST, PREVIOUS):
-            if os.path.exists(self.file(name)):
-                try:
-                    found = checkpoint.read(self.file(name))
-                except CheckpointError as error:
-                    damage.append(str(error))
-                else:
-                    for text in damage:
-                        warn(f"{text}: going on from {name}, step {found.training['step']}")
-                    return found
-        if damage:
+    def newest(self, warn=lambda text: None, model_class=None):
+        """The newest whole Checkpoint, or None in an empty folder; `warn(text)` names a damaged one passed over.
+
+        model_class: of the model that goes on (see `checkpoint.read`).
+        """
+        if self._is_replaced:
+            return None
+        found, damage = checkpoint.first_whole([self.file(LAST), self.file(PREVIOUS)], model_class)
+        if found is None and damage:
             damage.append(f"no checkpoint is left to resume from: start anew ({flag('overwrite', True)})")
             raise CheckpointError("; ".join(damage))
-        return None
+        for text in damage:
+            step = f", step {found.training['step']}" if found.training else ""
+            warn(f"{text}: going on from {os.path.basename(found.path)}{step}")
+        return found
 
     def save(self, model, training, optimizer):
         """Write last.npz; the one before stays as previous.npz; best.npz where this is the best."""
@@ -114,26 +129,38 @@ class Run:
             checkpoint.link(self.file(LAST), self.file(BEST))
 
     def append(self, record):
-        """Add a line to metrics.jsonl."""
-        with open(self.file(METRICS), "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-
-    def records(self, up_to_step):
-        """The records of metrics.jsonl up to a step; later or torn lines are removed from the file."""
+        """Add a line to metrics.jsonl, on the disk when this returns."""
+        path = self.file(METRICS)
         try:
-            with open(self.file(METRICS), "rb") as file:
-                lines = file.read().splitlines()
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def records(self, up_to_step, warn=lambda text: None):
+        """The records of metrics.jsonl up to a step; later lines are removed from the file, and damaged ones, too.
+
+        A torn last line is what a crash leaves; `warn(text)` names any other that is damaged.
+        """
+        path = self.file(METRICS)
+        try:
+            with open(path, "rb") as file:
+                *lines, torn = file.read().split(b"\n")
         except FileNotFoundError:
             return []
         records = []
-        for line in lines:
+        for number, line in enumerate([*lines, torn], 1):
             try:
                 record = json.loads(line)
-                wanted = record["step"] <= up_to_step
-            except (ValueError, KeyError, TypeError):
-                break  # torn by a crash; what follows cannot be older
-            if wanted:
+                RECORD.check(record, "it")
+            except (ValueError, RecursionError, Unfit):
+                if number <= len(lines):
+                    warn(f"{path}: line {number} is damaged and was removed; the whole lines are kept")
+                continue
+            if record["step"] <= up_to_step:
                 records.append(record)
         text = "".join(json.dumps(record) + "\n" for record in records)
-        checkpoint.replace_whole(self.file(METRICS), lambda file: file.write(text.encode()))
+        checkpoint.replace_whole(path, lambda file: file.write(text.encode()))
         return records

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..backend import native
+from ..errors import CheckpointError
 from ..models.base import DENSE
 from ..optim import clip_by_global_norm, slices
 from .threads import cut
@@ -102,8 +103,18 @@ class Optimizers:
             states |= {f"{phase.prefix}{name}": array for name, array in optimizer.arrays.items()}
         return states
 
-    def load_state(self, state, xp):
-        """Take up the moments after `state["steps"]` training steps again."""
+    def load_state(self, state, store):
+        """Take up the moments after `state["steps"]` training steps again; `store` has the model's parameters.
+
+        Raises CheckpointError where they are not those of these optimisers and parameters.
+        """
         for phase, optimizer in zip(self.phases, self.each, strict=True):
             own = {n.removeprefix(phase.prefix): a for n, a in state.items() if n.startswith(phase.prefix)}
-            optimizer.load_state(own | {"steps": phase.updates(state["steps"])}, xp)
+            moved = store.part(phase.trains).flat
+            for name, array in own.items():
+                if name in optimizer.moments and (array.shape, array.dtype) != (moved.shape, moved.dtype):
+                    raise CheckpointError(
+                        f"moment {phase.prefix}{name} is {array.dtype} {array.shape}, its parameters are {moved.dtype} "
+                        f"{moved.shape}: resume with the model it was trained with"
+                    )
+            optimizer.load_state(own | {"steps": phase.updates(state["steps"])}, store.xp)
