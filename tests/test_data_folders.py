@@ -141,8 +141,9 @@ def test_classes_whose_names_have_a_parts_word(tmp_path):
 
 def test_a_folder_without_images_says_what_it_has(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"x")
+    refused(lambda: load(tmp_path), "holds no images", "there are 1 .heic: put some there")
     (tmp_path / "b.npy").write_bytes(b"x")
-    refused(lambda: load(tmp_path), "holds no images", "there are 1 .heic, 1 .npy")
+    refused(lambda: load(tmp_path), "there are 1 .heic, 1 .npy: give the path of the data file itself")
 
 
 def test_a_run_says_what_it_recognised_and_judges_by_the_validation_part(tmp_path, monkeypatch, capsys):

@@ -47,6 +47,46 @@ def test_a_folder_of_plain_files(folder):
     check_folder(folder)
 
 
+@pytest.mark.parametrize("own", ("emnist-letters-", "mine_", ""))
+@pytest.mark.parametrize("ending", ("", ".gz"))
+def test_a_folder_of_files_with_a_name_of_their_own(folder, own, ending):
+    """As EMNIST's, which say test, too, where MNIST's say t10k."""
+    for name in NAMES:
+        content = (folder / name).read_bytes()
+        content = gzip.compress(content) if ending else content
+        (folder / f"{own}{name.replace('t10k', 'test')}{ending}").write_bytes(content)
+        if own or ending or "t10k" in name:
+            (folder / name).unlink()
+    check_folder(folder)
+    (folder / f"{own}test-labels-idx1-ubyte{ending}").unlink()
+    refused(lambda: load(folder), "has no t10k-labels-idx1-ubyte", "needs all four files")
+
+
+def test_a_folder_of_several_sets_is_refused(folder):
+    for own in ("emnist-mnist", "emnist-letters"):
+        (folder / f"{own}-train-images-idx3-ubyte.gz").write_bytes(b"")
+    check_folder(folder)  # those with MNIST's own names go before
+    (folder / "train-images-idx3-ubyte").unlink()
+    for name in NAMES[1:]:
+        (folder / name).unlink()
+    refused(lambda: load(folder), "several IDX data sets, emnist-letters, emnist-mnist", "a folder of its own")
+
+
+def test_one_of_the_files_is_told_to_give_the_folder(folder):
+    refused(lambda: load(folder / NAMES[0]), "is one of the four files of an IDX data set", "give the folder")
+
+
+def test_a_folder_in_folders(tmp_path):
+    """As other tools lay it out: MNIST/raw."""
+    inner = tmp_path / "MNIST" / "raw"
+    inner.mkdir(parents=True)
+    (tmp_path / "__MACOSX").mkdir()
+    for name, array in zip(NAMES, arrays(), strict=True):
+        (inner / name).write_bytes(idx_bytes(array))
+    for place in (tmp_path, tmp_path / "MNIST", inner):
+        check_folder(place)
+
+
 def test_a_folder_of_gzip_files(folder):
     for name in NAMES:
         path = folder / name

@@ -16,6 +16,7 @@ from .dataset import Dataset, Split
 from .download import fetch
 from .examples import to_float
 from .files import problem
+from .layout import wrapped
 from .sources import catalogue
 
 __all__ = ["DataError", "Dataset", "Split", "catalogue", "fetch", "load", "to_float"]
@@ -25,7 +26,7 @@ def load(name_or_path, size=None, fit=None, header=None, label_column=None):
     """Load a data set as a `Dataset`.
 
     name_or_path: a name from `catalogue()` (a str; a known name goes before a path of the same spelling), or a path to
-      - a folder with MNIST's four IDX files, plain or .gz;
+      - a folder with four IDX files, named as MNIST's or EMNIST's, plain or .gz;
       - a folder with CIFAR-10's six .bin files, or their .tar.gz;
       - any other folder: its images (needs the extra `viz`), see `images.load_folder` for its parts and classes;
       - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
@@ -67,12 +68,13 @@ OF_IMAGES, OF_TABLES = ("size", "fit"), ("header", "label_column")
 def _load_path(path, options):
     """`Dataset` arguments, its parts among them, from a file or folder that exists."""
     if os.path.isdir(path):
-        if idx.find(path):
-            _take(options, (), path)
-            return _two_parts(idx.load_folder(path))
-        if place := cifar.find(path):
-            _take(options, (), path)
-            return _two_parts(cifar.load(place), sources.CIFAR)
+        for folder in wrapped(path):
+            if found := idx.find_all(folder):
+                _take(options, (), path)
+                return _two_parts(idx.load_folder(folder, found=found))
+            if place := cifar.find(folder):
+                _take(options, (), path)
+                return _two_parts(cifar.load(place), sources.CIFAR)
         return images.load_folder(path, **_take(options, OF_IMAGES, path))
     if path.lower().endswith(".csv"):
         return csv_files.load_csv(path, **_take(options, OF_TABLES, path))
@@ -83,6 +85,8 @@ def _load_path(path, options):
         return numpy_files.load_npz(path)
     if path.lower().endswith((".tar.gz", ".tgz")):
         return _two_parts(cifar.load(path), sources.CIFAR)
+    if idx.NAMED.fullmatch(os.path.basename(path)):
+        raise problem(path, "is one of the four files of an IDX data set: give the folder that holds them")
     raise problem(path, "is no data file that tinyae reads: give a .npy, .npz, .csv or CIFAR-10 .tar.gz, or a folder")
 
 

@@ -1,17 +1,19 @@
 """IDX, the format of MNIST: two zero bytes, a type, the number of axes, their big-endian sizes, then the data."""
 
 import os
+import re
 import struct
 
 import numpy as np
 
 from .arrays import check_examples, check_header, check_labels
 from .dataset import Split
-from .files import open_file, problem, read_exactly
+from .files import clear_errors, listed, open_file, problem, read_exactly
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+NAMED = re.compile(r"(?:(.+)[-_])?(train|t10k|test)[-_](images|labels)[-_.]idx[13]-ubyte(?:\.gz)?")
 
 
 def read(path):
@@ -40,9 +42,31 @@ def find(folder):
     return found
 
 
-def load_folder(folder, classes=None):
-    """(train, test) from a folder with the four IDX files; `classes` bounds the labels. Raises `DataError`."""
+def find_all(folder):
+    """Like `find`, and where that does not find all four, files with a name of their own before, and test for t10k, as
+    EMNIST's: `emnist-letters-test-images-idx3-ubyte.gz`. `DataError` if these are of several data sets."""
     found = find(folder)
+    if len(found) == len(FILES):
+        return found
+    sets = {}
+    with clear_errors(folder):
+        names = sorted(os.listdir(folder), key=lambda name: (not name.endswith(".gz"), name))
+    for name in names:
+        if match := NAMED.fullmatch(name):
+            own, part, kind = match[1] or "", "train" if match[2] == "train" else "t10k", match[3]
+            file = next(file for file in FILES if file.startswith(f"{part}-{kind}"))
+            sets.setdefault(own, {}).setdefault(file, os.path.join(folder, name))
+    if len(sets) > 1:
+        raise problem(folder, f"holds several IDX data sets, {listed(sorted(sets))}: give one a folder of its own")
+    return next(iter(sets.values()), {})
+
+
+def load_folder(folder, classes=None, found=None):
+    """(train, test) from a folder with the four IDX files; `classes` bounds the labels. Raises `DataError`.
+
+    found: {name: path} of the files, by default what `find` says.
+    """
+    found = find(folder) if found is None else found
     missing = [name for name in FILES if name not in found]
     if missing:
         raise problem(folder, f"has no {' and no '.join(missing)} (plain or .gz): an IDX data set needs all four files")

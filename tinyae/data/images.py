@@ -13,12 +13,11 @@ from tinyae.wording import flag
 from .arrays import holdout
 from .dataset import Split
 from .files import DEFLATE_RATIO, clear_errors, file_size, listed, problem
-from .layout import arrange
+from .layout import arrange, shown
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 FITS = ("stretch", "crop", "pad")
-JUNK = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")  # folders that systems leave behind, thumbnails in them
 JUNK_FILES = ("thumbs.db", "desktop.ini")
 UNKNOWN_SCALE = (
     "whose scale is unknown: scale them to 0..255 and save 8 bits, or save all images as one .npy of floats in [0, 1]"
@@ -80,7 +79,7 @@ def _find(folder):
     images, folders, others, linked = [], [], Counter(), []
     with clear_errors(folder):
         for parent, inner, files in os.walk(folder, onerror=refuse):
-            inner[:] = [name for name in inner if not name.startswith(".") and name not in JUNK]
+            inner[:] = filter(shown, inner)
             above = () if parent == folder else tuple(os.path.relpath(parent, folder).split(os.sep))
             folders += [(*above, name) for name in inner]
             linked += [name for name in inner if os.path.islink(os.path.join(parent, name))]
@@ -92,7 +91,9 @@ def _find(folder):
     kinds = listed([f"{count:,} {ending}" for ending, count in others.most_common()], 5)
     if not images:
         there = f"; there are {kinds}" if others else ""
-        raise problem(folder, f"holds no images ({', '.join(SUFFIXES)}){there}: put some there, or check the path")
+        data = not {".npy", ".npz", ".csv"}.isdisjoint(others)
+        advice = "give the path of the data file itself" if data else "put some there, or check the path"
+        raise problem(folder, f"holds no images ({', '.join(SUFFIXES)}){there}: {advice}")
     notes = [f"files passed over: {kinds}"] if others else []
     notes += [f"linked folders are not followed: {listed(linked)}"] if linked else []
     return sorted(images, key=lambda path: os.sep.join(path)), folders, notes

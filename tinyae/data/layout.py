@@ -6,12 +6,13 @@ A path here is a tuple of names below the folder: ("train", "cat", "1.png").
 import os
 import re
 
-from .files import listed, problem
+from .files import clear_errors, listed, problem
 
 WORDS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+JUNK = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")  # folders that systems leave behind, thumbnails in them
 FILLERS = {"set", "data", "dataset", "images", "split"}  # words that a part's name may have beside its own
 
 
@@ -68,6 +69,20 @@ def arrange(folder, images, folders):
     if strays:
         notes.append(f"left out, as they lie beside the folders: {listed(['/'.join(path) for path in strays])}")
     return found, notes
+
+
+def wrapped(folder):
+    """The folder, then the one in it as long as a folder holds one alone: `data`, `data/MNIST`, `data/MNIST/raw`."""
+    while folder is not None:
+        yield folder
+        with clear_errors(folder), os.scandir(folder) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False) and shown(entry.name)]
+        folder = inner[0] if len(inner) == 1 else None
+
+
+def shown(name):
+    """Whether the folder called `name` is one that the user made: neither hidden nor left behind by a system."""
+    return not name.startswith(".") and name not in JUNK
 
 
 def _parts(folder, images, folders):
