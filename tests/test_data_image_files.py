@@ -17,7 +17,7 @@ Image = pytest.importorskip("PIL.Image", reason="needs the extra viz")
 STRETCHED = "2 of 3 images are stretched to 4x4, out of their proportions: fit='crop' or fit='pad' keeps them"
 
 
-def png(pixels, bits, colour=0, before=b"", after=b""):
+def png(pixels, bits, colour=0, before=b"", after=b"", transparent=None):
     """The bytes of a PNG; Pillow writes 16 bits of grey alone. colour: 0 grey, 2 RGB, 4 grey with alpha, 6 RGBA."""
 
     def chunk(kind, data):
@@ -27,6 +27,7 @@ def png(pixels, bits, colour=0, before=b"", after=b""):
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], bits, colour, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels)))
     chunks = [chunk(b"eXIf", exif) if exif else b"" for exif in (before, after)]
+    header += b"" if transparent is None else chunk(b"tRNS", struct.pack(">H", transparent))
     return b"\x89PNG\r\n\x1a\n" + header + chunks[0] + data + chunks[1] + chunk(b"IEND", b"")
 
 
@@ -72,6 +73,11 @@ def test_sixteen_bits_of_colour_are_read_where_the_upper_eight_say_enough(tmp_pa
     refused(lambda: load(tmp_path), "a.png", "16 bits per channel, all below 4,096", "save it with 8 bits")
 
 
+def test_a_transparent_value_of_sixteen_bits_is_white(tmp_path):
+    (tmp_path / "a.png").write_bytes(png([[0, 1000, 2000, 4000]], 16, transparent=1000))
+    assert load(tmp_path).train.x.ravel().tolist() == [0, 255, 125, 249]
+
+
 @pytest.mark.parametrize("dtype, words", ((np.float32, "floating-point pixels"), (np.int32, "32-bit pixels from 10")))
 def test_pixels_of_unknown_scale_get_advice(tmp_path, dtype, words):
     Image.fromarray(np.full((2, 2), 100_000, dtype)).save(tmp_path / "a.tif")
@@ -104,6 +110,22 @@ def test_a_larger_one_still_is_told_to_be_made_smaller(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
     Image.new("L", (2000, 1001)).save(tmp_path / "a.bmp")
     refused(lambda: load(tmp_path, size=2), "a.bmp", "has more than 2 megapixels", "make it smaller")
+
+
+def test_plain_pixels_that_a_file_cannot_hold_are_refused(tmp_path):
+    """Pillow gives zeros for what a TIFF's damaged width promises."""
+    Image.fromarray(np.zeros((5, 6), np.uint16)).save(tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    place = content.index(struct.pack("<HHII", 256, 4, 1, 6))  # the width: 6
+    content[place + 10] ^= 0x80
+    (tmp_path / "a.tif").write_bytes(content)
+    refused(lambda: load(tmp_path, size=4), "a.tif", "promises 5x8388614 pixels in", "damaged or a decompression bomb")
+
+
+@pytest.mark.parametrize("suffix", ("png", "webp", "gif", "bmp", "tif"))
+def test_a_plain_image_in_few_bytes_is_no_bomb(tmp_path, suffix):
+    Image.new("1" if suffix in ("png", "bmp", "tif") else "RGB", (2000, 1000)).save(tmp_path / f"a.{suffix}")
+    assert not load(tmp_path, size=(2, 4)).train.x.any()
 
 
 def test_memory_that_an_image_exceeds_is_no_damage(tmp_path, monkeypatch):

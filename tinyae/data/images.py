@@ -161,12 +161,14 @@ class Survey:
 
         if _orientation(image, path) != 1:
             image = ImageOps.exif_transpose(image)
-        if image.has_transparency_data:
+        if image.mode.startswith("I"):
+            eight = (np.arange(65_536) * 255 + self.white // 2) // self.white  # Pillow's convert clips instead
+            if "transparency" in image.info:  # the one value that is
+                eight[image.info["transparency"]] = 255
+            image = Image.fromarray(eight.astype(np.uint8)[_wide(image, path)])
+        elif image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        elif image.mode.startswith("I"):
-            scaled = (_wide(image, path) * 255 + self.white // 2) // self.white  # Pillow's convert clips instead
-            image = Image.fromarray(scaled.astype(np.uint8))
         return image.convert("L" if self.grey else "RGB")
 
     def _sized(self, image):
@@ -213,13 +215,16 @@ def opened(path):
 
 
 def _refuse_bomb(image, count, path):
-    """Refuse a very large image in a file of `count` bytes that can't hold it; real photographs pass."""
+    """Refuse an image whose file of `count` bytes cannot hold its pixels, of one bit at least: one that is not packed,
+    or as large as Pillow warns of. Real photographs of that size pass."""
     from PIL import Image
 
     pixels = image.width * image.height
-    if pixels > (Image.MAX_IMAGE_PIXELS or pixels) and pixels > 8 * DEFLATE_RATIO * count:
-        size = f"{image.height}x{image.width}"
-        raise problem(path, f"promises {size} pixels in {count:,} bytes, a decompression bomb: remove it")
+    packed = not image.tile or any(tile[0] != "raw" for tile in image.tile)
+    large = pixels > (Image.MAX_IMAGE_PIXELS or pixels)
+    if (large or not packed) and pixels > 8 * count * (DEFLATE_RATIO if packed else 1):
+        what = f"promises {image.height}x{image.width} pixels in {count:,} bytes"
+        raise problem(path, f"{what}: it is damaged or a decompression bomb, remove it")
 
 
 def _orientation(image, path):
@@ -239,8 +244,8 @@ def _upright_size(image, path):
 
 
 def _wide(image, path):
-    """The values of a 16-bit grey image as int64; `DataError` for those of unknown scale."""
-    values = np.asarray(image).astype(np.int64)
+    """The values of a 16-bit grey image, integers; `DataError` for those of unknown scale."""
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 65_535:
         raise problem(path, f"has 32-bit pixels from {values.min():,} to {values.max():,}, {UNKNOWN_SCALE}")
     return values
