@@ -265,15 +265,32 @@ def test_codes_of_another_width_are_refused(make):
 
 def test_collapsed_dimensions_are_named_at_the_end_of_a_training(digits, capsys):
     model = models.BetaVAE(input_shape=(8, 8, 1), hidden=(16,), latent_dim=4, beta=100.0)
-    fit(model, digits.train.x[:256], epochs=15, batch_size=64, lr=0.01, threads=1)
+    options = dict(batch_size=16, lr=0.01, threads=1)
+    fit(model, digits.train.x[:512], epochs=3, **options)
+    assert "collapsed" not in capsys.readouterr().err, "96 steps say nothing yet"
+    fit(model, digits.train.x[:512], epochs=16, **options)
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("dimensions 1, 2, 3, 4 of 4 collapsed: a KL below 0.01 nats")
+    assert said == (
+        "4 of 4 dimensions collapsed (z1, z2, z3, z4), with a KL below 0.01 nats: they say nothing of an example. A "
+        "lower beta, warmup=linear or free_bits may keep them"
+    )
+
+
+def test_a_weight_of_the_kl_that_still_rises_is_waited_for(digits, capsys):
+    model = models.BetaVAE(
+        input_shape=(8, 8, 1), hidden=(8,), latent_dim=2, beta=100.0, warmup="linear", warmup_steps=513
+    )
+    fit(model, digits.train.x[:512], epochs=16, batch_size=16, lr=0.01, threads=1)
+    assert "collapsed" not in capsys.readouterr().err
 
 
 def test_a_dimension_in_use_is_not_named():
     model = models.VAE()
     assert model.warnings({"kl_per_dimension": [3.0, 0.011]}) == []
-    assert model.warnings({"kl_per_dimension": [3.0, 0.009]})[0].startswith("dimension 2 of 2 collapsed")
+    (said,) = model.warnings({"kl_per_dimension": [3.0] * 16 + [0.009] + [3.0] * 3})
+    assert said.startswith("1 of 20 dimensions collapsed (z17), with a KL below 0.01 nats")
+    (said,) = model.warnings({"kl_per_dimension": [0.0] * 12})
+    assert said.startswith("12 of 12 dimensions collapsed (z1, z2, z3, z4, z5, z6, z7, z8, z9, z10, ...), with a KL")
     assert model.warnings({}) == []
 
 

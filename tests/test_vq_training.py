@@ -9,7 +9,7 @@ from tinyae import models
 from tinyae.backend import Noise
 from tinyae.errors import DataError, DivergedError
 from tinyae.latent.quantize import perplexity
-from tinyae.training import progress
+from tinyae.training import loop, progress
 
 SMALL = dict(input_shape=(8, 8, 1), network="small", codes=32, latent_dim=8)
 LEARNING = {
@@ -95,9 +95,12 @@ class Told(progress.Silent):
         self.texts.append(text)
 
 
-def test_a_collapsed_codebook_is_said_at_the_end(digits):
+def test_a_collapsed_codebook_is_said_at_the_end(digits, monkeypatch):
     told, grey = Told(), np.full((100, 8, 8, 1), 77, np.uint8)
     fit(make(codes=64), grey, progress=told)  # of four places
+    assert told.texts == [], "a few steps say nothing yet"
+    monkeypatch.setattr(loop, "LONG", 4)
+    fit(make(codes=64), grey, progress=told)
     assert len(told.texts) == 1 and "\n" not in told.texts[0]
     assert told.texts[0].startswith("the codebook collapsed: a perplexity of ") and "over 64 codes" in told.texts[0]
     told = Told()

@@ -1,9 +1,11 @@
 """Models whose encoder says a Gaussian of codes for each example, with N(0, I) as the prior of codes."""
 
 from ..latent import gaussian
+from ..wording import setting
 from .base import Model
 
 COLLAPSED = 0.01  # nats
+NAMED = 10  # dimensions at most
 
 
 class GaussianCodes(Model):
@@ -32,13 +34,18 @@ class GaussianCodes(Model):
         return {"kl_per_dimension": self.kl_per_dimension(batch["x"], batch.get("labels")).tolist()}
 
     def warnings(self, record):
-        """Names the dimensions that say next to nothing, COLLAPSED nats."""
+        """Counts and names the dimensions that say next to nothing, COLLAPSED nats."""
         each = record.get("kl_per_dimension", [])
-        empty = [str(i + 1) for i, kl in enumerate(each) if kl < COLLAPSED]
+        empty = [f"z{i + 1}" for i, kl in enumerate(each) if kl < COLLAPSED]
         if not empty:
             return []
-        some = f"dimension{'s' * (len(empty) > 1)} {', '.join(empty)} of {len(each)} collapsed"
-        return [f"{some}: a KL below {COLLAPSED} nats. A lower or rising weight of the KL, or free bits, may keep them"]
+        named = ", ".join(empty[:NAMED]) + ", ..." * (len(empty) > NAMED)
+        some = f"{len(empty)} of {len(each)} dimensions collapsed ({named}), with a KL below {COLLAPSED} nats"
+        advice = "A beta-vae, with a low or rising beta or with free bits, may keep them"
+        if "beta" in self.config:
+            ways = setting("beta"), setting("warmup", "linear"), setting("free_bits")
+            advice = "A lower {}, {} or {} may keep them".format(*ways)
+        return [f"{some}: they say nothing of an example. {advice}"]
 
     def sample(self, n, seed=0):
         """(n, *input_shape): means of p(x|z) for z ~ N(0, I), as a NumPy array."""

@@ -29,6 +29,7 @@ from .schema import brief
 from .step import Optimizers, Step
 from .threads import workers
 
+LONG = 500  # steps before which a model's warnings mean nothing: sound trainings begin with a hundred of the same look
 MOMENTA = {"sgd": "momentum", "adam": "beta1", "adamw": "beta1"}  # what optimisers call it
 
 # Settings that the first runs did not keep, in words.
@@ -187,7 +188,8 @@ class Trainer:
                         self._save(run)
                     display.message(f"stopped at step {self.step}; saved in {run.path}: resume it to go on")
                 if self.records and not interrupted:
-                    for text in (*self._alarms(new=False), *self.model.warnings(self.records[-1])):
+                    late = self.step >= max(LONG, self.model.settled_after)
+                    for text in (*self._alarms(new=False), *(self.model.warnings(self.records[-1]) if late else ())):
                         display.message(text)
         finally:
             display.close()
