@@ -81,6 +81,8 @@ CONVOLUTIONS = {
     "a gap between windows": ((10, 9), (2, 2), (3, 3), ((0, 0), (0, 0)), (1, 1), 1, 4, 3),
     "1 x 1": ((6, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, 19, 21),
     "chunks": ((40, 40), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1), 1, 20, 12),
+    "chunks, few filters": ((40, 40), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1), 1, 20, 3),
+    "chunks, one channel": ((33, 33), (9, 9), (1, 1), ((4, 4), (4, 4)), (1, 1), 1, 1, 8),
     "fast": ((31, 18), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 64, 68),
     "fast, uneven": ((6, 9), (3, 2), (1, 1), ((2, 0), (0, 1)), (1, 1), 1, 65, 64),
 }
@@ -202,7 +204,7 @@ def _add_product(noise):
 
 
 def _add_rows(noise):
-    for shape in ((1, 3), (5, 6, 7, 8), (700, 33)):
+    for shape in ((1, 3), (5, 6, 7, 8), (300, 33)):
         arrays = _normal(noise.child(str(shape)), dy=shape, before=shape[-1:])
 
         def run(dy, before):
@@ -302,7 +304,7 @@ def _pooling(noise):
 
 def _columns(noise):
     """What BatchNorm is made of."""
-    for shape in ((1, 3), (7, 16), (3, 11, 13, 5), (700, 33)):
+    for shape in ((1, 3), (7, 16), (3, 11, 13, 5), (300, 33)):
         vectors = dict.fromkeys(("mean", "a", "b", "c"), shape[-1:])
         arrays, rows = _normal(noise.child(str(shape)), x=shape, dy=shape, **vectors), math.prod(shape[:-1])
         arrays["x"] += 1

@@ -100,6 +100,10 @@ class Conv2D(_Convolution):
             (cls(4, 3, stride=(2, 1), padding="valid", groups=2), (6, 5, 4)),
             (cls(2, 2, padding=((1, 0), (0, 2)), dilation=2, bias=False), (5, 5, 3)),
             (cls(3, 1, stride=3, padding=1), (4, 7, 2)),
+            (cls(3, (3, 2), stride=(2, 3), dilation=(3, 2)), (7, 8, 2)),
+            (cls(4, 2, stride=(2, 4), padding=1, dilation=2, groups=2), (6, 7, 4)),
+            (cls(8, 3, stride=2, dilation=(2, 3), bias=False), (6, 7, 1)),
+            (cls(4, 9), (16, 17, 4)),  # more than one chunk of images
         ]
 
     def geometry(self, size):

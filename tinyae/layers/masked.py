@@ -36,6 +36,7 @@ class MaskedConv2D(Conv2D):
             (cls(3, 3, "A"), (4, 5, 2)),
             (cls(2, (3, 5), mask="B", bias=False), (5, 4, 1)),
             (cls(2, 1, mask="A"), (2, 3, 1)),
+            (cls(4, 3, mask="B", stride=(2, 1), dilation=2, groups=2), (6, 5, 2)),
         ]
 
     def __repr__(self):

@@ -97,6 +97,7 @@ class VQVAE(Model):
             cls(**pairs, residual_codes=True, ema=True),
             cls(**pairs, cosine=True),
             cls(input_shape=(4, 4, 2), network="paper", codes=3, latent_dim=2),
+            cls(input_shape=(4, 5, 1), network="residual", codes=3, latent_dim=2),
         ]
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
