@@ -1,6 +1,7 @@
 """Hypothesis without chance or a clock; the devices that tests run on; tests marked `gpu` skip where there is none."""
 
 import functools
+import os
 import signal
 
 import numpy as np
@@ -14,6 +15,9 @@ from tinyae.errors import BackendError
 
 settings.register_profile("tinyae", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("tinyae")
+
+# PyTorch is an oracle here, which needs no speed: its AVX2 convolutions (oneDNN's) end the process on some processors.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "SSE41")
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
