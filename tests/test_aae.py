@@ -88,7 +88,7 @@ def test_rates_of_the_two_sides():
     assert [phase.rate for phase in AAE(discriminator_rate=0.2, generator_rate=0.1).phases] == [1.0, 0.2, 0.1]
     assert [phase.rate for phase in AAE(network="reference", generator_rate=2).phases] == [1.0, 0.5, 2]
     for option in ("discriminator_rate", "generator_rate"):
-        message = f"^{option}: expected a positive number, or 0 for the network's own, got -1$"
+        message = f"^{option}: expected a number of at least 0, got -1$"
         with pytest.raises(ConfigError, match=message):
             AAE(**{option: -1})
 
@@ -321,9 +321,9 @@ def test_any_number_of_threads_gives_the_same_bits(digits):
         (dict(prior="rings"), ConfigError, "unknown prior 'rings': did you mean 'ring'?"),
         (dict(network="big"), ConfigError, "unknown network 'big': known: small, reference"),
         (dict(prior="ring", latent_dim=3), ConfigError, "prior ring has 2 dimensions, latent_dim is 3"),
-        (dict(classes=-1), ConfigError, "classes: expected positive whole numbers, got -1"),
+        (dict(classes=-1), ConfigError, "classes: expected an integer from 0 to 16777216, got -1"),
         (dict(classes=3, latent_dim=1), ConfigError, "prior gaussian has regions for labels from 2 dimensions on"),
-        (dict(scale=-1.0), ConfigError, "scale of a prior: expected a positive number, got -1.0"),
+        (dict(scale=-1.0), ConfigError, "scale: expected a number above 0, got -1.0"),
         (dict(loss="bcee"), ConfigError, "unknown loss 'bcee': did you mean 'bce'"),
     ],
 )

@@ -119,7 +119,7 @@ REFUSALS = [
     (("train", "cvae", *TINY, "--set", "classes=3"), "cvae has 3 classes, so labels are 0 to 2, got 0 to 9"),
     (("train", "beta-vae", *TINY, "--set", "warmup=liner"), "unknown warmup 'liner': did you mean 'linear'?"),
     (("train", "beta-vae", *TINY, "--set", "beta=-1"), "beta: expected a number of at least 0, got -1.0"),
-    (("train", "vae", *TINY, "--set", "samples=0"), "samples: expected positive whole numbers"),
+    (("train", "vae", *TINY, "--set", "samples=0"), "samples: expected an integer from 1 to 16777216, got 0"),
     (("sample", "cvae", "--labels", "12"), "unknown class of cvae '12'"),
     (("sample", "cvae", "--labels", "three"), "unknown class of cvae 'three'"),
     (("sample", "vae", "--labels", "3"), "vae draws without labels: leave --labels out"),

@@ -162,8 +162,8 @@ def test_codes_and_back(kind, numpy_device):
     [
         (dict(books=3), ConfigError, "codebooks=3: vectors of 4 numbers do not divide into 3 groups"),
         (dict(residual=True, cosine=True), ConfigError, "cosine codes have no length"),
-        (dict(decay=1.0), ConfigError, "decay must be between 0 and 1, got 1.0"),
-        (dict(decay=math.nan), ConfigError, "decay must be between 0 and 1, got nan"),
+        (dict(decay=1.0), ConfigError, "decay must be a number above 0 and below 1, got 1.0"),
+        (dict(decay=math.nan), ConfigError, "decay must be a number above 0 and below 1, got nan"),
     ],
 )
 def test_bad_options(options, error, message):

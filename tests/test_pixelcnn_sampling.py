@@ -178,9 +178,9 @@ def test_labels_of_samples():
 @pytest.mark.parametrize(
     "options, words",
     [
-        (dict(temperature=0), "temperature must be above 0, got 0"),
-        (dict(temperature=math.nan), "temperature must be above 0, got nan"),
-        (dict(top_k=6), "top_k: expected 0 for all codes, or up to 5 of them, got 6"),
+        (dict(temperature=0), "temperature: expected a number above 0, got 0"),
+        (dict(temperature=math.nan), "temperature: expected a number above 0, got nan"),
+        (dict(top_k=6), "top_k: expected an integer from 0 to 5, got 6"),
         (dict(top_k=-1), "got -1"),
         (dict(top_k=1.5), "got 1.5"),
     ],

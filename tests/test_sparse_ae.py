@@ -152,7 +152,7 @@ def test_the_picture_of_features_begins_with_the_most_active(tmp_path, monkeypat
         (dict(penalty="l2"), "unknown penalty 'l2': known: l1, kl"),
         (dict(weight=-1), "weight: expected a number of at least 0, got -1"),
         (dict(weight=float("nan")), "weight: expected"),
-        (dict(rate=0.0), "rate: expected a mean activation between 0 and 1, got 0.0"),
+        (dict(rate=0.0), "rate: expected a number above 0 and below 1, got 0.0"),
         (dict(rate=1), "rate: expected"),
     ],
 )

@@ -252,7 +252,7 @@ def test_a_start_that_is_not_there_is_said_in_one_line(digits, tmp_path):
 
 @pytest.mark.parametrize("gamma", [0, -1.0, float("inf"), float("nan")])
 def test_gamma_is_a_positive_number(gamma):
-    with pytest.raises(ConfigError, match="^gamma must be a positive number, got "):
+    with pytest.raises(ConfigError, match="^gamma: expected a number above 0, got "):
         make(gamma=gamma)
 
 

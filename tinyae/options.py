@@ -19,17 +19,19 @@ import os
 import numpy as np
 
 from .errors import ConfigError, suggest
+from .wording import flag
 
 MOST = 2**24  # the largest size that any option takes
+LONG = 2**256  # the largest integer at all, so that JSON and messages can hold it
 VALUES = 2**28  # the most numbers in one example: 1 GiB in float32
 LONGEST = 64  # entries in a list of sizes
 SHOWN = 80  # characters of a value in a message
 
 
-def options(_names_owner=False, /, **kinds):
+def options(_naming=None, /, **kinds):
     """Decorate a function: its arguments of these names are checked by their kinds, and replaced by plain values.
 
-    _names_owner: whether a message begins with the class, as it should where many objects have the option.
+    _naming: "owner" for messages that begin with the class, "flag" for names as flags on the command line.
     """
 
     def decorate(function):
@@ -42,10 +44,11 @@ def options(_names_owner=False, /, **kinds):
             except TypeError:
                 return function(*args, **kwargs)  # it says itself which arguments are missing or unknown
             bound.apply_defaults()
-            owner = type(args[0]).__name__ if _names_owner else None
+            owner = type(args[0]).__name__ if _naming == "owner" else None
             for name, value in bound.arguments.items():
                 if name in kinds:
-                    bound.arguments[name] = kinds[name].check(name, value, owner)
+                    said = flag(name) if _naming == "flag" else name
+                    bound.arguments[name] = kinds[name].check(said, value, owner)
             return function(*bound.args, **bound.kwargs)
 
         checked.kinds = kinds
@@ -54,7 +57,7 @@ def options(_names_owner=False, /, **kinds):
     return decorate
 
 
-of_layer = functools.partial(options, True)  # a network has many layers: their messages begin with the layer's class
+of_layer = functools.partial(options, "owner")  # a network has many layers: their messages begin with the layer's class
 
 
 class Kind:
@@ -78,10 +81,10 @@ class Kind:
 
 
 class Count(Kind):
-    """An integer from `least` to `most`; without an upper bound for None."""
+    """An integer from `least` to `most`; None for one that no memory or loop depends on."""
 
     def __init__(self, least=1, most=MOST):
-        self.least, self.most = least, math.inf if most is None else most
+        self.least, self.most = least, LONG if most is None else most
         self.wanted = f"an integer of at least {least}" if most is None else f"an integer from {least} to {most}"
 
     def convert(self, value):
@@ -159,18 +162,19 @@ class Padding(Kind):
 
 
 class Number(Kind):
-    """A finite number between `above` and `below`, both left out, or from `least` to `most`."""
+    """A number between `above` and `below`, both excluded, or from `least` to `most`; finite unless told otherwise."""
 
-    def __init__(self, above=-math.inf, least=-math.inf, below=math.inf, most=math.inf):
+    def __init__(self, above=-math.inf, least=-math.inf, below=math.inf, most=math.inf, finite=True):
+        self.finite = finite
         self.fits = lambda value: above < value < below and least <= value <= most
-        bounds = ("above", above), ("of at least", least), ("below", below), ("at most", most)
-        self.wanted = f"a number {' and '.join(f'{word} {b:g}' for word, b in bounds if math.isfinite(b))}".strip()
+        bounds = (" above", above), (" of at least", least), (" and below", below), (" and at most", most)
+        self.wanted = "a number" + "".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
 
     def convert(self, value):
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise TypeError
         value = int(value) if isinstance(value, numbers.Integral) else float(value)
-        if not math.isfinite(float(value)) or not self.fits(value):
+        if self.finite and not math.isfinite(float(value)) or not self.fits(value):
             raise ValueError
         return value
 
@@ -195,13 +199,15 @@ class Choice(Kind):
     def __init__(self, known, what=None):
         self.known, self.what = known, what
 
-    def check(self, name, value, owner=None):
-        value = plain(value)
+    def convert(self, value):
+        if not isinstance(value, str) or value not in self.known:
+            raise ValueError
+        return str(value)
+
+    def refusal(self, name, value, owner):
         short = isinstance(value, str) and value.isprintable() and len(value) <= SHOWN
-        if short and value in self.known:
-            return str(value)
         error = suggest(self.what or name, value if short else shown(value), self.known)
-        raise ConfigError(f"{owner}: {error}") if owner else error
+        return ConfigError(f"{owner}: {error}") if owner else error
 
 
 class Text(Kind):
@@ -242,21 +248,28 @@ class Function(Kind):
         return value
 
 
-class Either(Kind):
-    """What one of two kinds takes; None is a kind here, too."""
+class Optional(Kind):
+    """None, or what a kind takes."""
 
-    def __init__(self, kind, other=None):
-        self.kinds = kind, other
-        self.wanted = f"{kind.wanted}, or {'None' if other is None else other.wanted}"
+    def __init__(self, kind):
+        self.kind = kind
+
+    def check(self, name, value, owner=None):
+        return None if value is None else self.kind.check(name, value, owner)
+
+
+class Either(Kind):
+    """What one of two kinds takes."""
+
+    def __init__(self, *kinds):
+        self.kinds, self.wanted = kinds, " or ".join(kind.wanted for kind in kinds)
 
     def convert(self, value):
-        kind, other = self.kinds
-        if other is None:
-            return None if value is None else kind.convert(value)
+        first, second = self.kinds
         try:
-            return kind.convert(value)
+            return first.convert(value)
         except self.REFUSALS:
-            return other.convert(value)
+            return second.convert(value)
 
 
 def plain(value):

@@ -46,4 +46,4 @@ def check(count, itemsize, what, remedy):
     """ConfigError, before anything is allocated, if `count` numbers take more memory than there is."""
     if count * itemsize > physical():
         taken, there = (f"{size / 2**30:.3g} GiB" for size in (count * itemsize, physical()))
-        raise ConfigError(f"{what}: {taken} of memory, and this machine has {there}: {remedy}")
+        raise ConfigError(f"not enough memory: {what} would take {taken}, and there are {there}: {remedy}")

@@ -5,9 +5,10 @@ import math
 from ..backend import array_module
 from ..layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from ..losses import cross_entropy_with_logits
-from ..models.base import Model
+from ..models.base import COMMON, Model
 from ..models.labelled import Labelled
-from ..models.networks import image_shape, size
+from ..models.networks import image_shape
+from ..options import Count, options
 
 CHANNELS, UNITS, DROPOUT = (32, 64), 128, 0.5
 STEPS, BATCH, RATE = 1000, 128, 2e-3
@@ -26,8 +27,9 @@ class Classifier(Labelled, Model):
     unlabelled = "leave the classifier out"
     part = 32  # convolution is as fast on few images
 
+    @options(classes=Count(), **COMMON)
     def __init__(self, input_shape=(28, 28, 1), classes=10, seed=0, backend="numpy", dtype="float32"):
-        self.input_shape, self.classes = image_shape(input_shape), size("classes", classes)
+        self.input_shape, self.classes = image_shape(input_shape), classes
         levels = [layer for c in CHANNELS for layer in (Conv2D(c, 3, init="he"), ReLU(), MaxPool2D(2, padding="same"))]
         features = Sequential(*levels, Flatten(), Dense(UNITS, init="he"), ReLU())
         networks = {

@@ -8,6 +8,7 @@ import numpy as np
 from ..data.labels import as_labels
 from ..errors import ConfigError
 from ..latent import gaussian
+from ..options import SEED, Count, options
 
 ACTIVE = 0.01  # Burda et al.'s threshold
 
@@ -53,6 +54,7 @@ class Bound:
         return math.sqrt(max(0.0, float(variances.sum()))) / len(variances)
 
 
+@options(samples=Count(1, None), seed=SEED)
 def importance_weighted(model, x, samples, labels=None, seed=0):
     """The `Bound` on log p(x) of each image from `samples` draws of q(z|x), in memory that depends on neither number.
 
@@ -60,8 +62,6 @@ def importance_weighted(model, x, samples, labels=None, seed=0):
     any size of the parts in which this is computed, and a larger `samples` goes on where a smaller one ends.
     """
     check(model)
-    if not isinstance(samples, int) or samples < 1:
-        raise ConfigError(f"samples must be a whole number of at least 1, got {samples!r}")
     x = model.admit(x)
     batch = model.admit_batch({"x": x} if labels is None else {"x": x, "labels": as_labels(labels, len(x))})
     parts = []

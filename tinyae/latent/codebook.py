@@ -6,9 +6,11 @@ from ..backend import array_module, as_noise
 from ..backend.codes import code_sums
 from ..batch import examples
 from ..errors import ConfigError, ShapeError
+from ..options import SHARE, Count, Flag, of_layer
 from . import quantize
 from .kmeans import kmeans
 
+MOST_BOOKS = 1024  # each is a step of its own in a forward
 DEAD = 0.01  # of a code's fair share: below, it is restarted
 
 
@@ -27,13 +29,15 @@ class Codebook:
     since it was last cleared.
     """
 
+    @of_layer(
+        codes=Count(), units=Count(), books=Count(1, MOST_BOOKS), residual=Flag(), ema=Flag(), decay=SHARE,
+        cosine=Flag(), restart=Flag(),
+    )  # fmt: skip
     def __init__(self, codes, units, books=1, residual=False, ema=False, decay=0.99, cosine=False, restart=True):
         if not residual and units % books:
             raise ConfigError(f"codebooks={books}: vectors of {units} numbers do not divide into {books} groups")
         if residual and cosine:
             raise ConfigError("cosine codes have no length, so they leave no residual: use one of the two")
-        if not 0 < decay < 1:
-            raise ConfigError(f"decay must be between 0 and 1, got {decay}")
         self.codes, self.units, self.books, self.residual = codes, units, books, residual
         self.ema, self.decay, self.cosine, self.restart = ema, decay, cosine, restart
         self.width = units if residual else units // books

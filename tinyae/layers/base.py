@@ -4,7 +4,7 @@ import numpy as np
 
 from ..backend import as_noise
 from ..errors import ShapeError
-from ..options import Either, Kind, of_layer
+from ..options import Kind, Optional, of_layer
 from ..params import child
 from .initialisers import INITIALISERS
 
@@ -211,7 +211,7 @@ class Residual(Sequential):
     f(x), such as Conv2D(filters, 1); its parameters are under "projection".
     """
 
-    @of_layer(projection=Either(_Layer()))
+    @of_layer(projection=Optional(_Layer()))
     def __init__(self, *layers, projection=None):
         super().__init__(*layers)
         self.projected = projection is not None

@@ -3,7 +3,7 @@
 from ..backend import array_module
 from ..backend.indices import rows
 from ..backend.primitives import add_product, add_rows, affine, product_transposed
-from ..options import Choice, Count, Flag, of_layer
+from ..options import VALUES, Choice, Count, Flag, of_layer
 from .base import Layer
 from .initialisers import INITIALISERS
 
@@ -16,7 +16,7 @@ class Dense(Layer):
     init: name of the weight's initialiser, "glorot", "he" or "uniform"; the bias starts at zero.
     """
 
-    @of_layer(units=Count(), bias=Flag(), init=Choice(INITIALISERS, "initialiser"))
+    @of_layer(units=Count(1, VALUES), bias=Flag(), init=Choice(INITIALISERS, "initialiser"))
     def __init__(self, units, bias=True, init="glorot"):
         self.units, self.bias, self.init_name = units, bias, init
 

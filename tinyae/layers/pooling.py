@@ -2,7 +2,7 @@
 
 from ..backend import array_module, pooling
 from ..backend.convolution import Geometry
-from ..options import Either, Padding, Pair, of_layer
+from ..options import Optional, Padding, Pair, of_layer
 from .base import Layer
 from .convolution import resolve_padding
 
@@ -10,7 +10,7 @@ from .convolution import resolve_padding
 class _Pool2D(Layer):
     """size: of the window; stride: None means the size; padding as for Conv2D."""
 
-    @of_layer(size=Pair(), stride=Either(Pair()), padding=Padding())
+    @of_layer(size=Pair(), stride=Optional(Pair()), padding=Padding())
     def __init__(self, size, stride=None, padding="valid"):
         self.size, self.stride, self.padding = size, size if stride is None else stride, padding
 

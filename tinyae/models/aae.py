@@ -4,14 +4,14 @@ import math
 
 from .. import adversarial
 from ..backend import array_module
-from ..errors import suggest
 from ..latent.priors import PRIORS
-from ..layers import Dense, Dropout, Flatten, ReLU, Reshape, Sequential
+from ..layers import ACTIVATIONS, Dense, Dropout, Flatten, ReLU, Reshape, Sequential
+from ..options import RATE, WEIGHT, Choice, Count, Counts, Text, options
 from .adversary import Adversary
 from .ae import AE
-from .base import Model, Phase
+from .base import COMMON, Model, Phase
 from .labelled import Labelled
-from .networks import dense_decoder, dense_encoder, rate, size, sizes
+from .networks import dense_decoder, dense_encoder
 
 # What the two sides' phases multiply the learning rate by, and their momentum (beta1 of Adam). The reference's are
 # published. With 0.5 and 1.0 the codes of the digits crowd in the middle of a Gaussian and leave 95 % of its draws
@@ -55,28 +55,22 @@ class AAE(Labelled, Adversary, AE):
     unlabelled = "leave classes out"
     least_label = -1  # of an unknown class
 
+    @options(
+        latent_dim=Count(), prior=Choice(PRIORS), scale=RATE, classes=Count(0), network=Choice(NETWORKS),
+        hidden=Counts(), units=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), discriminator_rate=WEIGHT,
+        generator_rate=WEIGHT, **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, prior="gaussian", scale=1.0, classes=0, network="small",
         hidden=(512, 256), units=(256, 256), activation="relu", loss="bce", discriminator_rate=0.0, generator_rate=0.0,
         seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, hidden, units = (
-            sizes(*option) for option in (("input_shape", input_shape), ("hidden", hidden), ("units", units))
-        )
+        self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
-        self.latent_dim = size("latent_dim", latent_dim)
-        if prior not in PRIORS:
-            raise suggest("prior", prior, PRIORS)
-        if network not in NETWORKS:
-            raise suggest("network", network, NETWORKS)
         self.sides = dict(NETWORKS[network])
-        or_own = ", or 0 for the network's own"
-        if discriminator_rate != 0:
-            self.sides["discriminator"] = rate("discriminator_rate", discriminator_rate, or_own)
-        if generator_rate != 0:
-            self.sides["generator"] = rate("generator_rate", generator_rate, or_own)
-        self.classes = classes if classes == 0 else size("classes", classes)
-        self.uses_labels = classes > 0
+        given = {"discriminator": discriminator_rate, "generator": generator_rate}
+        self.sides |= {side: rate for side, rate in given.items() if rate}
+        self.classes, self.uses_labels = classes, classes > 0
         self.prior = PRIORS[prior](latent_dim, classes, scale)
         self.standard_prior = prior == "gaussian" and scale == 1 and not classes
         config = dict(
@@ -173,10 +167,10 @@ class AAE(Labelled, Adversary, AE):
 
         labels: (n,), or one for all, whose regions they are drawn in; None for the whole of the prior.
         """
+        n, noise = self.draw(n, seed)
         if labels is not None:
             labels = self.backend.asarray(self.known(labels, n))
-        noise = self.backend.noise(seed).child("sample")
-        return self.backend.to_host(self.prior.sample(noise, n, self.dtype, labels))
+        return self.backend.to_host(self.prior.sample(noise.child("sample"), n, self.dtype, labels))
 
     def sample(self, n, seed=0, labels=None):
         """(n, *input_shape): decoded codes of the prior, as a NumPy array. labels: as in `draw_prior`."""

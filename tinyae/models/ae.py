@@ -1,12 +1,13 @@
 """The dense autoencoder: x -> code -> x, trained to reconstruct."""
 
-from ..errors import ConfigError, suggest
+from ..errors import ConfigError
 from ..image_losses import WINDOW, edge_weighted_mse, ssim_loss
-from ..layers.activations import sigmoid
+from ..layers.activations import ACTIVATIONS, sigmoid
 from ..losses import bce_with_logits, l1, mse
-from .base import Model
+from ..options import Choice, Count, Counts, Text, options
+from .base import COMMON, Model
 from .likelihood import Bernoulli, Gaussian
-from .networks import dense_decoder, dense_encoder, size, sizes
+from .networks import dense_decoder, dense_encoder
 
 
 def ssim_with_logits(logits, target, batch_size=None):
@@ -46,13 +47,13 @@ class AE(Model):
     terms = ("loss", "reconstruction")
     losses = LOSSES | IMAGE_LOSSES
 
+    @options(latent_dim=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), **COMMON)
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=32, hidden=(256,), activation="relu", loss="bce",
         seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
-        self.latent_dim = size("latent_dim", latent_dim)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss
         )  # fmt: skip
@@ -69,8 +70,7 @@ class AE(Model):
 
     def use_loss(self, name):
         """Set the loss by its name, and with it how the decoder's output becomes an image."""
-        if name not in self.losses:
-            raise suggest("loss", name, self.losses)
+        name = Choice(self.losses).check("loss", name)
         least = WINDOW if name == "ssim" else 1
         if name in IMAGE_LOSSES and (len(self.input_shape) != 3 or min(self.input_shape[:2]) < least):
             raise ConfigError(f"loss={name} is for images of {least} pixels a side or more, not {self.input_shape}")

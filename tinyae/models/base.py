@@ -7,15 +7,18 @@ import math
 
 import numpy as np
 
-from ..backend import Backend
+from ..backend import Backend, memory
 from ..data import examples, to_float
 from ..data.examples import as_array, bounds, check_dtype, shaped
 from ..data.standardization import Standardization
 from ..errors import ConfigError, ShapeError, suggest
-from ..params import ParamStore
+from ..options import SEED, Count, Dtype, Shape
+from ..params import ParamStore, walk
 
 # Where there is no gradient to keep, a forward takes so many examples at most, so that memory stays bounded.
 CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
+
+COMMON = {"input_shape": Shape(), "seed": SEED, "dtype": Dtype()}  # options of every model
 
 # The fewest examples in a part of a step: fewer cost dense products more than threads win.
 DENSE = 64
@@ -75,17 +78,32 @@ class Model:
         """networks: {name: (layer, input shape)}."""
         self.config = config
         self.backend = backend if isinstance(backend, Backend) else Backend(backend)
-        if dtype not in ("float32", "float64", np.float32, np.float64):
-            raise ConfigError(f"dtype must be float32 or float64, got {dtype}")
-        self.dtype = np.dtype(dtype)
+        self.dtype = np.dtype(Dtype().check("dtype", dtype))
         self.networks = {name: layer for name, (layer, _) in networks.items()}
-        self.chunk = max(1, min(CHUNK, CHUNK_VALUES // sum(_values(*pair) for pair in networks.values())))
+        self.room_for(sum(_values(*pair) for pair in networks.values()))
+        self.chunk = max(1, min(CHUNK, CHUNK_VALUES // self.values))
+        params = {name: net.param_shapes(shape) for name, (net, shape) in networks.items()}
+        state = {name: net.state_shapes(shape) for name, (net, shape) in networks.items()}
+        count = sum(math.prod(shape) for tree in (params, state) for _, shape in walk(tree))
+        # Twice: the initial values, and the buffer that they are copied into.
+        memory.check(2 * count, self.dtype.itemsize, f"{self.name} of {count:,} parameters", "give smaller sizes")
         xp = self.backend.xp
-        self.store = ParamStore({name: net.param_shapes(shape) for name, (net, shape) in networks.items()}, xp, dtype)
-        self.state = ParamStore({name: net.state_shapes(shape) for name, (net, shape) in networks.items()}, xp, dtype)
+        self.store, self.state = ParamStore(params, xp, dtype), ParamStore(state, xp, dtype)
         noise = self.backend.noise(seed).child("init")
         self.store.fill({name: net.init(shape, noise.child(name), dtype) for name, (net, shape) in networks.items()})
         self.state.fill({name: net.init_state(shape, xp, dtype) for name, (net, shape) in networks.items()})
+
+    def room_for(self, values):
+        """Keep how many numbers the layers put out for one example; ConfigError if they do not fit into memory."""
+        memory.check(values, self.dtype.itemsize, f"{self.name}: one example in all layers", "give smaller sizes")
+        self.values = values
+
+    def draw(self, n, seed):
+        """(n, the noise of the seed) for n new examples; ConfigError if n is no count, or memory cannot hold them."""
+        n = Count(1, None).check("n", n)
+        numbers = 2 * n * math.prod(self.input_shape)  # in chunks, then joined
+        memory.check(numbers, self.dtype.itemsize, f"{n:,} examples", "draw fewer at a time")
+        return n, self.backend.noise(seed)
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config.items())})"

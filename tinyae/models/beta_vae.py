@@ -5,10 +5,14 @@ import math
 import numpy as np
 
 from ..backend import array_module
-from ..errors import ConfigError, suggest
+from ..errors import ConfigError
 from ..latent import gaussian, kl_forms
+from ..layers import ACTIVATIONS
+from ..options import WEIGHT, Choice, Count, Counts, options
+from .base import COMMON
+from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import encoder_and_decoder, size, sizes
+from .networks import NETWORKS, encoder_and_decoder
 from .vae import VAE
 
 WARMUPS = ("none", "linear", "cyclical")
@@ -43,20 +47,18 @@ class BetaVAE(VAE):
     name = "beta-vae"
     terms = ("loss", "reconstruction", "kl", "penalty")
 
+    @options(
+        latent_dim=Count(), beta=WEIGHT, warmup=Choice(WARMUPS), warmup_steps=Count(1, None), capacity=WEIGHT,
+        capacity_steps=Count(1, None), free_bits=WEIGHT, network=Choice(NETWORKS), hidden=Counts(),
+        activation=Choice(ACTIVATIONS), **LIKELIHOOD, **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=10, beta=4.0, warmup="none", warmup_steps=2000, capacity=0.0,
         capacity_steps=10_000, free_bits=0.0, network="dense", hidden=(256,), activation="relu", likelihood="bernoulli",
         sigma=1.0, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
-        self.latent_dim = size("latent_dim", latent_dim)
-        if warmup not in WARMUPS:
-            raise suggest("warmup", warmup, WARMUPS)
-        self.warmup, self.warmup_steps = warmup, size("warmup_steps", warmup_steps)
-        self.capacity_steps = size("capacity_steps", capacity_steps)
-        for option, value in (("beta", beta), ("capacity", capacity), ("free_bits", free_bits)):
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
-                raise ConfigError(f"{option}: expected a number of at least 0, got {value!r}")
+        self.input_shape, self.latent_dim = input_shape, latent_dim
+        self.warmup, self.warmup_steps, self.capacity_steps = warmup, warmup_steps, capacity_steps
         if capacity and free_bits:
             raise ConfigError("capacity and free_bits are two forms of the KL: give one of them")
         self.beta, self.capacity, self.floor = beta, capacity, free_bits * math.log(2)

@@ -4,10 +4,13 @@ import numpy as np
 
 from ..backend import array_module
 from ..latent import gaussian
-from ..layers import Dense
+from ..layers import ACTIVATIONS, Dense
+from ..options import Choice, Count, Counts, options
+from .base import COMMON
 from .labelled import Labelled
+from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import dense_decoder, dense_encoder, size, sizes
+from .networks import dense_decoder, dense_encoder
 from .vae import VAE
 
 
@@ -27,12 +30,14 @@ class ClassMeanVAE(Labelled, VAE):
     name = "class-mean-vae"
     standard_prior = False
 
+    @options(
+        latent_dim=Count(), classes=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), **LIKELIHOOD, **COMMON
+    )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, classes=10, hidden=(256,), activation="relu",
         likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
-        self.latent_dim, self.classes = size("latent_dim", latent_dim), size("classes", classes)
+        self.input_shape, self.latent_dim, self.classes = input_shape, latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,
@@ -83,8 +88,9 @@ class ClassMeanVAE(Labelled, VAE):
 
     def draw_prior(self, n, seed=0):
         """n codes z ~ p(z|y), (n, latent_dim), of the classes in turn, as a NumPy array."""
-        noise = self.backend.to_host(self.backend.noise(seed).normal("prior", (n, self.latent_dim), self.dtype))
-        return noise + self.class_means[np.arange(n) % self.classes]
+        n, noise = self.draw(n, seed)
+        drawn = self.backend.to_host(noise.normal("prior", (n, self.latent_dim), self.dtype))
+        return drawn + self.class_means[np.arange(n) % self.classes]
 
     def kl_per_dimension(self, x, labels=None):
         mu, logvar = self.posterior(x)

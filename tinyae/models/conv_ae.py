@@ -2,8 +2,11 @@
 
 import math
 
+from ..layers import ACTIVATIONS
+from ..options import Choice, Counts, Text, options
 from .ae import AE, LOSSES
-from .networks import halved, image_shape, levels, pooling_encoder, resizing_decoder
+from .base import COMMON
+from .networks import halved, image_shape, pooling_encoder, resizing_decoder
 
 
 class ConvAE(AE):
@@ -23,11 +26,12 @@ class ConvAE(AE):
     name = "conv-ae"
     part = 32  # convolution is as fast on few images
 
+    @options(channels=Counts(1), activation=Choice(ACTIVATIONS), loss=Text(), **COMMON)
     def __init__(
         self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", seed=0, backend="numpy",
         dtype="float32",
     ):  # fmt: skip
-        self.input_shape, channels = image_shape(input_shape), levels("channels", channels)
+        self.input_shape = image_shape(input_shape)
         self.use_loss(loss)
         self.latent_dim = math.prod(halved(self.input_shape[:2], len(channels))[-1]) * channels[-1]
         config = dict(input_shape=self.input_shape, channels=channels, activation=activation, loss=loss)

@@ -1,7 +1,11 @@
 """The variational autoencoder (Kingma & Welling 2014) with strided convolutions, for images of any size."""
 
+from ..layers import ACTIVATIONS
+from ..options import Choice, Count, Counts, options
+from .base import COMMON
+from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import image_shape, levels, size, strided_channels, strided_decoder, strided_encoder
+from .networks import image_shape, strided_channels, strided_decoder, strided_encoder
 from .vae import VAE
 
 
@@ -22,19 +26,22 @@ class ConvVAE(VAE):
     name = "conv-vae"
     part = 32  # convolution is as fast on few images
 
+    @options(
+        latent_dim=Count(), channels=Counts(), units=Count(), activation=Choice(ACTIVATIONS), **LIKELIHOOD, **COMMON
+    )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=20, channels=(), units=256, activation="relu",
         likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, self.latent_dim = image_shape(input_shape), size("latent_dim", latent_dim)
-        channels = levels("channels", channels or strided_channels(self.input_shape))
+        self.input_shape, self.latent_dim = image_shape(input_shape), latent_dim
+        channels = channels or strided_channels(self.input_shape)
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, channels=channels, units=size("units", units),
+            input_shape=self.input_shape, latent_dim=latent_dim, channels=channels, units=units,
             activation=activation, likelihood=likelihood, sigma=sigma,
         )  # fmt: skip
-        encoder = strided_encoder(channels, units, 2 * latent_dim, activation), self.input_shape
-        output = strided_decoder(channels, units, self.likelihood.output_shape(self.input_shape), activation)
+        encoder = strided_encoder(channels, (units,), 2 * latent_dim, activation), self.input_shape
+        output = strided_decoder(channels, (units,), self.likelihood.output_shape(self.input_shape), activation)
         decoder = self.likelihood.decoder(output), (latent_dim,)
         self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
 

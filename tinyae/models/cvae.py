@@ -4,9 +4,13 @@ import math
 
 from ..backend import array_module
 from ..latent import gaussian
+from ..layers import ACTIVATIONS
+from ..options import Choice, Count, Counts, options
+from .base import COMMON
 from .labelled import Labelled
+from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import dense_decoder, dense_encoder, size, sizes
+from .networks import dense_decoder, dense_encoder
 from .vae import VAE
 
 
@@ -25,12 +29,14 @@ class CVAE(Labelled, VAE):
 
     name = "cvae"
 
+    @options(
+        latent_dim=Count(), classes=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), **LIKELIHOOD, **COMMON
+    )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=4, classes=10, hidden=(512, 256), activation="relu",
         likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
-        self.latent_dim, self.classes = size("latent_dim", latent_dim), size("classes", classes)
+        self.input_shape, self.latent_dim, self.classes = input_shape, latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,

@@ -1,7 +1,8 @@
 """The denoising autoencoder (Vincent et al. 2008): noise on the image, the clean image as the target."""
 
 from ..backend import array_module
-from ..errors import ConfigError, suggest
+from ..errors import ConfigError
+from ..options import WEIGHT, Choice, options
 from .conv_ae import ConvAE
 
 
@@ -41,16 +42,13 @@ class DenoisingAE(ConvAE):
 
     name = "denoising-ae"
 
+    @options(noise=Choice(NOISES), level=WEIGHT)
     def __init__(
         self, input_shape=(28, 28, 1), channels=(32, 32, 16), noise="gaussian", level=0.5, activation="relu",
         loss="bce", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        if noise not in NOISES:
-            raise suggest("noise", noise, NOISES)
-        most = float("inf") if noise == "gaussian" else 1
-        if not isinstance(level, (int, float)) or not 0 <= level <= most or level == float("inf"):
-            wanted = "a number of at least 0" if noise == "gaussian" else "a share in [0, 1]"
-            raise ConfigError(f"level: {noise} noise takes {wanted}, got {level!r}")
+        if noise != "gaussian" and level > 1:
+            raise ConfigError(f"level: {noise} noise takes a share in [0, 1], got {level}")
         self.noise, self.level = noise, level
         self.bounded = None if noise == "dropout" else f"{noise} noise"
         super().__init__(input_shape, channels, activation, loss, seed, backend, dtype)

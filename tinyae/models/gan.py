@@ -1,12 +1,13 @@
 """Generative adversarial networks: Goodfellow et al. 2014, convolutional (Radford et al. 2016), and Wasserstein."""
 
 from .. import adversarial
-from ..errors import ConfigError, suggest
+from ..errors import ConfigError
+from ..options import WEIGHT, Choice, Count, Counts, Number, options
 from .adversary import Adversary
-from .base import Phase
+from .base import COMMON, Phase
 from .gan_networks import conv_discriminator, conv_generator, dense_discriminator, dense_generator
 from .gradient_penalty import gradient_penalty
-from .networks import image_shape, size, sizes, strided_channels
+from .networks import image_shape, strided_channels
 
 NETWORKS = ("dense", "conv")
 OUTPUTS = ("sigmoid", "linear")
@@ -51,26 +52,22 @@ class GAN(Adversary):
     advice = "A lower {lr}, {dropout} or {smoothing}"
     standard_prior = True
 
+    @options(
+        latent_dim=Count(), network=Choice(NETWORKS), hidden=Counts(), channels=Counts(), loss=Choice(LOSSES),
+        smoothing=Number(least=0, below=0.5), penalty=WEIGHT, critic_steps=Count(), dropout=Number(least=0, below=1),
+        output=Choice(OUTPUTS), **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=64, network="dense", hidden=(512, 256), channels=(),
         loss="non-saturating", smoothing=0.0, penalty=10.0, critic_steps=5, dropout=0.3, output="sigmoid", seed=0,
         backend="numpy", dtype="float32",
     ):  # fmt: skip
-        kinds = ("network", network, NETWORKS), ("loss", loss, LOSSES), ("output", output, OUTPUTS)
-        for option, value, known in kinds:
-            if value not in known:
-                raise suggest(option, value, known)
-        if not 0 <= smoothing < 0.5:
-            raise ConfigError(f"smoothing: expected a number from 0 to below 0.5, got {smoothing!r}")
         if smoothing and loss == "wasserstein":
             raise ConfigError("smoothing: a Wasserstein critic has no labels to smooth: leave it 0")
-        if not 0 <= penalty < float("inf"):
-            raise ConfigError(f"penalty: expected a number of at least 0, got {penalty!r}")
-        self.input_shape = image_shape(input_shape) if network == "conv" else sizes("input_shape", input_shape)
-        self.latent_dim, hidden, channels = size("latent_dim", latent_dim), sizes("hidden", hidden), tuple(channels)
+        self.input_shape = image_shape(input_shape) if network == "conv" else input_shape
+        self.latent_dim, self.critic_steps = latent_dim, critic_steps
         self.wasserstein, self.smoothing, self.penalty = loss == "wasserstein", smoothing, penalty
         self.terms = ("discriminator", *LOSSES[loss], "loss")
-        self.critic_steps = size("critic_steps", critic_steps)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, network=network, hidden=hidden, channels=channels,
             loss=loss, smoothing=smoothing, penalty=penalty, critic_steps=critic_steps, dropout=dropout, output=output,
@@ -80,7 +77,7 @@ class GAN(Adversary):
             generator = dense_generator(hidden, self.input_shape, bounded)
             discriminator = dense_discriminator(hidden, dropout)
         else:
-            channels = sizes("channels", channels or strided_channels(self.input_shape))
+            channels = channels or strided_channels(self.input_shape)
             generator = conv_generator(channels, self.input_shape, bounded)
             discriminator = conv_discriminator(channels, dropout)
         networks = {"generator": (generator, (self.latent_dim,)), "discriminator": (discriminator, self.input_shape)}
@@ -156,7 +153,8 @@ class GAN(Adversary):
 
     def prior_codes(self, n, seed=0):
         """z ~ N(0, I), (n, latent_dim), as a NumPy array: those of `sample`, and all the codes that there are."""
-        return self.backend.to_host(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype))
+        n, noise = self.draw(n, seed)
+        return self.backend.to_host(noise.normal("sample", (n, self.latent_dim), self.dtype))
 
     def encode(self, x):
         raise ConfigError(f"{self.name} has no encoder, it draws from noise: use `sample`, or a model such as 'aae'")

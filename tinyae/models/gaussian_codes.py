@@ -49,7 +49,8 @@ class GaussianCodes(Model):
 
     def sample(self, n, seed=0):
         """(n, *input_shape): means of p(x|z) for z ~ N(0, I), as a NumPy array."""
-        return self.decode(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype))
+        n, noise = self.draw(n, seed)
+        return self.decode(noise.normal("sample", (n, self.latent_dim), self.dtype))
 
     def _encode(self, x):
         return self.split(self.forward("encoder", x)[0])[0]

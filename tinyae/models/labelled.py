@@ -69,9 +69,10 @@ class Labelled:
 
         labels: (n,), one for all, or None for the classes in turn.
         """
+        n, noise = self.draw(n, seed)
         if labels is None:
             labels = np.arange(n) % self.classes
-        return self.styled(self.backend.noise(seed).normal("sample", (n, self.latent_dim), self.dtype), labels)
+        return self.styled(noise.normal("sample", (n, self.latent_dim), self.dtype), labels)
 
     def across(self, z):
         """(N, classes, *input_shape): each of the styles z (N, D) under every label."""

@@ -14,10 +14,10 @@ import math
 
 from .. import losses
 from ..backend import array_module
-from ..errors import ConfigError, suggest
 from ..latent.gaussian import LOG_2PI
 from ..layers import ConstantChannel, Sequential
 from ..layers.activations import sigmoid, softplus
+from ..options import Choice, Number, options
 
 LEVELS = 256  # of an 8-bit value
 
@@ -172,15 +172,16 @@ def _per_example(values):
     return values.reshape(len(values), -1).sum(axis=1)
 
 
+LIKELIHOODS = {
+    "bernoulli": lambda sigma: Bernoulli(), "gaussian": Gaussian, "learned-gaussian": LearnedGaussian,
+    "laplace": Laplace, "categorical": lambda sigma: Categorical(),
+}  # fmt: skip
+# Options of every model that has a likelihood.
+OPTIONS = {"likelihood": Choice(LIKELIHOODS, "likelihood"), "sigma": Number(least=1e-6, most=1e6)}
+
+
+@options(name=OPTIONS["likelihood"], sigma=OPTIONS["sigma"])
 def likelihood(name, sigma):
     """The likelihood by name; `sigma` is the Gaussian's standard deviation (where learned, its start) or the Laplace's
     scale."""
-    if not isinstance(sigma, (int, float)) or not 1e-6 <= sigma <= 1e6:
-        raise ConfigError(f"sigma must be above 0, from 1e-6 to 1e6, got {sigma}")
-    kinds = {
-        "bernoulli": Bernoulli, "gaussian": lambda: Gaussian(sigma), "learned-gaussian": lambda: LearnedGaussian(sigma),
-        "laplace": lambda: Laplace(sigma), "categorical": Categorical,
-    }  # fmt: skip
-    if name not in kinds:
-        raise suggest("likelihood", name, kinds)
-    return kinds[name]()
+    return LIKELIHOODS[name](sigma)

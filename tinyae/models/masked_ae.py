@@ -7,6 +7,7 @@ import numpy as np
 from ..backend import array_module
 from ..data.examples import as_array
 from ..errors import ConfigError, ShapeError
+from ..options import SHARE, Count, options
 from .ae import LOSSES
 from .conv_ae import ConvAE
 
@@ -31,6 +32,7 @@ class MaskedAE(ConvAE):
     name = "masked-ae"
     losses = LOSSES  # what is hidden is no image
 
+    @options(patch=Count(0), share=SHARE)
     def __init__(
         self, input_shape=(28, 28, 1), channels=(32, 32, 32), patch=0, share=0.75, activation="relu", loss="bce",
         seed=0, backend="numpy", dtype="float32",
@@ -40,8 +42,6 @@ class MaskedAE(ConvAE):
         self.patch = patch_size(height, width, patch)
         self.rows, self.columns = height // self.patch, width // self.patch
         patches = self.rows * self.columns
-        if not isinstance(share, (int, float)) or not 0 < share < 1:
-            raise ConfigError(f"share: expected a share of the patches between 0 and 1, got {share!r}")
         self.hidden = round(share * patches)
         if not 0 < self.hidden < patches:
             raise ConfigError(
@@ -144,8 +144,6 @@ def patch_size(height, width, patch=0):
     if patch == 0:
         divisors = [d for d in range(1, common + 1) if common % d == 0 and d * d < height * width] or [1]
         return min(divisors, key=lambda d: (abs(d - min(height, width) / 7), d))
-    if not isinstance(patch, int) or isinstance(patch, bool) or patch < 1:
-        raise ConfigError(f"patch: expected a whole number of pixels, got {patch!r}")
     if common % patch:
         raise ConfigError(f"patch: {patch} does not divide {height} x {width} pixels: give a divisor of {common}")
     return patch

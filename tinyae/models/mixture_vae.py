@@ -10,9 +10,12 @@ from ..errors import ConfigError, ShapeError
 from ..latent import gaussian, mixture
 from ..layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, ReLU, Reshape, Sequential
 from ..layers.convolution import resolve_padding
+from ..options import Count, Counts, options
+from .base import COMMON
 from .importance import log_mean_exp
+from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import halved, image_shape, levels, size
+from .networks import halved, image_shape
 from .vae import VAE
 
 REFERENCE_SIGMA = 0.4**0.5  # -log N(x | out, 0.4) = 2.5 * 1/2 (x - out)^2 + constant: a reconstruction weight of 2.5
@@ -40,16 +43,16 @@ class MixtureVAE(VAE):
     standard_prior = False
     part = 32  # convolution is as fast on few images
 
+    @options(latent_dim=Count(), classes=Count(), channels=Counts(1), units=Count(), **LIKELIHOOD, **COMMON)
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=20, classes=10, channels=(32, 64), units=256, likelihood="gaussian",
         sigma=REFERENCE_SIGMA, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, self.latent_dim = image_shape(input_shape), size("latent_dim", latent_dim)
-        self.classes, channels = size("classes", classes), levels("channels", channels)
+        self.input_shape, self.latent_dim, self.classes = image_shape(input_shape), latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, channels=channels,
-            units=size("units", units), likelihood=likelihood, sigma=sigma,
+            units=units, likelihood=likelihood, sigma=sigma,
         )  # fmt: skip
         network = decoder(channels, self.likelihood.output_shape(self.input_shape))
         networks = {
@@ -110,7 +113,7 @@ class MixtureVAE(VAE):
 
         labels: the classes y, (n,) or one for all; drawn from the uniform p(y) if None.
         """
-        noise = self.backend.noise(seed)
+        n, noise = self.draw(n, seed)
         if labels is None:
             labels = (self.classes * self.backend.to_host(noise.uniform("classes", (n,)))).astype(np.int64)
         labels = self.backend.to_host(as_array(labels, "labels"))

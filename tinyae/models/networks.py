@@ -2,7 +2,7 @@
 
 import math
 
-from ..errors import ConfigError, suggest
+from ..errors import ConfigError
 from ..layers import (
     ACTIVATIONS,
     Conv2D,
@@ -16,6 +16,7 @@ from ..layers import (
     Sequential,
 )
 from ..layers.convolution import resolve_padding
+from ..options import Choice
 
 WIDEST = 256  # channels that `strided_channels` gives at most
 
@@ -64,13 +65,13 @@ def resizing_decoder(channels, output_shape, activation):
 def strided_encoder(channels, units, outputs, activation, kernels=()):
     """x (N, H, W, C) -> (N, outputs): a strided conv + activation per level, Dense + activation per `units`, Dense.
 
-    The convolutions have stride 2 and sides `kernels`, 4 by default. units: one size or several.
+    The convolutions have stride 2 and sides `kernels`, 4 by default. units: a tuple of sizes.
     """
     act, init = _activation(activation)
     sides = kernels or [4] * len(channels)
     pairs = zip(channels, sides, strict=True)
     levels = [layer for c, side in pairs for layer in (Conv2D(c, side, stride=2, init=init), act())]
-    return Sequential(*levels, Flatten(), *_hidden(sizes("units", units), activation), Dense(outputs))
+    return Sequential(*levels, Flatten(), *_hidden(units, activation), Dense(outputs))
 
 
 def strided_decoder(channels, units, output_shape, activation):
@@ -81,7 +82,7 @@ def strided_decoder(channels, units, output_shape, activation):
     """
     act, init = _activation(activation)
     *larger, smallest = halved(output_shape[:2], len(channels))
-    dense = _hidden((*reversed(sizes("units", units)), math.prod(smallest) * channels[-1]), activation)
+    dense = _hidden((*reversed(units), math.prod(smallest) * channels[-1]), activation)
     layers = [*dense, Reshape((*smallest, channels[-1]))]
     paddings = [resolve_padding("same", size, (4, 4), (2, 2)) for size in larger]
     for c, padding in zip(reversed(channels[:-1]), reversed(paddings[1:]), strict=True):
@@ -101,10 +102,8 @@ def encoder_and_decoder(network, hidden, input_shape, outputs, output_shape, act
     """The two networks, x (N, *input_shape) -> (N, outputs) and z (N, D) -> (N, *output_shape), by their kind's name.
 
     "dense": with layers of sizes `hidden`. "conv": those of `conv-vae`. "burgess", "locatello": published ones, for
-    images of any size. Raises ConfigError.
+    images of any size.
     """
-    if network not in NETWORKS:
-        raise suggest("network", network, NETWORKS)
     if network == "dense":
         return dense_encoder(hidden, outputs, activation), dense_decoder(hidden, output_shape, activation)
     kinds = {"conv": (strided_channels(image_shape(input_shape)), (), (256,))} | PUBLISHED
@@ -131,45 +130,12 @@ def halved(size, times):
 
 def _activation(name):
     """(the activation's class, the initialiser of the weights before it)."""
-    if name not in ACTIVATIONS:
-        raise suggest("activation", name, ACTIVATIONS)
+    name = Choice(ACTIVATIONS).check("activation", name)
     return ACTIVATIONS[name], "he" if name in ("relu", "leaky-relu", "elu") else "glorot"
 
 
-def sizes(name, value):
-    """A tuple of positive whole numbers from one of them or a sequence; ConfigError otherwise."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
-        raise ConfigError(f"{name}: expected positive whole numbers, got {value!r}")
-    return values
-
-
-def size(name, value):
-    """One positive whole number; ConfigError otherwise."""
-    values = sizes(name, value)
-    if isinstance(value, (tuple, list)):
-        raise ConfigError(f"{name}: expected one positive whole number, got {value!r}")
-    return values[0]
-
-
-def rate(name, value, otherwise=""):
-    """A positive number that a learning rate is multiplied by; ConfigError, with what else may be given, otherwise."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ConfigError(f"{name}: expected a positive number{otherwise}, got {value!r}")
-    return value
-
-
-def image_shape(value):
+def image_shape(shape):
     """(H, W, C) of a model that takes images; ConfigError otherwise."""
-    shape = sizes("input_shape", value)
     if len(shape) != 3:
-        raise ConfigError(f"input_shape: a convolutional model takes images (H, W, C), got {value!r}")
+        raise ConfigError(f"input_shape: a convolutional model takes images (H, W, C), got {shape}")
     return shape
-
-
-def levels(name, value):
-    """Channels per level, at least one level; ConfigError otherwise."""
-    channels = sizes(name, value)
-    if not channels:
-        raise ConfigError(f"{name}: expected one or more positive whole numbers, got none")
-    return channels

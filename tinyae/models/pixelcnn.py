@@ -7,20 +7,21 @@ import numpy as np
 from ..backend import array_module
 from ..data import to_float
 from ..data.examples import check_dtype, shaped
-from ..errors import ConfigError, DataError, suggest
+from ..errors import ConfigError, DataError
 from ..latent.mixture import softmax
 from ..losses import cross_entropy_with_logits
+from ..options import Choice, Count, options
 from . import raster
-from .base import Model
+from .base import COMMON, Model
 from .gated import gated_networks
 from .labelled import Labelled
-from .networks import size, sizes
 from .pixelcnn_networks import residual_networks
 
 NETWORKS = {  # name: (networks, their usual width and blocks)
     "residual": (residual_networks, 128, 2),
     "gated": (gated_networks, 64, 15),
 }
+MOST_BLOCKS = 1024  # each is layers of its own
 DRAWN = 128  # maps drawn side by side: of each, a sampler remembers some rows alone
 
 
@@ -49,19 +50,17 @@ class PixelCNN(Labelled, Model):
     unlabelled = "leave classes out"
     codec = None  # the VQVAE whose codes these are, where there is one
 
+    @options(
+        levels=Count(), network=Choice(NETWORKS), width=Count(0), blocks=Count(0, MOST_BLOCKS), classes=Count(0),
+        **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(7, 7), levels=128, network="residual", width=0, blocks=0, classes=0, seed=0,
         backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape = sizes("input_shape", input_shape)
+        self.input_shape, self.levels = input_shape, levels
         if len(self.input_shape) not in (2, 3):
             raise ConfigError(f"input_shape: pixelcnn takes maps (H, W) or images (H, W, C), got {input_shape!r}")
-        if network not in NETWORKS:
-            raise suggest("network", network, NETWORKS)
-        self.levels = size("levels", levels)
-        for option, value in (("width", width), ("blocks", blocks), ("classes", classes)):
-            if value != 0:
-                size(option, value)
         config = dict(
             input_shape=self.input_shape, levels=levels, network=network, width=width, blocks=blocks, classes=classes,
         )  # fmt: skip
@@ -158,11 +157,12 @@ class PixelCNN(Labelled, Model):
         labels: (n,), one for all, or None for the classes in turn. temperature: what logits are divided by. top_k:
         draw among so many of the most probable codes, 0 for all. A map depends on its number and the seed, not on n.
         """
+        n, noise = self.draw(n, seed)
         if labels is not None and not self.classes:
             raise ConfigError(f"{self.name} was trained without labels: leave them out, or train with classes")
         labels = np.arange(n) % max(1, self.classes) if labels is None else self.known(labels, n)
         draw = raster.Draw(self, temperature, top_k)
-        uniforms = self.backend.noise(seed).uniform("sample", (n, math.prod(self.map_shape)), self.dtype)
+        uniforms = noise.uniform("sample", (n, math.prod(self.map_shape)), self.dtype)
 
         def run(u, labels):
             return raster.incremental(self, draw, u, self.backend.asarray(labels))

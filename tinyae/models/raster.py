@@ -1,7 +1,7 @@
 """Drawing maps pixel by pixel, in raster order, from a model of each pixel given those before it."""
 
 from ..backend import array_module
-from ..errors import ConfigError
+from ..options import RATE, Count
 from ..wording import flag
 
 
@@ -14,12 +14,8 @@ class Draw:
     """
 
     def __init__(self, model, temperature, top_k):
-        if not temperature > 0:
-            raise ConfigError(f"{flag('temperature')} must be above 0, got {temperature}")
-        if not isinstance(top_k, int) or not 0 <= top_k <= model.levels:
-            most = f"0 for all codes, or up to {model.levels} of them"
-            raise ConfigError(f"{flag('top_k')}: expected {most}, got {top_k!r}")
-        self.temperature, self.top_k = temperature, top_k
+        self.temperature = RATE.check(flag("temperature"), temperature)
+        self.top_k = Count(0, model.levels).check(flag("top_k"), top_k)
 
     def __call__(self, logits, u):
         xp = array_module(logits)

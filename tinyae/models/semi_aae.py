@@ -4,16 +4,18 @@ import numpy as np
 
 from .. import adversarial
 from ..backend import array_module
-from ..errors import ConfigError, suggest
+from ..errors import ConfigError
 from ..latent.mixture import softmax, softmax_backward
 from ..latent.priors import PRIORS
+from ..layers import ACTIVATIONS
 from ..layers.base import Layer
 from ..losses import cross_entropy_with_logits
+from ..options import RATE, WEIGHT, Choice, Count, Counts, Number, Text, options
 from .adversary import Adversary
 from .ae import AE
-from .base import Phase
+from .base import COMMON, Phase
 from .labelled import Labelled
-from .networks import dense_decoder, dense_encoder, size, sizes
+from .networks import dense_decoder, dense_encoder
 
 # What the phases multiply the learning rate by, and the two sides' momentum (beta1 of Adam). Sides as fast as the rest
 # make p one-hot before it is right, and then hardly a gradient passes the softmax: on MNIST at 14x14 with 100 labels,
@@ -57,24 +59,22 @@ class SemiAAE(Labelled, Adversary, AE):
     style_dim = None  # numbers of z
     terms = ("loss", "reconstruction", "discriminators", "accuracy", "generator", "cross_entropy", "classified")
 
+    @options(
+        latent_dim=Count(), classes=Count(), labelled=Count(), prior=Choice(PRIORS), scale=RATE, hidden=Counts(),
+        units=Counts(), noise=WEIGHT, dropout=Number(least=0, below=1), activation=Choice(ACTIVATIONS), loss=Text(),
+        **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=10, classes=10, labelled=100, prior="gaussian", scale=1.0,
         hidden=(512, 256), units=(256, 256), noise=0.5, dropout=0.2, activation="relu", loss="bce", seed=0,
         backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, hidden, units = (
-            sizes(*option) for option in (("input_shape", input_shape), ("hidden", hidden), ("units", units))
-        )
+        self.input_shape, self.classes, self.labelled = input_shape, classes, labelled
         self.use_loss(loss)
-        self.classes, self.labelled = size("classes", classes), size("labelled", labelled)
         if labelled % classes:
             raise ConfigError(f"labelled={labelled}: as many of each of {classes} classes, so give a multiple of that")
-        if prior not in PRIORS:
-            raise suggest("prior", prior, PRIORS)
-        if not 0 <= noise < float("inf"):
-            raise ConfigError(f"noise: expected a number of at least 0, got {noise!r}")
         self.noise = noise
-        self.prior = PRIORS[prior](size("latent_dim", latent_dim), 0, scale)
+        self.prior = PRIORS[prior](latent_dim, 0, scale)
         self.style_dim, self.latent_dim = latent_dim, classes + latent_dim
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, labelled=labelled, prior=prior,
@@ -236,8 +236,9 @@ class SemiAAE(Labelled, Adversary, AE):
 
         labels: (n,), one for all, or None for the classes in turn.
         """
+        n, noise = self.draw(n, seed)
         labels = np.arange(n) % self.classes if labels is None else labels
-        z = self.prior.sample(self.backend.noise(seed).child("sample"), n, self.dtype)
+        z = self.prior.sample(noise.child("sample"), n, self.dtype)
         return self._of_class(self.backend.to_host(z), labels)
 
     def sample(self, n, seed=0, labels=None):

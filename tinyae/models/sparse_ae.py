@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from ..errors import ConfigError, suggest
 from ..latent import sparsity
 from ..layers import ReLU, Sigmoid
-from ..layers.activations import sigmoid
+from ..layers.activations import ACTIVATIONS, sigmoid
+from ..options import SHARE, WEIGHT, Choice, Count, Counts, Text, options
 from .ae import AE
-from .networks import dense_decoder, dense_encoder, size, sizes
+from .base import COMMON
+from .networks import dense_decoder, dense_encoder
 
 CODES = {"l1": ReLU, "kl": Sigmoid}  # the code's activation by penalty
 
@@ -29,19 +30,16 @@ class SparseAE(AE):
     name = "sparse-ae"
     terms = ("loss", "reconstruction", "sparsity")
 
+    @options(
+        latent_dim=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), penalty=Choice(CODES),
+        weight=WEIGHT, rate=SHARE, **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=256, hidden=(), activation="relu", loss="bce", penalty="l1",
         weight=0.3, rate=0.05, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        if penalty not in CODES:
-            raise suggest("penalty", penalty, CODES)
-        if not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
-            raise ConfigError(f"weight: expected a number of at least 0, got {weight!r}")
-        if not isinstance(rate, (int, float)) or not 0 < rate < 1:
-            raise ConfigError(f"rate: expected a mean activation between 0 and 1, got {rate!r}")
-        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
+        self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
-        self.latent_dim = size("latent_dim", latent_dim)
         self.penalty, self.weight, self.rate = penalty, weight, rate
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss,

@@ -2,10 +2,14 @@
 
 from ..backend import array_module
 from ..latent import gaussian
+from ..layers import ACTIVATIONS
+from ..options import Choice, Count, Counts, options
 from . import importance
+from .base import COMMON
 from .gaussian_codes import GaussianCodes
+from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import dense_decoder, dense_encoder, size, sizes
+from .networks import dense_decoder, dense_encoder
 
 
 class VAE(GaussianCodes):
@@ -33,16 +37,18 @@ class VAE(GaussianCodes):
     terms = ("loss", "reconstruction", "kl")
     samples = 1  # of z for each example
 
+    @options(
+        latent_dim=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), samples=Count(), **LIKELIHOOD, **COMMON
+    )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, hidden=(256,), activation="relu", likelihood="bernoulli",
         sigma=1.0, samples=1, seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, hidden = sizes("input_shape", input_shape), sizes("hidden", hidden)
-        self.latent_dim = size("latent_dim", latent_dim)
+        self.input_shape, self.latent_dim = input_shape, latent_dim
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma, samples=size("samples", samples),
+            likelihood=likelihood, sigma=sigma, samples=samples,
         )  # fmt: skip
         encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
         output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
@@ -51,6 +57,7 @@ class VAE(GaussianCodes):
         if samples > 1:
             self.samples, self.terms = samples, (*self.terms, "gain")
             self.chunk = max(1, self.chunk // samples)
+            self.room_for(samples * self.values)
 
     @classmethod
     def examples(cls):

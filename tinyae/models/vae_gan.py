@@ -6,16 +6,17 @@ from .. import adversarial
 from ..backend import array_module
 from ..errors import CheckpointError, ConfigError
 from ..latent import gaussian
-from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
+from ..layers import ACTIVATIONS, Conv2D, Dense, Flatten, LeakyReLU, Sequential
 from ..layers.activations import sigmoid
 from ..losses import mse
+from ..options import RATE, Choice, Count, Counts, Path, options
 from .adversary import Adversary
-from .base import Phase
+from .base import COMMON, Phase
 from .conv_vae import ConvVAE
 from .gan import MOMENTUM
 from .gan_networks import SLOPE
 from .gaussian_codes import GaussianCodes
-from .networks import image_shape, levels, size, strided_channels, strided_decoder, strided_encoder
+from .networks import image_shape, strided_channels, strided_decoder, strided_encoder
 
 
 class VAEGAN(Adversary, GaussianCodes):
@@ -52,24 +53,26 @@ class VAEGAN(Adversary, GaussianCodes):
     terms = ("loss", "reconstruction", "kl", "decoder", "generator", "discriminator", "accuracy")
     part = 32  # convolution is as fast on few images
 
+    @options(
+        latent_dim=Count(), channels=Counts(), units=Count(), activation=Choice(ACTIVATIONS), gamma=RATE, start=Path(),
+        **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=20, channels=(), units=256, activation="relu", gamma=1.0, start="",
         seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        self.input_shape, self.latent_dim = image_shape(input_shape), size("latent_dim", latent_dim)
-        channels = levels("channels", channels or strided_channels(self.input_shape))
-        if not 0 < gamma < float("inf"):
-            raise ConfigError(f"gamma must be a positive number, got {gamma}")
+        self.input_shape, self.latent_dim = image_shape(input_shape), latent_dim
+        channels = channels or strided_channels(self.input_shape)
         self.gamma, self.start = gamma, start
         config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, channels=channels, units=size("units", units),
+            input_shape=self.input_shape, latent_dim=latent_dim, channels=channels, units=units,
             activation=activation, gamma=gamma, start=start,
         )  # fmt: skip
         features = Sequential(*(layer for c in channels for layer in (Conv2D(c, 4, stride=2, init="he"), _leaky())))
         head = Sequential(Flatten(), Dense(units, init="he"), _leaky(), Dense(1))
         networks = {
-            "encoder": (strided_encoder(channels, units, 2 * latent_dim, activation), self.input_shape),
-            "decoder": (strided_decoder(channels, units, self.input_shape, activation), (latent_dim,)),
+            "encoder": (strided_encoder(channels, (units,), 2 * latent_dim, activation), self.input_shape),
+            "decoder": (strided_decoder(channels, (units,), self.input_shape, activation), (latent_dim,)),
             "features": (features, self.input_shape),
             "head": (head, features.output_shape(self.input_shape)),
         }

@@ -3,15 +3,16 @@
 import numpy as np
 
 from ..data.examples import as_array
-from ..errors import ConfigError, ShapeError, suggest
+from ..errors import ConfigError, ShapeError
 from ..latent import quantize
-from ..latent.codebook import Codebook, HeldCodebook
+from ..latent.codebook import MOST_BOOKS, Codebook, HeldCodebook
 from ..layers.base import Layer
 from ..losses import mse
+from ..options import SHARE, WEIGHT, Choice, Count, Flag, options
 from ..wording import flag, setting
-from .base import Model
+from .base import COMMON, Model
 from .code_networks import NETWORKS, code_size, network_for
-from .networks import image_shape, size
+from .networks import image_shape
 
 COLLAPSED = 0.1  # of the codes in use, below which a codebook did not spread over the data
 
@@ -49,6 +50,11 @@ class VQVAE(Model):
     discrete_codes = True
     judged_by = "reconstruction"  # the other terms grow while vectors spread over more of the space
 
+    @options(
+        network=Choice(("auto", *NETWORKS)), codes=Count(0), latent_dim=Count(0), codebooks=Count(1, MOST_BOOKS),
+        residual_codes=Flag(), commitment=WEIGHT, ema=Flag(), decay=SHARE, cosine=Flag(), restart=Flag(),
+        relative=Flag(), **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), network="auto", codes=0, latent_dim=0, codebooks=1, residual_codes=False,
         commitment=0.25, ema=False, decay=0.99, cosine=False, restart=True, relative=True,
@@ -56,17 +62,12 @@ class VQVAE(Model):
     ):  # fmt: skip
         self.input_shape = image_shape(input_shape)
         network = network_for(self.input_shape) if network == "auto" else network
-        if network not in NETWORKS:
-            raise suggest("network", network, ("auto", *NETWORKS))
-        if not 0 <= commitment < float("inf"):
-            raise ConfigError(f"commitment must be 0 or a positive number, got {commitment}")
         make, own_units, own_codes, self.signed = NETWORKS[network]
-        self.latent_dim = size("latent_dim", latent_dim or own_units)
-        self.code_count = size("codes", codes or own_codes)
+        self.latent_dim, self.code_count = latent_dim or own_units, codes or own_codes
         self.commitment, self.relative = commitment, relative
         config = dict(
             input_shape=self.input_shape, network=network, codes=self.code_count, latent_dim=self.latent_dim,
-            codebooks=size("codebooks", codebooks), residual_codes=residual_codes, commitment=commitment, ema=ema,
+            codebooks=codebooks, residual_codes=residual_codes, commitment=commitment, ema=ema,
             decay=decay, cosine=cosine, restart=restart, relative=relative,
         )  # fmt: skip
         encoder, decoder = make(self.input_shape, self.latent_dim)
@@ -198,7 +199,8 @@ class VQVAE(Model):
 
     def uniform_codes(self, n, seed=0):
         """n maps of codes drawn evenly, each on its own: what images are without a prior. A NumPy array."""
-        drawn = self.backend.noise(seed).uniform("codes", (n, *self.code_shape), "float64")
+        n, noise = self.draw(n, seed)
+        drawn = noise.uniform("codes", (n, *self.code_shape), "float64")
         return self.backend.to_host((drawn * self.code_count).astype("int64"))
 
     def hold(self, phase, batch, seed, step):

@@ -20,13 +20,28 @@ from ..data.labels import check_numbered, without_examples
 from ..errors import CheckpointError, ConfigError, DivergedError, suggest
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
+from ..options import (
+    RATE,
+    SEED,
+    Choice,
+    Count,
+    Either,
+    Flag,
+    Function,
+    Kind,
+    Number,
+    Optional,
+    Path,
+    Text,
+    options,
+)  # fmt: skip
 from ..wording import flag
 from . import progress as progress_display
 from .checkpoint import json_ready
 from .feed import Feed, admitted, fingerprint, fingerprint_labels, parts, with_names
 from .run import LAST, Run
 from .schema import brief
-from .step import Optimizers, Step
+from .step import Optimizers, Step, check_memory
 from .threads import workers
 
 LONG = 500  # steps before which a model's warnings mean nothing: sound trainings begin with a hundred of the same look
@@ -46,6 +61,33 @@ class History:
         return f"History({len(self.records)} epochs, {self.steps} steps{', interrupted' if self.interrupted else ''})"
 
 
+class _Trainable(Kind):
+    wanted = "a model, such as tinyae.models.VAE()"
+
+    def convert(self, value):
+        if isinstance(value, type) or not hasattr(value, "loss_and_grads"):
+            raise TypeError
+        return value
+
+
+class _Display(Kind):
+    wanted = "True, False, a line to begin with, or a display"
+
+    def convert(self, value):
+        if not isinstance(value, (bool, str)) and not hasattr(value, "epoch"):
+            raise TypeError
+        return value
+
+
+@options(
+    "flag",
+    model=_Trainable(), epochs=Count(), batch_size=Count(1, None), optimizer=Choice(OPTIMIZERS, "optimizer"), lr=RATE,
+    schedule=Choice(SCHEDULES, "schedule"), warmup=Count(0, None), clip_norm=Optional(RATE), seed=SEED,
+    validation=Number(least=0, below=1), binarize=Optional(Choice(binarized.KINDS, "way to binarize")),
+    standardize=Flag(), without_class=Optional(Either(Count(0), Text())), out=Optional(Path()),
+    resume=Flag(), overwrite=Flag(), checkpoint_every=Number(least=0, finite=False), progress=_Display(),
+    threads=Optional(Count(1, 1024)), on_start=Optional(Function()), on_epoch=Optional(Function()),
+)  # fmt: skip
 def fit(
     model, data, *, epochs=10, batch_size=128, optimizer="adam", lr=1e-3, schedule="constant", warmup=0, clip_norm=None,
     validation=0.0, test=None, standardize=False, binarize=None, without_class=None, seed=0, out=None, resume=False,
@@ -92,13 +134,6 @@ def fit(
     if binarize is not None:
         for examples in (x, *judged):
             binarized.check(binarize, examples)
-    counts = ("epochs", epochs, 1), ("batch_size", batch_size, 1), ("warmup", warmup, 0), ("threads", threads, 1)
-    for name, value, least in counts:
-        if (name, value) != ("threads", None) and (not isinstance(value, int) or value < least):
-            raise ConfigError(f"{flag(name)} must be a whole number of at least {least}, got {value!r}")
-    for name, value in (("lr", lr), ("clip_norm", clip_norm)):
-        if value is not None and not 0 < value < math.inf:
-            raise ConfigError(f"{flag(name)} must be a positive number, got {value!r}")
     if resume and out is None:
         raise ConfigError("resume needs the folder of the run: give out")
     settings = dict(
@@ -140,6 +175,7 @@ class Trainer:
         total = epochs * self.feed.steps_per_epoch
         self.phases = model.phases
         self.optimizers = Optimizers(self.phases, lambda phase: _optimizer(settings, phase, total))
+        check_memory(model, self.optimizers.each, min(batch_size, self.feed.count))
         self.step, self.sums, self.best, self.records = 0, {}, None, []
 
     def train(self, team, run, resume, checkpoint_every, progress, on_epoch):

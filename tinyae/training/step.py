@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from ..backend import native
+from ..backend import memory, native
 from ..errors import CheckpointError
 from ..models.base import DENSE
 from ..optim import clip_by_global_norm, slices
+from ..wording import flag
 from .threads import cut
 
 
@@ -81,6 +82,19 @@ class Step:
 
         list(self.each(add, slices(total)))
         del self.grads[1:]
+
+
+def check_memory(model, optimizers, examples):
+    """ConfigError, before anything is allocated, for a training that memory cannot hold.
+
+    It is measured from below: parameters with their gradient and moments, and half of what the layers put out for the
+    fewest examples that a step computes at once, since some layers keep their result for the next one's input.
+    """
+    copies = 2 + max(len(optimizer.moments) for optimizer in optimizers)
+    examples = min(examples, model.part) if model.separable else examples
+    numbers = copies * model.store.flat.size + examples * model.values // 2
+    smaller = f"give smaller sizes, or a smaller {flag('batch_size')}"
+    memory.check(numbers, model.dtype.itemsize, f"training {model.name} on {examples:,} examples at once", smaller)
 
 
 class Optimizers:
