@@ -174,7 +174,7 @@ def test_a_class_that_the_model_does_not_know_is_refused(command, refused):
 
 
 def test_codes_are_written_with_the_models_numbers(here, tmp_path):
-    call("encode", "cvae", "--data", "two", "--out", tmp_path / "c.npz")
+    call("encode", "cvae", "--data", "two", "--split", "test", "--out", tmp_path / "c.npz")
     assert set(np.load(tmp_path / "c.npz")["labels"]) == {1, 2}
 
 

@@ -177,13 +177,13 @@ def test_encode_to_npz_and_csv(place, tmp_path):
     test = tinyae.data.load("digits").test
     codes = tinyae.load(place / "vae").encode(test.x)
     for name in ("c.npz", "c.csv"):
-        run("encode", place / "vae", "--out", name, cwd=tmp_path)
+        run("encode", place / "vae", "--split", "test", "--out", name, cwd=tmp_path)
     saved = np.load(tmp_path / "c.npz")
     np.testing.assert_array_equal(saved["codes"], codes)
     np.testing.assert_array_equal(saved["labels"], test.labels)
     lines = (tmp_path / "c.csv").read_text().splitlines()
-    assert lines[0] == "z1,z2,labels"
-    table = np.loadtxt(lines[1:], delimiter=",")
+    assert lines[0] == "z1,z2,labels,parts,rows,classes"
+    table = np.loadtxt(lines[1:], delimiter=",", usecols=(0, 1, 2))
     np.testing.assert_array_equal(table[:, :2].astype("float32"), codes)
     np.testing.assert_array_equal(table[:, 2], test.labels)
 
@@ -192,7 +192,7 @@ def test_codes_stand_beside_the_run_by_default(place, tmp_path):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "last.npz").write_bytes((place / "table" / "last.npz").read_bytes())
     assert run("encode", "r", cwd=tmp_path).stdout == f"{os.path.join('r', 'codes.npz')}\n"
-    assert list(np.load(tmp_path / "r" / "codes.npz")) == ["codes"]
+    assert list(np.load(tmp_path / "r" / "codes.npz")) == ["codes", "parts", "rows"]
 
 
 def test_gradcheck(tmp_path):

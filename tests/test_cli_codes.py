@@ -280,14 +280,15 @@ def test_evaluate_says_the_exact_likelihood_of_pixels(here, capsys):
 
 
 def test_encode_writes_maps_of_codes(here, tmp_path):
-    call("encode", "vq", "--out", tmp_path / "z.npz")
+    call("encode", "vq", "--split", "test", "--out", tmp_path / "z.npz")
     got, codes = np.load(tmp_path / "z.npz"), tinyae.load("vq").encode(DIGITS.test.x)
     np.testing.assert_array_equal(got["codes"], codes)
     np.testing.assert_array_equal(got["labels"], DIGITS.test.labels)
-    call("encode", "vq", "--out", tmp_path / "z.csv")
+    call("encode", "vq", "--split", "test", "--out", tmp_path / "z.csv")
     head, first, *_ = (tmp_path / "z.csv").read_text().splitlines()
-    assert head == "z1,z2,z3,z4,labels"
-    assert first == ",".join(map(str, [*codes[0].ravel(), DIGITS.test.labels[0]]))
+    assert head == "z1,z2,z3,z4,labels,parts,rows,classes"
+    label = DIGITS.test.labels[0]
+    assert first == ",".join(map(str, [*codes[0].ravel(), label, "test", 0, label]))
 
 
 def test_compare_shows_uniform_codes_and_no_way_between_two(here, tmp_path, capsys):

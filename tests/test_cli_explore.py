@@ -95,7 +95,7 @@ def test_interpolations_are_the_functions_walks_decoded(path, here, tmp_path, te
 
 def test_interpolations_between_codes_from_a_file(here, tmp_path, test):
     model = tinyae.load("vae")
-    call("encode", "vae", "--out", tmp_path / "codes.npz")
+    call("encode", "vae", "--split", "test", "--out", tmp_path / "codes.npz")
     np.save(tmp_path / "codes.npy", model.encode(test.x))
     for name in ("codes.npz", "codes.npy"):
         words = ("--codes", tmp_path / name, "--index", 7, 2, "--path", "linear", "--out", tmp_path / "i.npy")
@@ -316,7 +316,7 @@ def test_codes_are_decoded_as_the_class_they_were_encoded_with(labelled, here, t
 
 @pytest.mark.parametrize("run", ["cvae", "class-mean-vae"])
 def test_encode_tells_a_model_the_labels_that_it_needs(run, labelled, here, tmp_path, test):
-    call("encode", run, "--out", tmp_path / "c.npz")
+    call("encode", run, "--split", "test", "--out", tmp_path / "c.npz")
     model = tinyae.load(run)
     np.testing.assert_array_equal(
         np.load(tmp_path / "c.npz")["codes"], model.encode(test.x, **model.given(test.labels))

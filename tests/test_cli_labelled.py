@@ -82,7 +82,7 @@ def test_reconstruct_encode_and_evaluate_use_the_datas_labels(name, here, tmp_pa
     call("reconstruct", name, "--out", tmp_path / "x.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), model.reconstruct(test.x, **model.given(test.labels)))
     call("reconstruct", name, "-n", 4, "--out", tmp_path / "x.png")
-    call("encode", name, "--out", tmp_path / "z.npz")
+    call("encode", name, "--split", "test", "--out", tmp_path / "z.npz")
     expected = model.encode(test.x, **model.given(test.labels))
     np.testing.assert_array_equal(np.load(tmp_path / "z.npz")["codes"], expected)
     capsys.readouterr()

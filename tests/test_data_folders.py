@@ -156,4 +156,8 @@ def test_a_run_says_what_it_recognised_and_judges_by_the_validation_part(tmp_pat
     assert '"validation": {' in (tmp_path / "runs/ae/metrics.jsonl").read_text()
     assert main(["encode", "runs/ae"]) == 0
     assert "photos: validation: 2 images in val\n" in capsys.readouterr().err
-    assert np.load(tmp_path / "runs/ae/codes.npz")["labels"].tolist() == [0, 1]
+    saved = np.load(tmp_path / "runs/ae/codes.npz")
+    assert saved["labels"].tolist() == [0, 0, 1, 0, 1]
+    assert saved["files"].tolist() == [
+        "train/cat/1.png", "train/cat/2.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png",
+    ]  # fmt: skip

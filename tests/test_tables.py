@@ -247,7 +247,7 @@ def test_a_table_from_train_to_samples(table, tmp_path, monkeypatch, capsys):
     tell("reconstruct", "r", "--split", "train")
     assert np.load("r/reconstructions.npy").shape == (54, D)
     tell("encode", "r", "--out", "codes.csv")
-    assert (tmp_path / "codes.csv").read_text().startswith("z1,z2\n")
+    assert (tmp_path / "codes.csv").read_text().startswith("z1,z2,parts,rows\n")
     said = tell("sample", "r", "--out", "s.png", code=2)
     assert said == "tinyae: --out s.png: a vae of rows gives rows, no images: write .npy or .npz\n"
     said = tell("train", "conv-vae", *words[:2], "--out", "new", code=2)

@@ -51,7 +51,10 @@ def number(text):
     return value
 
 
-def run_options(parser, out_help=None, data=True, seed=False, several=False):
+PARTS = ("train", "validation", "test")
+
+
+def run_options(parser, out_help=None, data=True, seed=False, several=False, split=True):
     add, meaning = parser.add_argument, "a run's folder, such as runs/vae, or a checkpoint file"
     if several:
         add("runs", metavar="RUN", nargs="+", help=f"{meaning}; one or more")
@@ -60,8 +63,8 @@ def run_options(parser, out_help=None, data=True, seed=False, several=False):
     if data:
         add("--data", metavar="DATA", help="a data set or path (default: the one the run was trained on)")
         add_loading(add)
-        parts = ("train", "validation", "test")
-        add("--split", choices=parts, help="which part of the data (default test, without one validation)")
+        if split:
+            add("--split", choices=PARTS, help="which part of the data (default test, without one validation)")
     if seed:
         add("--seed", type=NATURAL, default=0, metavar="N", help="of the noise (default 0)")
     if out_help:

@@ -1,27 +1,71 @@
-"""`tinyae encode`: the codes of images, for other programs."""
+"""`tinyae encode`: the codes of images or rows, and which ones they are of, for other programs."""
 
-from .arguments import run_options
-from .trained import load_part, load_run, output_file, save_arrays, write_text
+import csv
+import io
+import sys
+
+import numpy as np
+
+from ..data.dataset import class_name
+from .arguments import PARTS, add_json, print_json, run_options
+from .trained import load_data, load_run, output_file, save_arrays, write_text
 
 
 def encode_options(parser):
-    run_options(parser, "a .npz or .csv file (default codes.npz beside the run)")
+    add = run_options(parser, "a .npz or .csv file (default codes.npz beside the run)", split=False)
+    add("--split", choices=("all", *PARTS), default="all", help="which part of the data (default all)")
+    add_json(add)
 
 
 def encode(arguments):
-    """Write the codes of images, and their labels, to .npz or .csv."""
+    """Write the codes of all images or rows of the data, and which ones they are of, to .npz or .csv.
+
+    Beside the codes stand the part (train, validation or test), the row in the data's file or in the part, counted from
+    0, and where there are any the label, its class's name, and the image's file.
+    """
     out, kind = output_file(arguments, "codes.npz", (".npz", ".csv"))
     model, origin = load_run(arguments)
-    part, _ = load_part(arguments, origin, model)
-    codes = model.encode(part.x, **model.given(part.labels))
-    labels = {} if part.labels is None else {"labels": part.labels}
+    data, _ = load_data(arguments, origin, model)
+    parts = {name: part for name, part in data.parts.items() if arguments.split in ("all", name)}
+    columns = described(parts, data.class_names)
+    codes = np.concatenate([model.encode(part.x, **model.given(part.labels)) for part in parts.values()])
+    if all(part.rows is not None for part in parts.values()):  # as they stand in the file
+        order = np.argsort(columns["rows"], kind="stable")
+        codes, columns = codes[order], {name: column[order] for name, column in columns.items()}
     if kind == ".npz":
-        save_arrays(out, {"codes": codes} | labels)
+        names = {"class_names": np.array(data.class_names)} if data.class_names else {}
+        save_arrays(out, {"codes": codes} | columns | names)
     else:
-        codes = codes.reshape(len(codes), -1)  # maps of codes row by row
-        header = [f"z{i + 1}" for i in range(codes.shape[1])] + list(labels)
-        rows = (list(map(repr, code.tolist())) for code in codes)
-        if labels:
-            rows = ([*row, str(label)] for row, label in zip(rows, part.labels, strict=True))
-        write_text(out, "\n".join(",".join(row) for row in [header, *rows]) + "\n")
-    print(out)
+        write_text(out, as_csv(codes, columns))
+    counts = {name: len(part) for name, part in parts.items()}
+    if arguments.json:
+        print_json({"model": model.name, "data": data.name, "codes": len(codes), "parts": counts, "out": out})
+    else:
+        print(out)
+        told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        print(f"{len(codes):,} codes of {data.name}: {told}", file=sys.stderr)
+
+
+def described(parts, class_names):
+    """{column: array (N,)} of what is known of the examples of {name: Split}, one part after the other."""
+    columns = {
+        "labels": [part.labels for part in parts.values()],
+        "parts": [np.full(len(part), name) for name, part in parts.items()],
+        "rows": [np.arange(len(part)) if part.rows is None else part.rows for part in parts.values()],
+        "files": [None if part.files is None else np.array(part.files) for part in parts.values()],
+    }
+    found = {name: np.concatenate(each) for name, each in columns.items() if all(part is not None for part in each)}
+    if "labels" in found and class_names:
+        found["classes"] = np.array([class_name(label, class_names) for label in found["labels"]])
+    return found
+
+
+def as_csv(codes, columns):
+    """A line for each code, maps of codes row by row, and a line of names first."""
+    codes = codes.reshape(len(codes), -1)
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([*(f"z{i + 1}" for i in range(codes.shape[1])), *columns])
+    for code, *rest in zip(codes, *columns.values(), strict=True):
+        lines.writerow([*map(repr, code.tolist()), *rest])
+    return text.getvalue()

@@ -44,7 +44,7 @@ def load_part(arguments, origin, model):
 
 
 def load_data(arguments, origin, *models):
-    """(Dataset, the Split of it) that the command asks `models` about.
+    """(Dataset, the Split of it, None for all of them) that the command asks `models` about.
 
     For a model that uses labels the classes are numbered as it has learned them, by their names.
     """
@@ -63,6 +63,8 @@ def load_data(arguments, origin, *models):
     for names, whose in learned.items():
         data = data.numbered_as(names, whose)
     arguments.notes = [f"{data.name}: {note}" for note in data.notes]  # shown when the command is done
+    if arguments.split == "all":
+        return data, None
     if arguments.split is None:
         arguments.split = "validation" if "validation" in data.parts and "test" not in data.parts else "test"
     if arguments.split not in data.parts:
@@ -94,7 +96,7 @@ def save_arrays(path, arrays):
 
 
 def write_text(path, text):
-    _replace(path, lambda file: file.write(text.encode()))
+    _replace(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))  # names of files as they are
 
 
 def _replace(path, fill):

@@ -147,11 +147,13 @@ def holdout(x, labels=None, factors=None):
     """Split examples 90/10 into (train, test); test is None below ten examples.
 
     The same tenth on every machine and NumPy: Philox's raw bits, the same everywhere, give each index a number; the
-    N // 10 indices with the smallest numbers are the test part, and both parts keep the given order.
+    N // 10 indices with the smallest numbers are the test part, and both parts keep the given order (`Split.rows`).
     """
     count = len(x)
-    if count < 10:
-        return Split(x, labels, factors), None
     rank = np.argsort(np.random.Philox(key=0).random_raw(count), kind="stable")
     test, train = np.sort(rank[: count // 10]), np.sort(rank[count // 10 :])
-    return tuple(Split(*(None if a is None else a[i] for a in (x, labels, factors))) for i in (train, test))
+    parts = []
+    for rows in (train, test) if len(test) else (train,):
+        parts.append(Split(*(None if a is None else a[rows] for a in (x, labels, factors))))
+        parts[-1].rows = rows
+    return tuple(parts) if len(parts) == 2 else (parts[0], None)

@@ -18,9 +18,13 @@ class Split:
       A `Drawn` is indexed like an array, and draws what is asked for.
     labels: int64 `(N,)`, classes counted from 0, or None.
     factors: integers `(N, K)`, what the examples were made from, where it is known, or None.
+    rows: integers `(N,)`, the places of the examples in the file or folder that `holdout` split, from 0; None where it
+      split none. files: of a folder of images, the path of each below the folder, else None.
 
     Each may be given in any form that `examples.as_array` takes, such as a DataFrame; the attributes are arrays.
     """
+
+    rows = files = None
 
     def __init__(self, x, labels=None, factors=None):
         self.x = as_array(x)
@@ -110,7 +114,8 @@ class Dataset:
                         f"{', '.join(names[:20])}; leave the others out, or rename them"
                     )
                 labels = np.where(part.labels < 0, part.labels, table[part.labels])  # -1 is no class known
-                setattr(renumbered, name, Split(part.x, labels, part.factors))
+                setattr(renumbered, name, copy.copy(part))
+                getattr(renumbered, name).labels = labels
         return renumbered
 
     def __repr__(self):

@@ -51,9 +51,13 @@ def load_folder(folder, size=None, fit=None):
     for part, pairs in found.items():
         labels = None if pairs[0][1] is None else np.array([number[name] for _, name in pairs], np.int64)
         parts[part] = Split(x[first : first + len(pairs)], labels)
+        parts[part].files = tuple(os.path.join(*path) for path, _ in pairs)
         first += len(pairs)
     if len(parts) == 1:
-        parts = dict(zip(("train", "test"), holdout(x, parts["train"].labels), strict=True))
+        whole = parts["train"]
+        parts = dict(zip(("train", "test"), holdout(x, whole.labels), strict=True))
+        for split in filter(None, parts.values()):
+            split.files = tuple(whole.files[row] for row in split.rows)
     return parts | {"class_names": tuple(names) or None, "notes": remarks + notes + survey.notes}
 
 
