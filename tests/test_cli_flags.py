@@ -1,5 +1,7 @@
 """What is said of a flag that a command does not have."""
 
+import sys
+
 import pytest
 
 from tinyae import cli
@@ -76,3 +78,36 @@ def test_values_are_no_flags(capsys):
     """A negative number, an abbreviation and what is joined to a short flag get as far as the missing run."""
     for words in (("arithmetic", "r", "--add", "1", "--strengths", "-.5", "-1"), ("sample", "r", "-n8", "--temp", "1")):
         assert said(*words, capsys=capsys).startswith("no run r")
+
+
+# --threads
+
+
+def test_every_command_that_computes_takes_a_number_of_threads(capsys):
+    without = {"models", "data", "info", "bench"}  # a benchmark has its own
+    for name in cli.COMMANDS:
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        assert ("--threads N" in capsys.readouterr().out) == (name not in without), name
+
+
+def test_a_command_computes_on_so_many_threads(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    from tinyae.backend import threads
+
+    def blas():
+        return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+    def command(arguments):
+        seen.append((threads.available(), set(blas())))
+
+    seen, before = [], blas()
+    monkeypatch.setitem(cli.COMMANDS, "gradcheck", (command, cli.COMMANDS["gradcheck"][1]))
+    monkeypatch.setattr(command, "__doc__", "For this test.")
+    assert cli.main(["gradcheck", "--threads", "1"]) == 0
+    assert seen == [(1, {1})] and blas() == before
+
+
+def test_a_number_of_threads_needs_the_extra(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert "a number of threads needs the extra 'threads'" in said("gradcheck", "mse", "--threads", "1", capsys=capsys)

@@ -4,6 +4,7 @@ Whatever is wrong is one line on stderr, without a traceback.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -52,7 +53,8 @@ def _main(argv):
         if not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise suggest("command", argv[0], COMMANDS)
         arguments = build_parser().parse_args(argv)
-        done = arguments.run(arguments) or 0
+        with _threads(getattr(arguments, "threads", None)):
+            done = arguments.run(arguments) or 0
         for note in getattr(arguments, "notes", ()):  # on the data that were read
             print(note, file=sys.stderr)
         if sys.stdout is not None:  # None where the user closed it
@@ -75,6 +77,15 @@ def _main(argv):
         problem = f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
     print(f"tinyae: {problem}", file=sys.stderr)
     return code
+
+
+def _threads(count):
+    """The command's --threads, where it was given."""
+    if count is None:
+        return contextlib.nullcontext()
+    from .training.threads import at_most
+
+    return at_most(count)
 
 
 def _flush_or_drop():

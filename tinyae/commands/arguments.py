@@ -86,6 +86,11 @@ LOADING = ("size", "fit", "header", "label_column")
 
 def add_backend(add):
     add("--backend", default="numpy", metavar="numpy|cupy", help="where to compute: numpy (CPU) or cupy (GPU)")
+    add_threads(add)
+
+
+def add_threads(add):
+    add("--threads", type=POSITIVE, metavar="N", help="threads on the CPU (default: its cores)")
 
 
 def add_json(add):

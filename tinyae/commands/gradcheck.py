@@ -4,7 +4,7 @@ import sys
 
 from ..backend import native
 from ..errors import BackendError, ConfigError, suggest
-from .arguments import NATURAL, add_json, print_json
+from .arguments import NATURAL, add_json, add_threads, print_json
 
 
 def gradcheck_options(parser):
@@ -13,6 +13,7 @@ def gradcheck_options(parser):
     add("name", nargs="?", default="all", metavar="NAME", help=what)
     add("--compiled", action="store_true", help="only the float32 operations that the compiled library has")
     add("--seed", type=NATURAL, default=0, metavar="N", help="of points and directions (default 0)")
+    add_threads(add)
     add_json(add)
 
 

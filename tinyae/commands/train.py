@@ -40,7 +40,6 @@ def train_options(parser):
     add("--without-class", metavar="CLASS", help=f"leave out the images of a class, {CALLED}, for anomaly detection")
     add("--seed", type=NATURAL, metavar="N", help="of weights, order and noise (default 0)")
     add_backend(add)
-    add("--threads", type=POSITIVE, metavar="N", help="worker threads on the CPU (default: its cores)")
     add("--out", metavar="DIR", help="folder for checkpoints, metrics and pictures (default runs/MODEL)")
     add("--resume", action="store_true", help="go on with the run in --out, with its own data and settings")
     add("--overwrite", action="store_true", help="replace the run in --out")

@@ -9,7 +9,7 @@ since its own threads would fight with these for the cores; without the extra a 
 import contextlib
 import itertools
 
-from ..backend.threads import Workers, cores, using
+from ..backend.threads import Workers, available, cores, using
 from ..errors import MissingExtraError
 
 PARTS = 8  # the most parts: each costs a gradient of its own and a pass over it
@@ -28,7 +28,7 @@ def cut(count, least):
 
 @contextlib.contextmanager
 def workers(count=None):
-    """Workers on `count` threads (default: the cores) with BLAS held to one thread.
+    """Workers on `count` threads (default: as many as operations may use) with BLAS held to one thread.
 
     Without the extra `threads`: None, or MissingExtraError where a number was asked for.
     """
@@ -40,9 +40,24 @@ def workers(count=None):
         yield None
         return
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        team = Workers(count or cores())
+        team = Workers(count or available())
         try:
             with using(len(team.threads) + 1):
                 yield team
         finally:
             team.close()
+
+
+@contextlib.contextmanager
+def at_most(count):
+    """BLAS and the compiled operations on `count` threads meanwhile, and no more than there are cores.
+
+    Raises MissingExtraError without the extra `threads`.
+    """
+    try:
+        import threadpoolctl
+    except ImportError:
+        raise MissingExtraError("a number of threads", "threads") from None
+    count = min(count, cores())
+    with threadpoolctl.threadpool_limits(count, user_api="blas"), using(count):
+        yield
