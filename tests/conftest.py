@@ -10,7 +10,7 @@ import strict_cupy
 from devices import Device
 from hypothesis import settings
 
-from tinyae.backend import Backend
+from tinyae.backend import Backend, native
 from tinyae.errors import BackendError
 
 settings.register_profile("tinyae", derandomize=True, deadline=None, database=None, max_examples=50)
@@ -22,6 +22,11 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "SSE41")
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionstart():
+    """Compile before the first test: bits and times of the tests do not hang on which one trains first."""
+    native.library()
 
 
 @functools.cache
@@ -71,8 +76,6 @@ def gpu(request):
 @pytest.fixture
 def library():
     """The compiled library; a machine without a compiler runs NumPy, which is tested elsewhere."""
-    from tinyae.backend import native
-
     if native.library() is None:
         pytest.skip(native.status())
     return native.library()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import tinyae
-from tinyae.backend import Noise
+from tinyae.backend import Noise, native
+from tinyae.backend import threads as backend_threads
 from tinyae.errors import MissingExtraError
 from tinyae.layers import BatchNorm, Dense, Flatten, Reshape, Sequential
 from tinyae.training import threads
@@ -123,6 +124,80 @@ def test_blas_is_released_afterwards():
     before = control.threadpool_info()
     trained(2)
     assert control.threadpool_info() == before
+
+
+def in_threads(*works):
+    """Run functions side by side, each in a thread of its own."""
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("first_to_leave", [0, 1])
+def test_overlapping_trainings_hold_blas_until_the_last_one_ends(first_to_leave):
+    control = pytest.importorskip("threadpoolctl")
+
+    def counts():
+        return [library["num_threads"] for library in control.threadpool_info() if library["user_api"] == "blas"]
+
+    before, here = counts(), backend_threads.available()
+    inside, left, seen = threading.Barrier(2, timeout=60), threading.Event(), {}
+
+    def work(i):
+        with threads.workers(3 + i):
+            inside.wait()
+            seen[f"available {i}"] = backend_threads.available()
+            if i != first_to_leave:
+                assert left.wait(60)
+                seen["BLAS"] = counts()
+        if i == first_to_leave:
+            left.set()
+
+    in_threads(lambda: work(0), lambda: work(1))
+    assert seen == {"available 0": 3, "available 1": 4, "BLAS": [1] * len(before)}
+    assert counts() == before and backend_threads.available() == here
+
+
+def test_overlapping_trainings_give_the_bits_of_one_alone(monkeypatch):
+    monkeypatch.setenv("TINYAE_NATIVE", "0")
+    native.forget()
+    try:
+        alone, found = trained(None)[0], []
+        in_threads(*[lambda: found.append(trained(None)[0])] * 3)
+        assert len(found) == 3
+        for other in found:
+            np.testing.assert_array_equal(other, alone)
+    finally:
+        monkeypatch.undo()
+        native.forget()
+
+
+def test_blas_is_held_within_limits_of_the_host_program():
+    control = pytest.importorskip("threadpoolctl")
+    with control.threadpool_limits(2, user_api="blas"):
+        before = control.threadpool_info()
+        with threads.workers(2):
+            held = [library["num_threads"] for library in control.threadpool_info() if library["user_api"] == "blas"]
+        assert set(held) == {1} and control.threadpool_info() == before
+
+
+def test_where_the_system_grants_no_more_threads_there_are_fewer(monkeypatch):
+    """As under a limit of memory: at most 20 threads can be started."""
+    pytest.importorskip("threadpoolctl")
+    start, running = threading.Thread.start, threading.active_count()
+
+    def limited(thread):
+        if threading.active_count() - running >= 20:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with threads.workers(20_000) as team:
+        assert len(team.threads) == 15  # 256 are too many, and so are 128, 64 and 32
+        assert team.map(lambda i: i * i, range(40)) == [i * i for i in range(40)]
+    assert threading.active_count() == running
 
 
 class Coupled(tinyae.models.AE):

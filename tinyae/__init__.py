@@ -11,6 +11,9 @@
 
 import importlib
 
+from . import startup  # noqa: F401  (first: it guards the imports that take time)
+
+# isort: split
 from . import latent, layers, losses, optim
 from .gradcheck import gradcheck
 

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 
-from . import __version__
+from . import __version__, startup
 from .commands import (
     bench,
     catalogues,
@@ -25,6 +25,7 @@ from .commands import (
 )
 from .commands.parser import Parser
 from .errors import DivergedError, TinyaeError, suggest
+from .terminal import say
 from .wording import on_the_command_line
 
 EXIT_CODES = """exit codes:
@@ -37,8 +38,16 @@ EXIT_CODES = """exit codes:
 
 def main(argv=None):
     """Run one command; returns its exit code, one of EXIT_CODES."""
-    with on_the_command_line():
-        return _main(argv)
+    try:
+        startup.over()
+        with on_the_command_line():
+            return _main(argv)
+    except KeyboardInterrupt:
+        say("tinyae: stopped")
+        return 130
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _flush_or_drop(stream)
 
 
 def _main(argv):
@@ -56,16 +65,12 @@ def _main(argv):
         with _threads(getattr(arguments, "threads", None)):
             done = arguments.run(arguments) or 0
         for note in getattr(arguments, "notes", ()):  # on the data that were read
-            print(note, file=sys.stderr)
+            say(note)
         if sys.stdout is not None:  # None where the user closed it
             sys.stdout.flush()  # what goes wrong with it, goes wrong here
         return done
     except BrokenPipeError:
-        _flush_or_drop()  # the reader (head, less) has left: nothing to say to it
-        return 0
-    except KeyboardInterrupt:
-        print("tinyae: stopped", file=sys.stderr)
-        return 130
+        return 0  # the reader (head, less) has left: nothing to say to it
     except DivergedError as error:
         problem, code = str(error), 3
     except TinyaeError as error:
@@ -73,9 +78,8 @@ def _main(argv):
     except MemoryError as error:
         problem = f"not enough memory ({error or 'no detail'}): ask for less at a time, or for a smaller model"
     except OSError as error:
-        _flush_or_drop()
         problem = f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
-    print(f"tinyae: {problem}", file=sys.stderr)
+    say(f"tinyae: {problem}")
     return code
 
 
@@ -88,13 +92,15 @@ def _threads(count):
     return at_most(count)
 
 
-def _flush_or_drop():
-    """Write what is still buffered for stdout; where that fails, drop it, or it would fail once more as Python ends."""
+def _flush_or_drop(stream):
+    """Write what is still buffered; where that fails, drop it, or it would fail once more as Python ends."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        if stream is not None:
+            stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except ValueError:
+        pass  # closed already
 
 
 def build_parser():

@@ -1,10 +1,15 @@
 """What tinyae raises on bad input: one clear line that says what is wrong and what to do."""
 
+from .terminal import printable
 from .wording import install
 
 
 class TinyaeError(Exception):
     """Base of all errors that a user can cause; the command line prints its text and exits with 2."""
+
+    def __str__(self):
+        """One printable line, whatever a path or a server put into it."""
+        return printable(super().__str__())
 
 
 class BackendError(TinyaeError):

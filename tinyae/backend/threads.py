@@ -11,8 +11,8 @@ import os
 import queue
 import threading
 
-_state = threading.local()  # .busy: this thread works on an item of a map, among others that do
-_count = None  # the threads to share an operation among: those of `using`, else the cores
+# Of each thread, .busy: it works on an item of a map, among others that do; .count: the threads of `using`.
+_state = threading.local()
 
 
 def cores():
@@ -21,13 +21,21 @@ def cores():
 
 
 class Workers:
-    """`count` threads, the caller's among them, that share out the items of a `map`. Queues, as they wake fastest."""
+    """`count` threads, the caller's among them, that share out the items of a `map`. Queues, as they wake fastest.
+
+    RuntimeError where the system does not grant so many; none is left then.
+    """
 
     def __init__(self, count):
-        self.jobs = queue.SimpleQueue()
-        self.threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count - 1)]
-        for thread in self.threads:
-            thread.start()
+        self.jobs, self.threads = queue.SimpleQueue(), []
+        try:
+            for _ in range(count - 1):
+                thread = threading.Thread(target=self._serve, daemon=True)
+                thread.start()
+                self.threads.append(thread)
+        except RuntimeError:
+            self.close()
+            raise
 
     def _serve(self):
         for work, done in iter(self.jobs.get, None):
@@ -67,17 +75,16 @@ class Workers:
 
 @contextlib.contextmanager
 def using(count):
-    """Share operations among `count` threads meanwhile, in this process."""
-    global _count
-    before, _count = _count, count
+    """Share the operations that this thread calls among `count` threads meanwhile."""
+    before, _state.count = getattr(_state, "count", None), count
     try:
         yield
     finally:
-        _count = before
+        _state.count = before
 
 
 def available():
     """The threads that an operation may use: one where it is itself one of several side by side."""
     if getattr(_state, "busy", False):
         return 1
-    return cores() if _count is None else _count
+    return getattr(_state, "count", None) or cores()

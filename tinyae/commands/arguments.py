@@ -4,6 +4,8 @@ import argparse
 import json
 import math
 
+from ..terminal import printable
+
 # What names a class, on every command.
 CALLED = "by its name, or by its number from 0 where no class is named by a number"
 
@@ -95,6 +97,11 @@ def add_threads(add):
 
 def add_json(add):
     add("--json", action="store_true", help="print the answer as JSON")
+
+
+def print_line(text):
+    """One line, whatever names and paths are in it."""
+    print(printable(text))
 
 
 def print_json(answer):

@@ -1,11 +1,13 @@
 """`tinyae models`, `tinyae data` and `tinyae info`: what there is."""
 
+import contextlib
 import shutil
 import sys
 import textwrap
 
 from ..errors import ConfigError
-from .arguments import add_json, print_json
+from ..terminal import Screen
+from .arguments import add_json, print_json, print_line
 from .model_options import as_text, default_options, find_model, kind_of, meanings
 
 
@@ -80,11 +82,12 @@ def data(arguments):
     if arguments.action == "fetch":
         if arguments.name is None:
             raise ConfigError("tinyae data fetch needs a name, e.g. tinyae data fetch mnist")
-        where = sets.fetch(arguments.name, progress=_download_progress())
+        with _download_progress() as progress:
+            where = sets.fetch(arguments.name, progress)
         if arguments.json:
             print_json({"name": arguments.name, "where": where})
         else:
-            print(where)
+            print_line(where)
         return
     if arguments.name is not None:
         raise ConfigError(f"tinyae data list takes no name: tinyae train MODEL --data {arguments.name} loads it")
@@ -96,25 +99,27 @@ def data(arguments):
         shape = "x".join(map(str, row["shape"]))
         where = row["where"] if row["available"] else f"not here: tinyae data fetch {row['name']}"
         print(f"{row['name']:<15}{row['description']}; {row['train']:,} + {row['test']:,} images of {shape}")
-        print(f"{'':<15}{row['licence']}; {where}")
+        print_line(f"{'':<15}{row['licence']}; {where}")
 
 
+@contextlib.contextmanager
 def _download_progress():
-    """A function of (file, bytes done, bytes in all) that draws a bar, where tqdm and a terminal are there."""
-    if not sys.stderr.isatty():
-        return None
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    bars = {}
+    """A function of (file, bytes done, bytes in all) that draws a bar; None without tqdm or without a terminal."""
+    screen, tqdm, bars = Screen(), None, {}
+    if screen.columns:
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
 
     def show(name, done, total):
         if name not in bars:
-            bars[name] = tqdm(desc=name, total=total, unit="B", unit_scale=True, file=sys.stderr)
+            bars[name] = tqdm(desc=name, total=total, unit="B", unit_scale=True, file=screen)
         bars[name].update(done - bars[name].n)
 
-    return show
+    try:
+        yield show if tqdm else None
+    finally:
+        for bar in bars.values():
+            bar.close()
 
 
 def info_options(parser):
@@ -130,4 +135,4 @@ def info(arguments):
         print_json(answer)
     else:
         for name, value in answer.items():
-            print(f"{name:<15}{value}")
+            print_line(f"{name:<15}{value}")

@@ -8,7 +8,7 @@ from ..data import to_float
 from ..data.dataset import class_name
 from ..data.examples import shaped
 from ..errors import ConfigError
-from .arguments import CALLED, add_json, print_json, run_options
+from .arguments import CALLED, add_json, print_json, print_line, run_options
 from .trained import load_data, load_run, output_file, save_arrays
 
 SAMPLE, MANY = 2000, 20_000  # examples over which dimensions are measured, and over which classes are learned
@@ -135,4 +135,4 @@ class Coded:
         if self.arguments.json:
             print_json({"model": self.model.name} | facts | {"out": self.out})
         else:
-            print(self.out)
+            print_line(self.out)

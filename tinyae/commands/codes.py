@@ -2,12 +2,12 @@
 
 import csv
 import io
-import sys
 
 import numpy as np
 
 from ..data.dataset import class_name
-from .arguments import PARTS, add_json, print_json, run_options
+from ..terminal import say
+from .arguments import PARTS, add_json, print_json, print_line, run_options
 from .trained import load_data, load_run, output_file, save_arrays, write_text
 
 
@@ -41,9 +41,9 @@ def encode(arguments):
     if arguments.json:
         print_json({"model": model.name, "data": data.name, "codes": len(codes), "parts": counts, "out": out})
     else:
-        print(out)
+        print_line(out)
         told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        print(f"{len(codes):,} codes of {data.name}: {told}", file=sys.stderr)
+        say(f"{len(codes):,} codes of {data.name}: {told}")
 
 
 def described(parts, class_names):

@@ -1,10 +1,10 @@
 """`tinyae compare`: trained models side by side."""
 
 import os
-import sys
 
 from ..errors import ConfigError
-from .arguments import add_json, print_json, run_options
+from ..terminal import say
+from .arguments import add_json, print_json, print_line, run_options
 from .trained import codec_of, load_data, load_run, output_file
 
 BESIDE = {False: "comparison.png", True: "comparison-codes.png"}  # the first run, with --codes or without
@@ -40,7 +40,8 @@ def compare(arguments):
     if arguments.json:
         print_json({"data": data.name, "split": arguments.split, "picture": out} | answer)
         return
-    print("\n".join([f"{data.name}, {arguments.split} part, {len(part):,} images", *lines, out]))
+    for line in (f"{data.name}, {arguments.split} part, {len(part):,} images", *lines, out):
+        print_line(line)
 
 
 def one_origin(arguments, origins):
@@ -89,5 +90,5 @@ def judge_of(data, seed):
     from ..evaluation.judge import Judge, check
 
     check(data)
-    print(f"training a classifier on {data.name}", file=sys.stderr, flush=True)
+    say(f"training a classifier on {data.name}")
     return Judge(data, seed)

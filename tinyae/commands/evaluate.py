@@ -7,7 +7,7 @@ import numpy as np
 from ..data.codes import split_of_codes
 from ..data.dataset import class_name
 from ..errors import ConfigError, DataError
-from .arguments import CALLED, POSITIVE, add_json, print_json, run_options
+from .arguments import CALLED, POSITIVE, add_json, print_json, print_line, run_options
 from .trained import codec_of, load_checkpoint, load_data
 
 PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
@@ -254,7 +254,7 @@ class Asked:
     def print(self, answer):
         binarized = ", binarized" if "binarized" in answer else ""
         title = f"{answer['model']} on {answer['data']}, {answer['split']} part, {answer['images']:,} images{binarized}"
-        print(f"{title}; {answer['unit']}, means per image")
+        print_line(f"{title}; {answer['unit']}, means per image")
         for name, value in answer.items():
             if name in TITLE:
                 continue
@@ -265,7 +265,7 @@ class Asked:
                 words = f"{value:>12,}" if isinstance(value, int) else f"{value:12.4f}"
             print(f"  {name.replace('_', ' '):<34}{words}")
         for note in self.notes:
-            print(f"  note: {note}")
+            print_line(f"  note: {note}")
 
 
 def spread(count, most):

@@ -4,6 +4,7 @@ import sys
 
 from ..backend import native
 from ..errors import BackendError, ConfigError, suggest
+from ..terminal import say
 from .arguments import NATURAL, add_json, add_threads, print_json
 
 
@@ -58,7 +59,7 @@ def _wanted(arguments):
 def _without_library(needed):
     if needed:
         raise BackendError(f"--compiled: there is no compiled library ({native.status()})")
-    print(f"float32 by NumPy alone: no compiled library ({native.status()})", file=sys.stderr)
+    say(f"float32 by NumPy alone: no compiled library ({native.status()})")
 
 
 def _row(name, kind, reports):

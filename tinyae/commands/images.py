@@ -4,7 +4,7 @@ import numpy as np
 
 from ..data.dataset import class_name, find_class
 from ..errors import ConfigError
-from .arguments import CALLED, POSITIVE, number, run_options
+from .arguments import CALLED, POSITIVE, number, print_line, run_options
 from .trained import load_part, load_run, output_file, save_arrays
 
 OF_EACH, ACROSS = 8, 12  # samples of a class by default, and at most beside each other
@@ -47,7 +47,7 @@ def sample(arguments):
     else:
         labels = {"labels": given["labels"]} if model.uses_labels else {}
         save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}) | labels)
-    print(out)
+    print_line(out)
 
 
 def asked_classes(text, model):
@@ -100,4 +100,4 @@ def reconstruct(arguments):
         plot.reconstructions(out, x, model.reconstruct(x, **given))
     else:
         save_arrays(out, {"x": model.reconstruct(part.x, **model.given(part.labels))})
-    print(out)
+    print_line(out)

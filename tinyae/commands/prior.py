@@ -2,12 +2,12 @@
 
 import math
 import os
-import sys
 
 import numpy as np
 
 from ..data.codes import codes_of
 from ..errors import CheckpointError, ConfigError
+from ..terminal import say
 from ..training import checkpoint
 from ..training.feed import as_split
 from ..training.run import Run
@@ -67,7 +67,7 @@ class Codes:
             if model.uses_labels:
                 model.check_labels(labels, len(x))
         count = sum(map(len, data.parts.values()))
-        print(f"encoding {count:,} images of {data.name} by the vq-vae in {self.where}", file=sys.stderr, flush=True)
+        say(f"encoding {count:,} images of {data.name} by the vq-vae in {self.where}")
         return codes_of(data, self.codec)
 
     def keep(self):

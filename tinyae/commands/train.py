@@ -6,7 +6,8 @@ import shutil
 import sys
 
 from ..errors import ConfigError
-from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json
+from ..terminal import printable, say
+from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json, print_line
 from .model_options import find_model, given_options
 from .trained import what_to_load
 
@@ -86,26 +87,29 @@ def train(arguments):
         history = fit(
             model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | given, out=out,
             resume=arguments.resume, overwrite=arguments.overwrite, threads=arguments.threads,
-            progress="\n".join(opening), on_start=codes and codes.keep,
+            progress="\n".join(map(printable, opening)), on_start=codes and codes.keep,
             on_epoch=pictures and pictures.from_time_to_time,
         )  # fmt: skip
+        if history.interrupted and not arguments.json:
+            print_line(f"stopped after {history.steps} steps; {_how_to_go_on(arguments, out)}")
         written = pictures.write(model, history.records) if pictures else []
     except KeyboardInterrupt:
-        print(f"tinyae: stopped at once; {_how_to_go_on(arguments, out)}", file=sys.stderr)
+        say(f"tinyae: stopped at once; {_how_to_go_on(arguments, out)}")
         return 130
     last = history.records[-1] if history.records else {}
     if arguments.json:
         print_json({
             "out": out, "steps": history.steps, "interrupted": history.interrupted, "last": last, "pictures": written,
-        })  # fmt: skip
-    elif history.interrupted:
-        print(f"stopped after {history.steps} steps; {_how_to_go_on(arguments, out)}")
-    else:
-        print(f"done: {history.steps} steps; checkpoints and {len(written)} pictures in {out}")
+        } | ({"unshown": str(history.unshown)} if history.unshown else {}))  # fmt: skip
+        return 130 if history.interrupted else 0
+    if history.unshown:
+        print_line(f"the progress could not be shown to the end: {history.unshown}")
+    if not history.interrupted:
+        print_line(f"done: {history.steps} steps; checkpoints and {len(written)} pictures in {out}")
         following = [("evaluate", out), ("sample" if model.generative else "reconstruct", out)]
         if model.discrete_codes:
             following.append(("train", "pixelcnn", "--codes", out))
-        print("next:", "   or   ".join(_command_line(*words) for words in following))
+        print_line("next: " + "   or   ".join(_command_line(*words) for words in following))
     return 130 if history.interrupted else 0
 
 
@@ -146,5 +150,16 @@ def _command_line(*words):
     if os.path.basename(called) == "__main__.py":
         program = "python -m tinyae"
     else:
-        program = "tinyae" if shutil.which("tinyae") == called else shlex.quote(called)
-    return f"{program} {shlex.join(words)}"
+        program = "tinyae" if shutil.which("tinyae") == called else _quoted(called)
+    return f"{program} {' '.join(map(_quoted, words))}"
+
+
+def _quoted(word):
+    """A word as a shell takes it, in one printable line."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(c if c.isprintable() and c not in "'\\" else _bytes(c) for c in word) + "'"
+
+
+def _bytes(character):
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))

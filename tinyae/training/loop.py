@@ -6,12 +6,11 @@ killed and resumed ends bit for bit where an uninterrupted one ends.
 
 import contextlib
 import math
-import signal
-import threading
 import time
 
 import numpy as np
 
+from ..backend import native
 from ..backend.memory import keep_freed_memory
 from ..data import Dataset
 from ..data import binarize as binarized
@@ -41,6 +40,7 @@ from .checkpoint import json_ready
 from .feed import Feed, admitted, fingerprint, fingerprint_labels, parts, with_names
 from .run import LAST, Run
 from .schema import brief
+from .signals import stop_signals
 from .step import Optimizers, Step, check_memory
 from .threads import workers
 
@@ -52,10 +52,14 @@ LATER = {"labels": "labels", "watched": "test data", "class_names": "class names
 
 
 class History:
-    """What `fit` returns: `records` (one per epoch, as in metrics.jsonl), `steps` done, `best` and `interrupted`."""
+    """What `fit` returns: `records` (one per epoch, as in metrics.jsonl), `steps` done, `best` and `interrupted`.
 
-    def __init__(self, records, steps, best, interrupted):
+    unshown: the error that kept the progress from being shown to the end, or None.
+    """
+
+    def __init__(self, records, steps, best, interrupted, unshown=None):
         self.records, self.steps, self.best, self.interrupted = records, steps, best, interrupted
+        self.unshown = unshown
 
     def __repr__(self):
         return f"History({len(self.records)} epochs, {self.steps} steps{', interrupted' if self.interrupted else ''})"
@@ -190,13 +194,15 @@ class Trainer:
                 self.model.standardization = self.columns
             first = self.model.backend.noise(self.settings["seed"]).child("begin")
             self.model.begin(self.feed.spread(self.model.begin_on), first)
-        display.skip(self.step)
+        if self.model.backend.name == "numpy" and self.model.dtype == np.float32:
+            native.library()  # compiled before the clock runs, and before there is a bar
         pairs = zip(self.phases, self.optimizers.each, strict=True)
         clip = self.settings["clip_norm"]
         self.steppers = [Step(self.model, optimizer, clip, team, phase) for phase, optimizer in pairs]
         saved = time.monotonic()
         try:
-            with _stop_signals() as stop, np.errstate(all="ignore"):  # the loop itself looks for what is not finite
+            display.skip(self.step)
+            with stop_signals() as stop, np.errstate(all="ignore"):  # the loop itself looks for what is not finite
                 while self.step < self.epochs * per_epoch and not stop.is_set():
                     epoch, within = divmod(self.step, per_epoch)
                     for batch in self.feed.epoch(epoch, within):
@@ -222,14 +228,14 @@ class Trainer:
                 if interrupted and run:
                     if self.step % per_epoch:
                         self._save(run)
-                    display.message(f"stopped at step {self.step}; saved in {run.path}: resume it to go on")
+                    display.message(f"saved in {run.path}")
                 if self.records and not interrupted:
                     late = self.step >= max(LONG, self.model.settled_after)
                     for text in (*self._alarms(new=False), *(self.model.warnings(self.records[-1]) if late else ())):
                         display.message(text)
         finally:
             display.close()
-        return History(self.records, self.step, self.best, interrupted)
+        return History(self.records, self.step, self.best, interrupted, getattr(display, "lost", None))
 
     def _train_step(self, batch, display):
         """One step: for each phase forward and backward, a look at the loss, the update, the running statistics."""
@@ -363,22 +369,3 @@ def _optimizer(settings, phase, steps):
         raise suggest("schedule", settings["schedule"], SCHEDULES)
     rate = make_schedule(settings["schedule"], settings["lr"] * phase.rate, phase.updates(steps), settings["warmup"])
     return OPTIMIZERS[name](rate, **({MOMENTA[name]: phase.momentum} if name in MOMENTA else {}))
-
-
-@contextlib.contextmanager
-def _stop_signals():
-    """An event that SIGINT and SIGTERM set, so that a step is never cut; a second signal acts as usual."""
-    stop, previous = threading.Event(), {}
-
-    def handler(number, frame):
-        stop.set()
-        signal.signal(number, previous[number])
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handler)
-    try:
-        yield stop
-    finally:
-        for number, old in previous.items():
-            signal.signal(number, old)

@@ -1,9 +1,8 @@
 """Pictures of a run, written during and after training where the extra `viz` is installed."""
 
-import sys
 import time
 
-from ..errors import MissingExtraError
+from ..terminal import say
 
 IMAGES = 2000  # test images whose codes are drawn
 # What `plot.training_report` may write.
@@ -41,8 +40,8 @@ class Pictures:
         try:
             names = self.class_names, records, self.feature_names
             paths = list(map(str, plot.training_report(self.folder, model, self.x, self.labels, *names)))
-        except (MissingExtraError, OSError) as error:  # a run does not end because its pictures find no room
-            print(f"no pictures: {error}", file=sys.stderr)
+        except (ImportError, MemoryError, OSError) as error:  # a run does not end because its pictures find no room
+            say(f"no pictures: {error}")
             paths = []
         self.written = time.monotonic()
         self.pause = max(self.PAUSE, (self.written - began) / self.SHARE)

@@ -1,7 +1,12 @@
 """Live progress: a bar where there is a terminal and tqdm (extra viz), else plain lines."""
 
-import sys
+import re
+import textwrap
 import time
+
+from ..terminal import Screen, say
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def make(wanted, total_steps):
@@ -14,7 +19,7 @@ def make(wanted, total_steps):
     if not isinstance(wanted, (bool, str)):
         return wanted
     opening = wanted if isinstance(wanted, str) else None
-    if sys.stderr is not None and sys.stderr.isatty():
+    if Screen().columns:
         try:
             return Bar(total_steps, opening)
         except ImportError:
@@ -24,6 +29,8 @@ def make(wanted, total_steps):
 
 class Silent:
     """Shows nothing; the base of the others."""
+
+    lost = None  # the error that kept it from being shown to the end
 
     def skip(self, steps):
         """The run begins; so many steps were done before."""
@@ -42,71 +49,121 @@ class Silent:
 
 
 class Lines(Silent):
-    """A line after each epoch, and one every ten seconds within a long one."""
+    """A line after each epoch, and one every ten seconds within a long one. Where stderr fails, they are dropped."""
 
     PAUSE = 10
 
     def __init__(self, total_steps, opening=None):
-        self.total, self.done, self.opening = total_steps, 0, opening
-        self.rate = Rate()
-        self.spoken = time.monotonic()
+        self.total, self.opening = total_steps, opening
 
     def skip(self, steps):
-        _begin(self, steps)
-        self.done += steps
+        if self.opening is not None:
+            for line in self.opening.split("\n"):
+                self.message(line)
+        if steps:
+            self.message(f"going on from step {steps} of {self.total}")
+        self.done, self.means, self.rate, self.spoken = steps, Means(), Rate(), time.monotonic()
 
     def step(self, images, terms):
         self.done += 1
+        self.means.add(images, terms)
         self.rate.add(images)
         if time.monotonic() - self.spoken > self.PAUSE:
-            self._say(f"step {self.done}/{self.total}  {_terms(terms)}")
+            self._say(f"step {self.done}/{self.total}", _terms(self.means.now()))
 
     def epoch(self, record):
-        self._say(_epoch(record))
+        self.means = Means()
+        self._say(f"epoch {record['epoch']}", *_parts(record))
 
     def message(self, text):
-        print(text, file=sys.stderr, flush=True)
+        self.lost = self.lost or say(text)
 
-    def _say(self, text):
+    def _say(self, head, *parts):
         left = _clock(self.rate.seconds_per_step() * (self.total - self.done))
-        print(f"{text}  {self.rate.images_per_second():,.0f} images/s  {left} left", file=sys.stderr, flush=True)
+        for line in folded(head, [*parts, f"{self.rate.images_per_second():,.0f} images/s", f"{left} left"]):
+            self.message(line)
         self.spoken = time.monotonic()
 
 
-class Bar(Silent):
-    """tqdm's bar over all steps, with the terms, images per second and the time left."""
+class Bar(Lines):
+    """tqdm's bar over all steps, with the means of the epoch so far, images per second and the time left."""
+
+    LEAST = 10  # columns of the bar itself
+    MARGIN = 3  # columns that stay free: the terminal writes ^C there
 
     def __init__(self, total_steps, opening=None):
         from tqdm import tqdm
 
-        layout = "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}"
-        self.bar = tqdm(
-            total=total_steps, bar_format=layout, mininterval=0.2, dynamic_ncols=True, file=sys.stderr
-        )  # fmt: skip
-        self.total, self.opening = total_steps, opening
-        self.rate = Rate()
+        super().__init__(total_steps, opening)
+        self.tqdm, self.bar, self.screen = tqdm, None, Screen()
 
     def skip(self, steps):
-        _begin(self, steps)
-        self.bar.update(steps)
+        super().skip(steps)
+        self.bar = self.tqdm(
+            total=self.total, initial=steps, mininterval=0.2, ncols=self._width(), file=self.screen,
+            bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}",
+        )  # fmt: skip
 
     def step(self, images, terms):
+        self.means.add(images, terms)
         self.rate.add(images)
-        self.bar.set_postfix_str(f"{self.rate.images_per_second():,.0f} images/s, {_terms(terms)}", refresh=False)
+        self.bar.ncols = self._width()
+        self.bar.set_postfix_str(self._postfix(), refresh=False)
         self.bar.update()
 
     def epoch(self, record):
-        self.message(_epoch(record))
-
-    def message(self, text):
-        self.bar.write(text, file=sys.stderr)
+        self.means = Means()
+        for line in folded(f"epoch {record['epoch']}", _parts(record)):
+            self.message(line)
 
     def close(self):
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.leave = self.bar.n >= self.total  # a bar that stands still would only look like one at work
+            self._wipe()
+            self.bar.close()
+            self.lost = self.lost or self.screen.lost
+
+    def _width(self):
+        return (self.screen.columns or 80) - self.MARGIN
+
+    def message(self, text):
+        self._wipe()
+        super().message(text)
+
+    def _wipe(self):
+        """Clear the bar's line to its end, where ^C may stand."""
+        if self.bar is not None and self.screen.columns:
+            self.bar.clear()
+            self.screen.write(f"\r{' ' * (self.screen.columns - 1)}\r")
+
+    def _postfix(self):
+        """Images per second and as many of the terms, the loss first, as leave the bar its columns."""
+        room = self._width() - self.LEAST - len(f"100% || {self.total}/{self.total} steps, 0:00:00 left, ")
+        terms = sorted(self.means.now().items(), key=lambda term: term[0] != "loss")
+        texts = [
+            f"{self.rate.images_per_second():,.0f} images/s, {_terms(dict(terms[:count]))}"
+            for count in range(len(terms), 0, -1)
+        ]
+        return next((text for text in [*texts, _terms(dict(terms[:1]))] if len(text) <= room), "")
+
+
+class Means:
+    """The means of the terms over the examples of an epoch so far."""
+
+    def __init__(self):
+        self.sums = {}
+
+    def add(self, images, terms):
+        for name, value in terms.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = total + value * images, count + images
+
+    def now(self):
+        return {name: total / count for name, (total, count) in self.sums.items()}
 
 
 class Rate:
-    """Images and steps per second since the first step."""
+    """Images and steps per second since the run began."""
 
     def __init__(self):
         self.start, self.images, self.steps = time.monotonic(), 0, 0
@@ -122,16 +179,20 @@ class Rate:
         return (time.monotonic() - self.start) / max(self.steps, 1)
 
 
-def _begin(display, steps):
-    if display.opening is not None:
-        display.message(display.opening)
-    if steps:
-        display.message(f"going on from step {steps} of {display.total}")
+def folded(head, parts):
+    """[line]: head and parts in one line, or, in a terminal that is too narrow, in several of whole parts or terms."""
+    line, width = "  ".join([head, *parts]), Screen().columns
+    if width is None or len(line) <= width:
+        return [line]
+    margin = " " * (len(head) + 2)
+    kept = (re.sub(" " if len(margin + part) <= width else r" (?=\S*\d)", NO_BREAK, part) for part in parts)
+    text = "  ".join([head.replace(" ", NO_BREAK), *kept])
+    lines = textwrap.wrap(text, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(NO_BREAK, " ") for line in lines]
 
 
-def _epoch(record):
-    parts = [f"{part}: {_terms(record[part])}" for part in ("train", "validation", "test") if part in record]
-    return "  ".join([f"epoch {record['epoch']}", *parts])
+def _parts(record):
+    return [f"{part}: {_terms(record[part])}" for part in ("train", "validation", "test") if part in record]
 
 
 def _terms(terms):

@@ -42,7 +42,7 @@ Longs = ctypes.c_long * 4
 def takes(*arrays):
     """Whether the compiled products take these arrays, of any strides. The caller compares shapes, as `fits`."""
     plain = all(type(a) is np.ndarray and a.dtype == np.float32 and a.flags.aligned for a in arrays)
-    return plain and native.library() is not None
+    return plain and native.present() is not None
 
 
 def fits(x, channels, filters, bias):

@@ -1,7 +1,8 @@
-"""The primitives in C++, compiled on this machine at their first use: float32 on the CPU, several times faster.
+"""The primitives in C++, compiled on this machine at the first training: float32 on the CPU, several times faster.
 
 A C++ compiler is all it takes, as for `torch.compile`; `build` says how. Without one, or with TINYAE_NATIVE=0 in the
-environment, everything runs on NumPy alone.
+environment, everything runs on NumPy alone. So does everything before the first training: compiling takes longer than
+to encode some thousands of images.
 """
 
 import contextlib
@@ -14,17 +15,26 @@ FLOAT32 = np.dtype(np.float32)
 PLAIN = 0x1 | 0x100  # of an array's flags: C-contiguous and aligned
 HEAD = object.__basicsize__
 _pointer_at = ctypes.c_void_p.from_address
+LATER = None, "not compiled yet"
 _lock, _answer = threading.Lock(), None
 
 
 def library():
-    """The compiled library, a ctypes.CDLL, or None where there is none (`status` says why)."""
-    return (_answer or _ask())[0]
+    """The library, a ctypes.CDLL, compiled now unless it is there; None where there can be none (`status` says why)."""
+    if present() is None and _answer is LATER:
+        _ask(make=True)
+    return _answer[0]
+
+
+def present():
+    """The library if it is compiled already, or None."""
+    return (_answer or _ask(make=False))[0]
 
 
 def status():
     """What `library` found, in words."""
-    return (_answer or _ask())[1]
+    library()
+    return _answer[1]
 
 
 def forget():
@@ -45,7 +55,7 @@ def off():
 
 
 def takes(*arrays):
-    """Whether the compiled primitives take these arrays: float32, C-contiguous, on the CPU, and there is a library.
+    """Whether the compiled primitives take these arrays: float32, C-contiguous, on the CPU, and the library is there.
 
     They believe the shapes that they are told, so callers compare shapes too. What does not fit goes to NumPy, which
     broadcasts or raises.
@@ -53,7 +63,7 @@ def takes(*arrays):
     for a in arrays:
         if type(a) is not np.ndarray or a.dtype != FLOAT32 or a.flags.num & PLAIN != PLAIN:
             return False
-    return library() is not None
+    return present() is not None
 
 
 def takes_alike(first, *others):
@@ -75,10 +85,11 @@ def address(array):
     return _pointer_at(id(array) + HEAD).value
 
 
-def _ask():
+def _ask(make):
     global _answer
     from . import build
 
     with _lock:  # two threads may ask first at once
-        _answer = _answer or build.find()
+        if _answer is None or make and _answer is LATER:
+            _answer = build.find(make)
         return _answer

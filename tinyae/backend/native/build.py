@@ -1,25 +1,29 @@
 """Compiles the library, once: it is kept in the user's cache folder, by a hash of source, compiler and processor.
 
+Which compiler it is, its file tells (path, time, size), so that a library that is kept is found without a process.
+
 The compiler is c++, g++ or clang++, the first that is found; the environment's CXX, a command with options perhaps
 ("ccache g++"), comes before them. The folder is tinyae/native below XDG_CACHE_HOME, or else below ~/.cache. Code is
 loaded from it, so it must be one that nobody else can write to.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
-import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import time
 from pathlib import Path
 
 import numpy as np
 
-from . import address
+from ...terminal import say
+from . import LATER, address
 
 FLAGS = (
     "-O3", "-march=native", "-std=c++20", "-pthread", "-fPIC",
@@ -27,6 +31,7 @@ FLAGS = (
     "--param=avoid-fma-max-bits=0",  # else some tiles round a product before it is added, and others do not
 )  # fmt: skip
 SOURCES = Path(__file__).parent
+LIMIT = 120  # seconds for all of it
 KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_long, "f": ctypes.c_float, "-": None}
 FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a pointer, - is none
     "pack": "ppppp -",
@@ -55,8 +60,8 @@ FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a poi
 }
 
 
-def find():
-    """(the library or None, what was found in words)."""
+def find(make=True):
+    """(the library or None, what was found in words); LATER if it would have to be compiled and is not to (`make`)."""
     if os.environ.get("TINYAE_NATIVE") == "0":
         return None, "off (TINYAE_NATIVE=0)"
     probe = np.empty(1)
@@ -66,7 +71,11 @@ def find():
         compiler = _compiler()
         if compiler is None:
             return None, "none: no C++ compiler (c++, g++ or clang++) was found"
-        path = _compiled(compiler)
+        path = _path(compiler)
+        if not _whole(path):
+            if not make:
+                return LATER
+            _compile(compiler, path)
         library = ctypes.CDLL(str(path))
         for name, kinds in FUNCTIONS.items():
             function, (*arguments, _, result) = getattr(library, name), kinds
@@ -74,11 +83,7 @@ def find():
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=library.forget_threads)
         return library, f"compiled by {shlex.join(compiler)}, kept in {path}"
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
-        reason = next((line for line in lines if "error" in line), lines[0])
-        return None, f"none: {error.cmd[0]} failed ({reason})"
-    except (AttributeError, OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
+    except (AttributeError, OSError, RuntimeError, ValueError) as error:
         return None, f"none: {error}"
 
 
@@ -88,24 +93,70 @@ def _compiler():
     return next(([path, *name[1:]] for name in names if name and (path := shutil.which(name[0]))), None)
 
 
-def _compiled(compiler):
-    """The library's path; compiles it unless it is there. Two processes at once do no harm: the last one's stays."""
-    sources = sorted(SOURCES.glob("*.cpp"))
-    texts = (path.read_text("utf-8") for path in sorted((*sources, *SOURCES.glob("*.h"))))
-    parts = shlex.join(compiler), _run(*compiler, "--version"), " ".join(FLAGS), _processor(), *texts
-    name = f"primitives-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
-    folder = _folder()
-    if not _whole(folder / name):
-        if sys.stderr and sys.stderr.isatty():
-            print("tinyae: compiling for this processor; this is done once", file=sys.stderr)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            objects, made = [f"{work}/{source.stem}.o" for source in sources], Path(work, name)
-            with ThreadPoolExecutor(len(sources)) as pool:
-                list(pool.map(lambda s, o: _run(*compiler, *FLAGS, "-c", str(s), "-o", o), sources, objects))
-            _run(*compiler, "-shared", "-pthread", *objects, "-o", str(made))
+def _path(compiler):
+    """Where the library is kept that this compiler makes of these sources."""
+    texts = (path.read_text("utf-8") for path in sorted((*SOURCES.glob("*.cpp"), *SOURCES.glob("*.h"))))
+    programs = [Path(found) for word in compiler if (found := shutil.which(word))]  # CXX may name another one before it
+    states = [f"{path.resolve()} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in programs]
+    parts = shlex.join(compiler), *states, " ".join(FLAGS), _processor(), *texts
+    return _folder() / f"primitives-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
+
+
+def _compile(compiler, path):
+    """Make the library `path`; OSError says why not. Two processes at once do no harm: the last one's stays."""
+    _remove_leftovers(path.parent)
+    say(f"tinyae: compiling its C++ code, once, {LIMIT} s at most (TINYAE_NATIVE=0 skips it)")
+    sources, until = sorted(SOURCES.glob("*.cpp")), time.monotonic() + LIMIT
+    try:
+        with tempfile.TemporaryDirectory(prefix=_mark(), dir=path.parent, ignore_cleanup_errors=True) as work:
+            objects, made = [f"{work}/{source.stem}.o" for source in sources], Path(work, path.name)
+            pairs = zip(sources, objects, strict=True)
+            _run(work, until, *([*compiler, *FLAGS, "-c", str(source), "-o", object] for source, object in pairs))
+            _run(work, until, [*compiler, "-shared", "-pthread", *objects, "-o", str(made)])
             made.write_bytes(_sealed(made.read_bytes()))
-            os.replace(made, folder / name)
-    return folder / name
+            os.replace(made, path)
+    except (OSError, subprocess.SubprocessError) as error:
+        say(f"tinyae: not compiled, NumPy does it all: {(reason := _reason(error))}")
+        raise OSError(reason) from None
+
+
+def _reason(error):
+    """Why it was not compiled, in words."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"{error.cmd[0]} timed out after {LIMIT} s"
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
+        return f"{error.cmd[0]} failed ({next((line for line in lines if 'error' in line), lines[0])})"
+    return str(error)
+
+
+def _mark():
+    """How the names of this process's temporary folders begin."""
+    return f".{platform.node()}-{os.getpid()}-"
+
+
+def _remove_leftovers(folder):
+    """Remove the folders of compilations that were killed: their process is gone, or they are older than any can be."""
+    own = f".{platform.node()}-"
+    for path in (path for path in folder.iterdir() if path.is_dir()):
+        number = path.name.removeprefix(own).partition("-")[0]
+        gone = path.name.startswith(own) and number.isdecimal() and not _runs(int(number))
+        with contextlib.suppress(OSError):  # another process has just removed it
+            if gone or time.time() - path.stat().st_mtime > 2 * LIMIT:
+                shutil.rmtree(path)
+
+
+def _runs(process):
+    """Whether a process of this machine is there. Where that cannot be asked without harm, it counts as there."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 def _folder():
@@ -129,14 +180,37 @@ def _sealed(code):
 
 def _whole(path):
     """Whether a library is there and sealed: to load a part of one, after a full disk, say, can end the process."""
-    found = path.read_bytes() if path.exists() else b""
+    found = path.read_bytes() if path.is_file() else b""  # a pipe of that name would be waited for
     return found == _sealed(found[:-32])
 
 
-def _run(*command):
-    """What a command prints. Its words may be in any encoding."""
-    options = {"capture_output": True, "text": True, "errors": "replace", "check": True, "timeout": 300}
-    return subprocess.run(command, **options).stdout
+def _run(folder, until, *commands):
+    """Run commands side by side, their output in files in `folder`; until then, and no longer than this call, they run.
+
+    CalledProcessError for the first that fails, with its words, which may be in any encoding; TimeoutExpired.
+    """
+    running = []
+    try:
+        for i, command in enumerate(commands):
+            with open(f"{folder}/words-{i}", "wb") as words:
+                options = {"stdin": subprocess.DEVNULL, "stdout": words, "stderr": words, "start_new_session": True}
+                running.append(subprocess.Popen(command, **options))
+        for i, process in enumerate(running):
+            if process.wait(max(until - time.monotonic(), 0)):
+                words = Path(folder, f"words-{i}").read_text("utf-8", "replace")
+                raise subprocess.CalledProcessError(process.returncode, process.args, stderr=words)
+    finally:
+        for process in running:
+            if process.poll() is None:
+                _kill(process)
+
+
+def _kill(process):
+    """End a compiler and what it has started."""
+    process.kill()
+    with contextlib.suppress(AttributeError, OSError):  # where there are no groups; where it is over already
+        os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own
+    process.wait()
 
 
 def _processor():

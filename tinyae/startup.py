@@ -1,0 +1,35 @@
+"""Ctrl-C while the command `tinyae` is still being imported: one line and exit code 130, as afterwards."""
+
+import contextlib
+import os
+import signal
+import sys
+
+
+def guard():
+    """Until `over`, Ctrl-C ends the process without a traceback; does nothing unless this process is the command."""
+    if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGINT, _stop)
+
+
+def over():
+    """From now on Ctrl-C raises KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is _stop:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_command():
+    program = os.path.basename((getattr(sys, "argv", None) or [""])[0])
+    if program == "-m":  # what Python puts there while it looks for the module to run
+        return not {"tinyae", "-mtinyae"}.isdisjoint(sys.orig_argv)
+    return program.partition(".")[0] in ("tinyae", "tinyae-script")
+
+
+def _stop(number, frame):
+    with contextlib.suppress(OSError):
+        os.write(2, b"tinyae: stopped\n")
+    os._exit(130)
+
+
+guard()
