@@ -12,7 +12,6 @@ import json
 import os
 import re
 import stat
-import sys
 import zipfile
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from ..data.examples import BYTES
 from ..data.standardization import Standardization
 from ..errors import CheckpointError
+from ..terminal import say
 from . import schema
 from .layout import MOMENT, Damage, check_finite, check_shapes, compare_shapes, layout
 
@@ -343,13 +343,9 @@ def find(path, warn=None):
         none_left = "no whole checkpoint is left" if damage else f"{path} holds no run: no best.npz or last.npz in it"
         raise CheckpointError("; ".join([*damage, none_left]))
     for text in damage:
-        (warn or _say)(f"{text}: {os.path.basename(found.path)} is used in its place")
+        text += f": {os.path.basename(found.path)} is used in its place"
+        say(f"tinyae: {text}") if warn is None else warn(text)
     return found
-
-
-def _say(text):
-    if sys.stderr is not None:
-        print(f"tinyae: {text}", file=sys.stderr, flush=True)
 
 
 def load(path, backend="numpy"):
