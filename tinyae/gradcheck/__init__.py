@@ -5,16 +5,18 @@ are overwritten, a batch axis that is lost), `formulas` has losses and latent op
 float32 arithmetic that users run with float64.
 """
 
+import functools
 import inspect
 
 from ..errors import ConfigError, suggest
 from ..layers import REGISTRY
 from ..layers.base import Layer
+from ..options import RATE, SEED, Count, Counts, Flag, Optional, options
 from . import contract
 from .differences import POINTS, TOLERANCE, check
 from .formulas import functions
 from .operations import OPERATIONS, check_operation
-from .problems import LayerCase, PhaseCase, modes
+from .problems import FunctionCase, LayerCase, PhaseCase, modes
 from .report import Report
 
 __all__ = [
@@ -25,6 +27,10 @@ __all__ = [
 OTHER_BATCH_SIZE = 7  # of a larger batch, for losses that are given a part of it
 
 
+CHECKED = dict(seed=SEED, tolerance=RATE, directions=Count())
+
+
+@options(input_shape=Optional(Counts()), batch=Count(), train=Optional(Flag()), **CHECKED)
 def gradcheck(subject, input_shape=None, *, seed=0, tolerance=TOLERANCE, directions=3, batch=3, train=None):
     """Check the gradients of a layer or a model -> Report.
 
@@ -36,56 +42,36 @@ def gradcheck(subject, input_shape=None, *, seed=0, tolerance=TOLERANCE, directi
     noise and directions. directions: points drawn. train: of a layer, whether in training mode; None for both, where
     they differ. Raises ConfigError for anything else.
     """
+    from ..models.base import Model
+
     report = Report(repr(subject), tolerance)
     if isinstance(subject, Layer):
         if input_shape is None:
             raise ConfigError(f"gradcheck of {subject!r} needs an input_shape")
-        input_shape = tuple(input_shape)
         for mode in modes(subject, input_shape, batch, seed) if train is None else (train,):
-            _check_layer(report, subject, input_shape, seed, directions, batch, mode)
-    elif hasattr(subject, "loss_and_grads"):
+            _check(report, LayerCase, contract.layer_faults, (subject, input_shape, mode), batch, seed, directions)
+    elif isinstance(subject, Model):
         for phase in subject.phases:
-            _check_phase(report, subject, phase.name, seed, directions, batch)
+            _check(report, PhaseCase, contract.phase_faults, (subject, phase.name), batch, seed, directions)
     else:
         raise ConfigError(f"gradcheck takes a layer or a model, got {type(subject).__name__}")
     return report
 
 
-def _check_layer(report, layer, input_shape, seed, directions, batch, train):
-    def make(size):
-        def at(noise):
-            case = LayerCase(layer, input_shape, size, train, noise)
-            return case.point, case.evaluate
-
-        return at
-
-    faults = {size: contract.layer_faults(layer, input_shape, size, train, seed) for size in (batch, 1)}
-    _check(report, faults, make, seed, directions)
-
-
-def _check_phase(report, model, phase, seed, directions, batch):
-    def make(size):
-        def at(noise):
-            case = PhaseCase(model, phase, size, noise)
-            return case.point, case.evaluate
-
-        return at
-
-    faults = {size: contract.model_faults(model, phase, size, seed) for size in (batch, 1)}
-    _check(report, faults, make, seed, directions)
-
-
-def _check(report, faults, make, seed, directions):
-    """faults: by the size of the batch, (lines, whether gradients can be measured). make(size): a problem."""
+def _check(report, case, faults, what, batch, seed, directions):
+    """Check `what` at `batch` examples, and once at a single one."""
     problems = []
-    for size, (lines, measurable) in faults.items():
+    for size in dict.fromkeys((batch, 1)):
+        make = functools.partial(case, *what, size)
+        lines, measurable = faults(make, seed)
         for line in lines:
-            report.fault(line)
+            report.fault(f"at a batch of 1, {line}" if size == 1 else line)
         if measurable:
-            problems.append((make(size), directions if size > 1 or len(faults) == 1 else 1))
+            problems.append((make, directions if size == batch else 1))
     check(report, problems, seed)
 
 
+@options(**CHECKED)
 def gradcheck_function(name, function, arrays, *, seed=0, tolerance=TOLERANCE, directions=3):
     """Check a function of float arrays that returns (loss, gradient by the first array, by the second, ...) -> Report.
 
@@ -93,22 +79,13 @@ def gradcheck_function(name, function, arrays, *, seed=0, tolerance=TOLERANCE, d
     one, too.
     """
 
-    def make(**options):
-        def at(noise):
-            def evaluate(p, gradients):
-                loss, *grads = function(**p, **options)
-                return loss, dict(zip(p, grads, strict=True)) if gradients else None
-
-            return arrays(noise), evaluate
-
-        return at
-
-    report, problems = Report(name, tolerance), [(make(), directions)]
-    if "batch_size" in inspect.signature(function).parameters:
-        problems.append((make(batch_size=OTHER_BATCH_SIZE), 1))
-    lines, measurable = contract.function_faults(function, arrays, seed)
+    report, make = Report(name, tolerance), functools.partial(FunctionCase, function, arrays)
+    lines, measurable = contract.function_faults(make, seed)
     for line in lines:
         report.fault(line)
+    problems = [(make, directions)]
+    if "batch_size" in inspect.signature(function).parameters:
+        problems.append((functools.partial(make, batch_size=OTHER_BATCH_SIZE), 1))
     return check(report, problems if measurable else [], seed)
 
 

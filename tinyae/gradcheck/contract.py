@@ -11,7 +11,6 @@ import numpy as np
 
 from ..backend import Noise
 from ..params import nest, walk
-from .problems import LayerCase, PhaseCase
 
 NOTHING_GIVEN = "it may change nothing that it is given"
 KEEPS = "what is kept between calls belongs into the cache, and noise comes from rng"
@@ -21,35 +20,39 @@ class Broken(Exception):
     """A promise that is broken; its text is the line."""
 
 
-def layer_faults(layer, input_shape, batch, train, seed):
-    """(lines, one for each promise that a layer breaks; whether its gradients can be measured at all)."""
-    case = LayerCase(layer, input_shape, batch, train, Noise(seed).child("contract"))
-    return _lines(batch, lambda: _forward_and_backward(case), (
-        lambda first: _frozen(case, first), lambda first: _adds(case, first), lambda first: _add_grads(case, first),
-        lambda first: _another_forward(case, first), lambda first: _read_only(case),
-    ))  # fmt: skip
+def layer_faults(make, seed):
+    """(lines, one for each promise that a layer breaks; whether its gradients can be measured at all).
+
+    make(noise): a LayerCase.
+    """
+    case = make(Noise(seed).child("contract"))
+    checks = _frozen, _adds, _add_grads, _another_forward, _read_only
+    return _lines(case, _forward_and_backward, checks)
 
 
-def model_faults(model, phase, batch, seed):
-    """As `layer_faults`, of a phase of a model."""
-    case = PhaseCase(model, phase, batch, Noise(seed).child("contract"))
-    checks = lambda first: _step_adds(case, first), lambda first: _size_of_the_batch(case, first)
-    return _lines(batch, lambda: _step(case), checks)
+def phase_faults(make, seed):
+    """As `layer_faults`, of a phase of a model. make(noise): a PhaseCase."""
+    return _lines(make(Noise(seed).child("contract")), _step, (_step_adds, _size_of_the_batch))
 
 
-def _lines(batch, first, checks):
-    """The lines of `checks`, which take what `first` returns; the line of `first` alone if that is broken."""
-    found, measurable = [], True
+def function_faults(make, seed):
+    """As `layer_faults`, of a function. make(noise): a FunctionCase."""
+    return _lines(make(Noise(seed).child("contract")), _loss_and_gradients, (_read_only_arguments,))
+
+
+def _lines(case, first, checks):
+    """The lines of `checks`, which are given what `first` returns; the line of `first` alone if that is broken."""
     try:
-        outcome = first()
+        outcome = first(case)
     except Broken as broken:
-        found, measurable, checks = [str(broken)], False, ()
+        return [str(broken)], False
+    found = []
     for each in checks:
         try:
-            each(outcome)
+            each(case, outcome)
         except Broken as broken:
             found.append(str(broken))
-    return [f"at a batch of 1, {line}" if batch == 1 else line for line in found], measurable
+    return found, True
 
 
 # Layers
@@ -58,7 +61,7 @@ def _lines(batch, first, checks):
 def _forward_and_backward(case):
     """(dx, gradients by name) of a first run, whose arrays' shapes and dtypes are as announced."""
     params = case.params(case.point)
-    given = {**{name: case.point[name] for name, _ in walk(case.shapes)}, "x": case.x, **_arrays(case.state, "state")}
+    given = {**{name: case.point[name] for name in case.named_shapes}, "x": case.x, **_arrays(case.state, "state")}
     outcome = _changing_nothing("forward", given, lambda: case.forward(params, case.x))
     if not isinstance(outcome, tuple) or len(outcome) != 2:
         raise Broken(f"forward returns {type(outcome).__name__}, expected (y, cache)")
@@ -67,12 +70,12 @@ def _forward_and_backward(case):
     again, _ = _call("forward", lambda: case.forward(params, case.x))
     if not _same(again, y):
         raise Broken(f"forward gives another y for the same input: {KEEPS}")
-    grads = nest(case.shapes, {name: np.zeros(shape) for name, shape in walk(case.shapes)})
+    grads = case.zeros()
     given |= {"dy": case.cotangent, **_arrays(cache, "cache")}
     dx = _changing_nothing("backward", given, lambda: case.layer.backward(params, cache, case.cotangent, grads))
     if case.layer.integer_input is None:
         _as_announced("backward gives dx", dx, case.x.shape)
-    return dx, _gradients(grads, dict(walk(case.shapes)))
+    return dx, _gradients(grads, case.named_shapes)
 
 
 def _frozen(case, first):
@@ -89,7 +92,7 @@ _FROZEN = "it has to give dx alone, as where a layer is frozen"
 def _adds(case, first):
     params = case.params(case.point)
     cache = case.forward(params, case.x)[1]
-    adding = _Adding({name: shape for name, shape in walk(case.shapes)}, first[1])
+    adding = _Adding(case.named_shapes, first[1])
     tree = nest(case.shapes, adding.arrays)
     for _ in range(2):
         dx = _call("a further backward", lambda: case.layer.backward(params, cache, case.cotangent, tree))
@@ -101,7 +104,7 @@ def _adds(case, first):
 def _add_grads(case, first):
     params = case.params(case.point)
     cache = case.forward(params, case.x)[1]
-    grads = nest(case.shapes, {name: np.zeros(shape) for name, shape in walk(case.shapes)})
+    grads = case.zeros()
     try:
         _call("add_grads", lambda: case.layer.add_grads(params, cache, case.cotangent, grads))
     except Broken:
@@ -109,7 +112,7 @@ def _add_grads(case, first):
         if "add_grads" in vars(_definer(case.layer, "backward")):
             raise
         return
-    for name, gradient in _gradients(grads, dict(walk(case.shapes))).items():
+    for name, gradient in _gradients(grads, case.named_shapes).items():
         if not _same(gradient, first[1][name]):
             raise Broken(f"add_grads gives another gradient of {name} than backward")
 
@@ -125,20 +128,20 @@ def _another_forward(case, first):
     cache = case.forward(params, case.x)[1]
     other = case.input(case.rng.child("another"), len(case.x), case.x.shape[1:])
     _call("a second forward", lambda: case.forward(params, other))
-    grads = nest(case.shapes, {name: np.zeros(shape) for name, shape in walk(case.shapes)})
+    grads = case.zeros()
     dx = _call("backward", lambda: case.layer.backward(params, cache, case.cotangent, grads))
-    found = {"dx": dx, **_gradients(grads, dict(walk(case.shapes)))}
+    found = {"dx": dx, **_gradients(grads, case.named_shapes)}
     for name, value in ({"dx": first[0]} | first[1]).items():
         if not _same(found[name], value):
             raise Broken(f"backward gives another {name} once forward has seen another input: {KEEPS}")
 
 
-def _read_only(case):
+def _read_only(case, first):
     """A run on arrays that cannot be written to, as where a caller protects its own."""
     params = case.params(case.point)
     with _protected(case.point.values(), [case.x, case.cotangent], _arrays(case.state, "state").values()):
         _, cache = _call("forward", lambda: case.forward(params, case.x))
-        grads = nest(case.shapes, {name: np.zeros(shape) for name, shape in walk(case.shapes)})
+        grads = case.zeros()
         with _protected(_arrays(cache, "cache").values()):
             _call("backward", lambda: case.layer.backward(params, cache, case.cotangent, grads))
 
@@ -193,25 +196,20 @@ def _size_of_the_batch(case, first):
 # Functions
 
 
-def function_faults(function, arrays, seed):
-    """As `layer_faults`, of a function of arrays that returns (loss, gradient by the first, by the second, ...)."""
-    point = arrays(Noise(seed).child("contract"))
+def _loss_and_gradients(case):
+    outcome = _changing_nothing("the function", case.point, lambda: case.call(case.point))
+    if not isinstance(outcome, tuple) or len(outcome) != 1 + len(case.point):
+        expected = f"expected the loss and gradients by {', '.join(case.point)}"
+        raise Broken(f"the function returns {_length(outcome)}, {expected}")
+    for (name, array), gradient in zip(case.point.items(), outcome[1:], strict=True):
+        _as_announced(f"the gradient of {name} comes", gradient, array.shape)
+    if not _same(_call("the function", lambda: case.call(case.point))[0], outcome[0]):
+        raise Broken(f"the function gives another loss for the same arrays: {KEEPS}")
 
-    def first():
-        outcome = _changing_nothing("the function", point, lambda: function(**point))
-        if not isinstance(outcome, tuple) or len(outcome) != 1 + len(point):
-            expected = f"expected the loss and gradients by {', '.join(point)}"
-            raise Broken(f"the function returns {_length(outcome)}, {expected}")
-        for (name, array), gradient in zip(point.items(), outcome[1:], strict=True):
-            _as_announced(f"the gradient of {name} comes", gradient, array.shape)
-        if not _same(_call("the function", lambda: function(**point))[0], outcome[0]):
-            raise Broken(f"the function gives another loss for the same arrays: {KEEPS}")
 
-    def read_only(_):
-        with _protected(point.values()):
-            _call("the function", lambda: function(**point))
-
-    return _lines(0, first, (read_only,))
+def _read_only_arguments(case, first):
+    with _protected(case.point.values()):
+        _call("the function", lambda: case.call(case.point))
 
 
 def _length(outcome):

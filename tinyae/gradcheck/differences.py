@@ -27,7 +27,7 @@ FINEST = 1e-10  # a step below the steps of float32, and well above those of flo
 def check(report, problems, seed):
     """Add to `report` what is found for each problem.
 
-    problems: (make, directions) pairs. make(noise) -> (point: dict of float64 arrays, evaluate), where
+    problems: (make, directions) pairs. make(noise) gives a problem with `point`, a dict of float64 arrays, and
     evaluate(point, gradients) -> (loss, dict of gradients or None). directions: how many points are drawn.
     """
     step = 0
@@ -43,7 +43,7 @@ def _check_one(report, make, seed, step):
     spoiled = []
     for attempt in range(POINTS):
         noise = Noise(seed, step + attempt)
-        errors, reason = _check_point(*make(noise.child("point")), noise.child("direction"), report.tolerance)
+        errors, reason = _check_point(make(noise.child("point")), noise.child("direction"), report.tolerance)
         if reason is None:
             for error, where in errors:
                 report.add(error, where)
@@ -59,9 +59,10 @@ def _check_one(report, make, seed, step):
     report.fault(line, measured=False)
 
 
-def _check_point(point, evaluate, noise, tolerance):
+def _check_point(problem, noise, tolerance):
     """([(relative error, where)], None) over the directions at a point. ([], reason) where none can be measured: "" for
     a kink nearby, or the arrays along which the loss is a staircase."""
+    point, evaluate = problem.point, problem.evaluate
     loss, gradient = evaluate(point, True)
     errors = []
     subsets = [(key,) for key in point if point[key].size] + ([tuple(point)] if len(point) > 1 else [])

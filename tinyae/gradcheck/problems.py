@@ -1,4 +1,4 @@
-"""Layers and models as problems: a drawn point, and the loss and its gradients near it.
+"""Layers, models and functions as problems: a point drawn by a Noise, and the loss and its gradients near it.
 
 `point` is a dict of float64 arrays; evaluate(p, gradients) gives (loss, dict of gradients, or None) at arrays p.
 """
@@ -15,10 +15,11 @@ class LayerCase:
     Nothing is at its initial value: a zero bias, a scale of one or a running mean of zero would hide its gradient.
     """
 
-    def __init__(self, layer, input_shape, batch, train, noise):
+    def __init__(self, layer, input_shape, train, batch, noise):
         self.layer, self.train, self.rng = layer, train, noise.child("layer")
         self.shapes = layer.param_shapes(input_shape)
-        self.point = {name: 0.5 * noise.normal(f"params.{name}", s, "float64") for name, s in walk(self.shapes)}
+        self.named_shapes = dict(walk(self.shapes))
+        self.point = {n: 0.5 * noise.normal(f"params.{n}", s, "float64") for n, s in self.named_shapes.items()}
         self.x = self.input(noise, batch, input_shape)
         if layer.integer_input is None:
             self.point["x"] = self.x
@@ -36,6 +37,10 @@ class LayerCase:
         """The nested dict that the layer takes."""
         return nest(self.shapes, point)
 
+    def zeros(self):
+        """Gradients that nothing was added to, like `params`."""
+        return nest(self.shapes, {name: np.zeros(shape) for name, shape in self.named_shapes.items()})
+
     def forward(self, params, x):
         return self.layer.forward(params, x, self.train, self.rng, self.state)
 
@@ -45,7 +50,7 @@ class LayerCase:
         loss = (y * self.cotangent).sum()
         if not gradients:
             return loss, None
-        grads = nest(self.shapes, {name: np.zeros_like(value) for name, value in p.items()})
+        grads = self.zeros()
         dx = self.layer.backward(params, cache, self.cotangent, grads)
         return loss, dict(walk(grads)) | ({"x": dx} if "x" in p else {})
 
@@ -54,7 +59,7 @@ def modes(layer, input_shape, batch, seed):
     """(True,), or (True, False) if a layer computes something else in evaluation than in training."""
     found = []
     for train in (True, False):
-        case = LayerCase(layer, input_shape, batch, train, Noise(seed))
+        case = LayerCase(layer, input_shape, train, batch, Noise(seed))
         try:
             found.append(case.forward(case.params(case.point), case.x)[0])
         except Exception:  # the check of training reports it
@@ -88,6 +93,20 @@ class PhaseCase:
         grads = self.trained.like()
         terms = self.step(grads.tree)
         return terms[self.phase.objective], dict(walk(grads.tree))
+
+
+class FunctionCase:
+    """A function of arrays that returns (loss, gradient by the first, by the second, ...)."""
+
+    def __init__(self, function, arrays, noise, **options):
+        self.function, self.point, self.options = function, arrays(noise), options
+
+    def call(self, p):
+        return self.function(**p, **self.options)
+
+    def evaluate(self, p, gradients):
+        loss, *grads = self.call(p)
+        return loss, dict(zip(p, grads, strict=True)) if gradients else None
 
 
 def twin(model, noise):
