@@ -155,6 +155,18 @@ def test_options_do_not_decide_how_much_memory_is_taken(config, run, content):
     assert peak < 4 * 2**20 and time.monotonic() - began < 5
 
 
+def test_a_number_of_blocks_does_not_decide_how_long_it_takes(tmp_path):
+    path = tmp_path / "m.npz"
+    tinyae.models.PixelCNN(input_shape=(3, 3), levels=3, width=4, blocks=1).save(path)
+    written = path.read_bytes()
+    path.write_bytes(with_meta(written, resized(meta_of(written), blocks=10**9)))
+    began = time.monotonic()
+    assert "its options make no pixelcnn" in refused(path)
+    path.write_bytes(with_meta(written, resized(meta_of(written), blocks=1000)))
+    assert "its options make" in refused(path)
+    assert time.monotonic() - began < 5
+
+
 def test_a_compressed_file_is_refused_before_it_is_unpacked(run, content):
     """A deflated zero takes a thousandth of its length: a small file would unpack to gigabytes."""
     np.savez_compressed(run / "last.npz", **arrays_of(content[0]))

@@ -96,6 +96,17 @@ def test_without_labels_the_classes_may_be_any():
     assert "test" in history.records[0] and model.class_names == PETS
 
 
+def test_a_class_is_left_out_by_its_name():
+    one, two = (tinyae.models.VAE(input_shape=(3, 3, 1), hidden=(4,)) for _ in range(2))
+    train(one, pets(), without_class="cat")
+    train(two, pets(), without_class=1)
+    np.testing.assert_array_equal(one.store.flat, two.store.flat)
+    with pytest.raises(ConfigError, match="unknown class of pets 'cow'"):
+        train(one, pets(), without_class="cow")
+    with pytest.raises(ConfigError, match="these data have no names of classes, give a number"):
+        train(one, (pets().train.x, pets().train.labels), without_class="cat")
+
+
 # the command line
 
 

@@ -218,3 +218,14 @@ def test_lines_are_on_the_disk_when_they_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_size), sync(handle)))
     Run(tmp_path).append({"epoch": 1})
     assert synced == [len('{"epoch": 1}\n')]
+
+
+def test_what_no_checkpoint_can_hold_is_refused_before_the_first_step(tmp_path):
+    fit(small(), data(), tmp_path)
+    files, model = contents(tmp_path), small()
+    model.config["activation"] = {"relu"}
+    before = model.store.flat.copy()
+    with pytest.raises(CheckpointError, match="cannot write .*last.npz: .*not JSON serializable; what was there"):
+        fit(model, data(), tmp_path, overwrite=True)
+    np.testing.assert_array_equal(model.store.flat, before)
+    assert contents(tmp_path) == files

@@ -129,10 +129,10 @@ def json_ready(value):
     return json.loads(json.dumps(value))
 
 
-def write(path, model, training=None, optimizer=None):
-    """Write a model, and a run's progress and moments where given, to `path`.
+def content(path, model, training=None, optimizer=None):
+    """(meta, arrays) of the file in which `write` keeps a model, and a run's progress and moments where given.
 
-    Raises CheckpointError, and writes nothing, where `read` would refuse the file.
+    Raises CheckpointError where `read` would refuse the file.
     """
     meta = {
         "format": FORMAT,
@@ -166,7 +166,13 @@ def write(path, model, training=None, optimizer=None):
         check_finite(meta, host)
     except (Damage, TypeError, ValueError) as error:
         raise CheckpointError(f"cannot write {path}: {_line(error)}; what was there before is intact") from None
-    replace_whole(path, lambda file: np.savez(file, meta=np.array(json.dumps(meta)), **host))
+    return meta, host
+
+
+def write(path, model, training=None, optimizer=None):
+    """Write a model, and a run's progress and moments where given, to `path`, or raise CheckpointError as `content`."""
+    meta, arrays = content(path, model, training, optimizer)
+    replace_whole(path, lambda file: np.savez(file, meta=np.array(json.dumps(meta)), **arrays))
 
 
 def replace_whole(path, fill):

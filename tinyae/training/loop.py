@@ -6,6 +6,7 @@ killed and resumed ends bit for bit where an uninterrupted one ends.
 
 import contextlib
 import math
+import os
 import time
 
 import numpy as np
@@ -36,7 +37,7 @@ from ..options import (
 )  # fmt: skip
 from ..wording import flag
 from . import progress as progress_display
-from .checkpoint import json_ready
+from .checkpoint import content, json_ready
 from .feed import Feed, admitted, fingerprint, fingerprint_labels, parts, with_names
 from .run import LAST, Run
 from .schema import brief
@@ -107,8 +108,8 @@ def fit(
     examples whose loss is reported after each epoch and decides nothing; a Dataset's own test part if None.
     standardize: bring the columns of rows (N, D) to mean 0 and standard deviation 1 over the part that is trained on;
     the model keeps both (`Model.standardize`). binarize: draw every pixel as 0 or 1 with the grey value as the
-    probability of 1, "static" once, "dynamic" anew in each epoch (what is watched, once). without_class: a label whose
-    examples are left out, for anomaly detection. seed: of the order, the split and the noise.
+    probability of 1, "static" once, "dynamic" anew in each epoch (what is watched, once). without_class: a label, or a
+    class's name, whose examples are left out, for anomaly detection. seed: of the order, the split and the noise.
 
     out: a folder for checkpoints (last, previous, best) and metrics.jsonl. A used one is refused unless `resume` (go on
     where it stopped, bit for bit; settings and data must be the same) or `overwrite`. checkpoint_every: seconds between
@@ -124,6 +125,10 @@ def fit(
         test = data.test
     data, test, class_names = with_names(model, data, test)
     whole = data if isinstance(data, Dataset) else None
+    if isinstance(without_class, str):
+        if whole is None:
+            raise ConfigError(f"{flag('without_class')}: these data have no names of classes, give a number")
+        without_class = whole.find_class(without_class)
     x, labels = admitted(model, data, standardize=standardize)
     notes = [] if whole is None else list(whole.notes)
     if model.uses_labels:
@@ -150,6 +155,8 @@ def fit(
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
     trainer = Trainer(model, x, labels, test, settings, epochs, whole, known)
+    if out is not None:
+        trainer.check_saving(out)
     keep_freed_memory()
     with (
         contextlib.nullcontext() if out is None else Run(out, resume, overwrite) as run,
@@ -285,6 +292,10 @@ class Trainer:
         """The lines of the last epoch's alarms: those that the epoch before did not have, or those that it had."""
         before, now = (record.get("alarms", {}) for record in [{}, *self.records][-2:])
         return [text for name, text in now.items() if (name not in before) == new]
+
+    def check_saving(self, folder):
+        """CheckpointError, before the first step, for a model that no checkpoint can hold."""
+        content(os.path.join(folder, LAST), self.model, self._position(), self.optimizers)
 
     def _save(self, run):
         self._check_parameters()
