@@ -8,6 +8,7 @@ from data_errors import peak_of, refused
 
 from tinyae.cli import main
 from tinyae.data import load
+from tinyae.errors import ConfigError
 
 X = np.array([[0.5, 1.25, -3.0], [7.0, 2.5, 0.25]])
 NUMERIC = " (header=False reads it as a row of values)"
@@ -82,6 +83,11 @@ def test_a_line_of_names_is_told(write, header, x, names):
     check(load(write("2019,2020\n5,6\n"), header=header), x, names=names)
 
 
+def test_a_header_that_is_neither_true_nor_false(write):
+    with pytest.raises(ConfigError, match="True or False, got 'no'"):
+        load(write("1,2\n"), header="no")
+
+
 def test_a_first_row_with_a_hole_is_no_line_of_names(write):
     for cell in ("", "NA", "?", "null"):
         refused(lambda cell=cell: load(write(f"1.5,{cell}\n2,3\n")), "line 1, column 2")
@@ -106,6 +112,7 @@ def test_a_first_row_with_its_class_is_no_line_of_names(write):
         ("a,b,c\n1,2,3\n4,5,6\n", "b", [[1, 3], [4, 6]], [2, 5], ("a", "c")),
         ("a,b,c\n1,2,3\n4,5,6\n", 3, [[1, 2], [4, 5]], [3, 6], ("a", "b")),
         ("0,1,2\n7,8,9\n", "0", [[8, 9]], [7], ("1", "2")),  # the name goes before the number
+        ("k,a\n1_000,5\n2,6\n", "k", [[5], [6]], [1000, 2], ("a",)),
         ("label,labels,c\n1,2,3\n", "labels", [[1, 3]], [2], ("label", "c")),
         ("a,label\n1,2\n", "a", [[2]], [1], ("label",)),
     ],

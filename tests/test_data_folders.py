@@ -106,6 +106,7 @@ def test_the_only_class_of_a_part_is_one_of_anothers(tmp_path):
     """As where a model learns what is good, to find what is not."""
     fill(tmp_path, "train/good/1.png", "test/broken/1.png", "test/good/1.png")
     assert read(tmp_path) == (("broken", "good"), {"train": [(0, 1)], "test": [(1, 0), (2, 1)]})
+    assert "train has no images of broken" in load(tmp_path).notes
 
 
 @pytest.mark.parametrize("names", (("1.png", "2.png"), ("images/1.png", "images/2.png")))
@@ -137,6 +138,14 @@ def test_classes_whose_names_have_a_parts_word(tmp_path):
     names = "bird", "bullet_train", "cat", "test_tube", "truck"
     fill(tmp_path, *(f"{name}/1.png" for name in names))
     assert load(tmp_path).class_names == names
+
+
+def test_folders_too_deep_for_python_are_refused(tmp_path, monkeypatch):
+    def walk(folder, onerror):
+        raise RecursionError
+
+    monkeypatch.setattr("os.walk", walk)
+    refused(lambda: load(tmp_path), "folders too deep in each other")
 
 
 def test_a_folder_without_images_says_what_it_has(tmp_path):

@@ -1,5 +1,6 @@
 """tinyae.data: what is read from an image file (16 bits, orientation, large ones), and how it is brought to a size."""
 
+import json
 import struct
 import zlib
 
@@ -207,3 +208,11 @@ def test_a_run_remembers_how_its_images_were_fitted(photographs, monkeypatch, ca
     assert main(["train", "ae", *few, "--size", "4x4", "--overwrite"]) == 0
     said = STRETCHED.replace("fit='crop'", "--fit crop").replace("fit='pad'", "--fit pad")
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", (np.int64(4), (np.int32(4), 4)))
+def test_a_run_remembers_a_size_of_numpys(photographs, size, tmp_path):
+    data = load(photographs, size=size)
+    model = tinyae.models.AE(input_shape=(4, 4, 1), hidden=(), latent_dim=1)
+    tinyae.fit(model, data, epochs=1, progress=False, out=tmp_path / "run")
+    assert json.loads(json.dumps(data.origin))["size"] in (4, [4, 4])

@@ -8,6 +8,8 @@
 
 import os
 
+import numpy as np
+
 from tinyae.errors import DataError
 from tinyae.wording import flag
 
@@ -58,8 +60,15 @@ def load(name_or_path, size=None, fit=None, header=None, label_column=None):
     for ending in (".npy", ".npz", ".csv"):
         name = name.removesuffix(ending)
     data = Dataset(name, source=path, **parts)
-    data.origin = {"data": os.path.abspath(path), "size": None} | options
+    data.origin = {"data": os.path.abspath(path), "size": None} | {name: _plain(v) for name, v in options.items()}
     return data
+
+
+def _plain(value):
+    """An option as JSON can keep it: NumPy's integers as Python's."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 OF_IMAGES, OF_TABLES = ("size", "fit"), ("header", "label_column")

@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 
+from tinyae.errors import ConfigError
 from tinyae.wording import either, flag
 
 from .arrays import MAX_CLASSES, check_examples, check_labels, holdout, marked_as_missing
@@ -28,6 +29,8 @@ def load_csv(path, header=None, label_column=None):
     Labels are whole numbers, or words, which sorted become the names of the classes. A first column without a name, as
     pandas writes row numbers, is left out. The notes say what was recognised.
     """
+    if header not in (None, True, False):
+        raise ConfigError(f"header says whether the first line holds names, True or False, got {header!r}")
     with open_file(path) as (stream, _), io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
         try:
             table = Table(csv.reader(_lines(text, path)), path, header, label_column)
@@ -189,7 +192,7 @@ def _labels(words, count, path):
     if not all(are_numbers):
         odd = words[are_numbers.index(False)][:40]
         raise problem(path, f"has the label {odd!r} among labels that are numbers: use numbers alone, or words alone")
-    labels = np.array(words, np.float64)
+    labels = np.array(list(map(float, words)))
     whole = bool(((labels == np.rint(labels)) & (np.abs(labels) < 2**53)).all())
     return check_labels(labels.astype(np.int64) if whole else labels, count, path), None
 

@@ -46,6 +46,8 @@ def clear_errors(path):
         raise problem(path, f"damaged or cut short ({error}): copy or download it again") from error
     except OSError as error:  # gzip.BadGzipFile is one, without a strerror
         raise problem(path, f"cannot be read ({error.strerror or error}): copy or download it again") from error
+    except RecursionError as error:
+        raise problem(path, "has folders too deep in each other: give one of the inner ones") from error
     except MemoryError as error:
         raise problem(path, "does not fit into memory: use fewer or smaller examples") from error
 

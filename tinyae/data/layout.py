@@ -62,6 +62,9 @@ def arrange(folder, images, folders):
     named = sorted({name for pairs in found.values() for _, name in pairs if name is not None})
     if named:
         notes.append(f"{len(named)} classes by folder: {listed(named)}")
+        here = {name for _, name in found["train"]}
+        if None not in here and (unseen := [name for name in named if name not in here]):
+            notes.append(f"train has no images of {listed(unseen)}")
         bare = [part for part, pairs in found.items() if pairs[0][1] is None]
         notes += [f"{part}: no class folders, so no labels" for part in bare]
     elif lone := next(filter(None, wrappers.values()), None):
