@@ -43,6 +43,8 @@ class Case:
             size = tuple(n * s for n, s in zip(size, layer.stride, strict=True))
         options = {"dilation": layer.dilation} if hasattr(layer, "dilation") else {}
         padding = oracles.padding_in_numbers(layer.padding, size, kernel_size, layer.stride, **options)
+        if isinstance(layer, layers.AveragePool2D):
+            options["count_include_pad"] = layer.count_include_pad
         return {"stride": layer.stride, "padding": padding, **options}
 
 
@@ -118,20 +120,33 @@ def transposed(seed):
     rng = np.random.default_rng(seed)
     kernel_size, stride, padding = _two(rng, 1, 5), _two(rng, 1, 4), _padding(rng)
     extra = (0, 0) if padding == "same" else tuple(int(rng.integers(0, s)) for s in stride)
-    layer = layers.ConvTranspose2D(int(rng.integers(1, 4)), kernel_size, stride, padding, extra, bool(rng.integers(2)))
+    groups, dilation = int(rng.choice([1, 1, 2, 3])), ((1, 1), _two(rng, 1, 4))[rng.integers(2)]
+    filters, channels = (groups * v for v in _two(rng, 1, 4))
+    options = {"bias": bool(rng.integers(2)), "dilation": dilation, "groups": groups}
+    layer = layers.ConvTranspose2D(filters, kernel_size, stride, padding, extra, **options)
     height, width = _two(rng, 1, 6)
     while True:  # until the padding leaves something
         try:
-            layer.output_shape((height, width, 1))
+            layer.output_shape((height, width, channels))
         except layers.base.ShapeError:
             height, width = height + 1, width + 1
         else:
-            return Case(layer, (height, width, int(rng.integers(1, 4))), int(rng.integers(1, 4)), seed)
+            return Case(layer, (height, width, channels), int(rng.integers(1, 4)), seed)
 
 
 def pool(cls, seed):
     rng = np.random.default_rng(seed)
     size = _two(rng, 1, 5)
-    padding = _padding(rng, tuple(k - 1 for k in size))
-    layer = cls(size, None if rng.integers(2) else _two(rng, 1, 4), padding)
-    return Case(layer, (*_size(rng, size, padding), int(rng.integers(1, 4))), int(rng.integers(1, 4)), seed)
+    padding, dilation = _padding(rng, tuple(k - 1 for k in size)), ((1, 1), _two(rng, 1, 4))[rng.integers(2)]
+    options = {"dilation": dilation}
+    if cls is layers.AveragePool2D:
+        options["count_include_pad"] = bool(rng.integers(2))
+    layer = cls(size, None if rng.integers(2) else _two(rng, 1, 4), padding, **options)
+    shape = *_size(rng, size, padding, dilation), int(rng.integers(1, 4))
+    while True:  # until each window has a pixel
+        try:
+            layer.output_shape(shape)
+        except layers.base.ShapeError:
+            shape = shape[0] + 1, shape[1] + 1, shape[2]
+        else:
+            return Case(layer, shape, int(rng.integers(1, 4)), seed)

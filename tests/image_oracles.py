@@ -81,14 +81,17 @@ def convolution_weight_gradient(x, dy, kernel_size, stride, padding, dilation=(1
     return dw
 
 
-def transposed_convolution(x, weight, stride, padding, extra=(0, 0)):
-    """Each pixel adds its multiple of the kernel (kh, kw, O, C); then the padding is cut off, and `extra` left on."""
-    (n, height, width, _), (kh, kw) = x.shape, weight.shape[:2]
-    rows, columns = (height - 1) * stride[0] + kh, (width - 1) * stride[1] + kw
-    whole = np.zeros((n, rows + extra[0], columns + extra[1], weight.shape[2]))
+def transposed_convolution(x, weight, stride, padding, extra=(0, 0), dilation=(1, 1), groups=1):
+    """Each pixel adds its multiple of the kernel (kh, kw, O / groups, C); padding is cut off, `extra` left on."""
+    (n, height, width, channels), (kh, kw), filters = x.shape, weight.shape[:2], weight.shape[2] * groups
+    rows = (height - 1) * stride[0] + (kh - 1) * dilation[0] + 1
+    columns = (width - 1) * stride[1] + (kw - 1) * dilation[1] + 1
+    whole = np.zeros((n, rows + extra[0], columns + extra[1], filters))
     for i, j in product(range(height), range(width)):
         for u, v in product(range(kh), range(kw)):
-            whole[:, i * stride[0] + u, j * stride[1] + v] += x[:, i, j] @ weight[u, v].T
+            a, b = i * stride[0] + u * dilation[0], j * stride[1] + v * dilation[1]
+            for c, o in _groups(channels, filters, groups):
+                whole[:, a, b, o] += x[:, i, j, c] @ weight[u, v, :, c].T
     (top, bottom), (left, right) = padding
     return whole[:, top : whole.shape[1] - bottom, left : whole.shape[2] - right]
 
@@ -102,24 +105,24 @@ def mask(kernel_size, kind):
     return ones
 
 
-def _windows(x, size, stride, padding):
+def _windows(x, size, stride, padding, dilation):
     """(place of y, [places of x in the window, in raster order]) for every number of a pooled image."""
     pixels = {}
-    for window, _, pixel in meetings(x.shape[1:3], size, stride, padding):
+    for window, _, pixel in meetings(x.shape[1:3], size, stride, padding, dilation):
         pixels.setdefault(window, []).append(pixel)
     for n, c in product(range(len(x)), range(x.shape[3])):
         for window, inside in pixels.items():
             yield (n, *window, c), [(n, *pixel, c) for pixel in inside]
 
 
-def _pooled(x, size, stride, padding):
-    return np.zeros((len(x), *output_size(x.shape[1:3], size, stride, padding), x.shape[3]))
+def _pooled(x, size, stride, padding, dilation):
+    return np.zeros((len(x), *output_size(x.shape[1:3], size, stride, padding, dilation), x.shape[3]))
 
 
-def max_pool(x, dy, size, stride, padding):
+def max_pool(x, dy, size, stride, padding, dilation=(1, 1)):
     """(y, dx): of equal values the first in raster order takes the gradient."""
-    y, dx = _pooled(x, size, stride, padding), np.zeros(x.shape)
-    for place, inside in _windows(x, size, stride, padding):
+    y, dx = _pooled(x, size, stride, padding, dilation), np.zeros(x.shape)
+    for place, inside in _windows(x, size, stride, padding, dilation):
         best = inside[0]
         for pixel in inside[1:]:
             if x[pixel] > x[best]:
@@ -129,14 +132,33 @@ def max_pool(x, dy, size, stride, padding):
     return y, dx
 
 
-def average_pool(x, dy, size, stride, padding):
-    """(y, dx): the padding does not count."""
-    y, dx = _pooled(x, size, stride, padding), np.zeros(x.shape)
-    for place, inside in _windows(x, size, stride, padding):
-        y[place] = math.fsum(x[pixel] for pixel in inside) / len(inside)
+def average_pool(x, dy, size, stride, padding, dilation=(1, 1), count_include_pad=False):
+    """(y, dx): the padding does not count, unless it is said to."""
+    y, dx = _pooled(x, size, stride, padding, dilation), np.zeros(x.shape)
+    for place, inside in _windows(x, size, stride, padding, dilation):
+        count = size[0] * size[1] if count_include_pad else len(inside)
+        y[place] = math.fsum(x[pixel] for pixel in inside) / count
         for pixel in inside:
-            dx[pixel] += dy[place] / len(inside)
+            dx[pixel] += dy[place] / count
     return y, dx
+
+
+def interpolate(x, height, width, kernel, reach, align_corners):
+    """Each new pixel by its distances to the old ones within `reach`; beyond its border the image goes on."""
+    (rows, columns), y = x.shape[1:3], np.zeros((len(x), height, width, x.shape[3]))
+
+    def place(i, new, old):
+        if align_corners:
+            return i * (old - 1) / (new - 1) if new > 1 else 0.0
+        return (i + 0.5) * old / new - 0.5
+
+    for i, j in product(range(height), range(width)):
+        a, b = place(i, height, rows), place(j, width, columns)
+        for u in range(math.floor(a) - reach + 1, math.floor(a) + reach + 1):
+            for v in range(math.floor(b) - reach + 1, math.floor(b) + reach + 1):
+                pixel = min(max(u, 0), rows - 1), min(max(v, 0), columns - 1)
+                y[:, i, j] += kernel(abs(a - u)) * kernel(abs(b - v)) * x[:, *pixel]
+    return y
 
 
 def resize(x, dy, height, width):

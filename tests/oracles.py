@@ -162,8 +162,20 @@ def softmax(logits):
         return [float(s) for s in shares], [float(s.ln()) for s in shares]
 
 
-def cross_entropy_with_logits(logits, labels):
-    return -math.fsum(softmax(logits[place])[1][int(labels[place])] for place in places(labels)) / len(logits)
+def cross_entropy_with_logits(logits, labels, weights=None, ignored=None, smoothing=0.0):
+    """labels: integers, or for each place the probabilities of the classes."""
+    classes, total = logits.shape[-1], 0.0
+    for place in places(logits[..., 0]):
+        if np.shape(labels[place]):
+            shares = [float(q) for q in labels[place]]
+        else:
+            shares = [float(k == labels[place]) for k in range(classes)]
+        if labels[place] is not None and not np.shape(labels[place]) and labels[place] == ignored:
+            continue
+        for k, (q, log_p) in enumerate(zip(shares, softmax(logits[place])[1], strict=True)):
+            q = (1 - smoothing) * q + smoothing / classes
+            total -= q * log_p * (1.0 if weights is None else float(weights[k]))
+    return total / len(logits)
 
 
 # The Gaussian latent
@@ -233,10 +245,11 @@ def normal_log_density(z, mu, logvar):
 # Optimisers: each takes parameters and the gradients of successive steps, and gives the parameters after each
 
 
-def sgd(w, gradients, lr, momentum=0.0, nesterov=False):
+def sgd(w, gradients, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
     w, u = [float(v) for v in w], [0.0] * len(w)
     for gradient in gradients:
         for i, g in enumerate(map(float, gradient)):
+            g += weight_decay * w[i]
             u[i] = momentum * u[i] + g
             w[i] -= lr * (g + momentum * u[i] if nesterov else u[i])
         yield np.array(w)

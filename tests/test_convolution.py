@@ -32,10 +32,12 @@ def by_loops(case, params, x, dy):
     """What `ours` should give."""
     weight, options, layer = params["weight"], case.numbers(), case.layer
     bias = params.get("bias", 0)
+    options["groups"] = layer.groups
     if isinstance(layer, ConvTranspose2D):
         extra = layer.output_padding
         if layer.padding == "same":  # H s rows, also where the kernel does not reach the last ones
-            extra = tuple(max(0, s - k) for s, k in zip(layer.stride, layer.kernel_size, strict=True))
+            axes = zip(layer.stride, layer.kernel_size, layer.dilation, strict=True)
+            extra = tuple(max(0, s - (k - 1) * d - 1) for s, k, d in axes)
         results = {
             "y": oracles.transposed_convolution(x, weight, **options, extra=extra) + bias,
             "dx": oracles.convolution(dy, weight, **options),
@@ -43,7 +45,6 @@ def by_loops(case, params, x, dy):
         }
     else:
         mask = oracles.mask(layer.kernel_size, layer.mask) if isinstance(layer, MaskedConv2D) else 1
-        options["groups"] = layer.groups
         results = {
             "y": oracles.convolution(x, weight * mask, **options) + bias,
             "dx": oracles.convolution_input_gradient(dy, weight * mask, x.shape[1:3], **options),
@@ -229,7 +230,8 @@ def test_transposed_is_the_gradient_of_convolution(seed):
     case = cases.transposed(seed)
     params, x, dy = case.arrays(whole=True)
     kernel = {"weight": params["weight"]}
-    conv = Conv2D(case.shape[2], case.layer.kernel_size, **case.numbers(), bias=False)
+    options = {**case.numbers(), "groups": case.layer.groups, "bias": False}
+    conv = Conv2D(case.shape[2], case.layer.kernel_size, **options)
     y, dx = case.layer.forward(params, x)[0] - params.get("bias", 0), case.layer.backward(params, x, dy)
     assert_same(conv.backward(kernel, dy, x), y)
     assert_same(conv.forward(kernel, dy)[0], dx)
@@ -334,7 +336,10 @@ class _FlippedKernel(Conv2D):
         return super().forward(_flipped(params), x, *options, **named)
 
     def backward(self, params, cache, dy, grads=None):
-        return super().backward(_flipped(params), cache, dy, grads and _flipped(grads))
+        return super().backward(_flipped(params), cache, dy, grads)
+
+    def add_grads(self, params, cache, dy, grads):
+        super().add_grads(params, cache, dy, _flipped(grads))
 
 
 def _flipped(params):

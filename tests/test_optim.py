@@ -20,6 +20,11 @@ VARIANTS = {
         lambda lr: optim.SGD(lr, momentum=0.8, nesterov=True),
         lambda *a: oracles.sgd(*a, momentum=0.8, nesterov=True),
     ),
+    "sgd-decay": (lambda lr: optim.SGD(lr, weight_decay=0.3), lambda *a: oracles.sgd(*a, weight_decay=0.3)),
+    "nesterov-decay": (
+        lambda lr: optim.SGD(lr, 0.8, nesterov=True, weight_decay=0.3),
+        lambda *a: oracles.sgd(*a, momentum=0.8, nesterov=True, weight_decay=0.3),
+    ),
     "rmsprop": (lambda lr: optim.RMSprop(lr), oracles.rmsprop),
     "rmsprop-decay": (
         lambda lr: optim.RMSprop(lr, decay=0.5, epsilon=1e-4),

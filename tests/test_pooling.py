@@ -8,6 +8,7 @@ from devices import assert_same
 from image_cases import Case, ours
 
 from tinyae import gradcheck
+from tinyae.errors import ShapeError
 from tinyae.layers import AveragePool2D, MaxPool2D
 
 LOOPS = {MaxPool2D: oracles.max_pool, AveragePool2D: oracles.average_pool}
@@ -92,8 +93,33 @@ def test_average_is_linear_and_its_gradient_the_adjoint(seed):
 def test_average_of_ones_is_one(seed):
     """Padding does not count, whatever its kind."""
     case = cases.pool(AveragePool2D, seed)
+    case.layer.count_include_pad = False
     y, _ = case.layer.forward({}, np.ones((1, *case.shape)))
     np.testing.assert_allclose(y, 1, rtol=1e-15)
+
+
+def test_average_with_zeros_of_the_padding():
+    """A corner's window of 3 x 3 has four pixels and five zeros, one at a side six and three."""
+    y, _ = AveragePool2D(3, 2, padding=1, count_include_pad=True).forward({}, np.full((1, 4, 4, 1), 9.0))
+    np.testing.assert_array_equal(y[0, ..., 0], [[4, 6], [6, 9]])
+
+
+def test_dilated_windows_skip_pixels():
+    x = np.arange(16.0).reshape(1, 4, 4, 1)
+    maximum = ours(MaxPool2D(2, 1, dilation=2), {}, x, np.ones((1, 2, 2, 1)))
+    np.testing.assert_array_equal(maximum["y"][0, ..., 0], [[10, 11], [14, 15]])
+    np.testing.assert_array_equal(maximum["dx"][0, ..., 0], np.pad(np.ones((2, 2)), ((2, 0), (2, 0))))
+    average = AveragePool2D(2, 1, dilation=(1, 3)).forward({}, x)[0]
+    np.testing.assert_array_equal(average[0, ..., 0], [[3.5], [7.5], [11.5]])
+
+
+@each_pool
+@pytest.mark.parametrize(
+    "shape, padding, dilation", [((2, 2), 1, 3), ((4, 2), ((0, 0), (1, 1)), (1, 3)), ((1, 1), 1, 2)]
+)
+def test_dilated_window_without_a_pixel_is_refused(cls, shape, padding, dilation):
+    with pytest.raises(ShapeError, match=f"^{cls.__name__}.*each needs a pixel"):
+        cls(2, 1, padding, dilation).output_shape((*shape, 1))
 
 
 @seeds(30)

@@ -10,6 +10,7 @@ from devices import assert_same
 from image_cases import Case, ours
 
 from tinyae import gradcheck
+from tinyae.errors import ConfigError
 from tinyae.layers import Resize2D, UpSample2D
 
 CASES = [
@@ -101,6 +102,81 @@ def test_enlarging_then_shrinking_gives_the_image_back(factor):
 def test_pixels_left_out_get_no_gradient():
     dx = ours(Resize2D(2, 1), {}, np.ones((1, 4, 2, 1)), np.array([3.0, 5]).reshape(1, 2, 1, 1))["dx"]
     np.testing.assert_array_equal(dx[0, ..., 0], [[3, 0], [0, 0], [5, 0], [0, 0]])
+
+
+# Linear and cubic
+
+
+def linear(t):
+    return max(0.0, 1 - t)
+
+
+def cubic(t, a=-0.75):
+    """Keys 1981, equation 4."""
+    if t <= 1:
+        return (a + 2) * t**3 - (a + 3) * t**2 + 1
+    return a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a if t < 2 else 0.0
+
+
+KERNELS = {"linear": (linear, 1), "cubic": (cubic, 2)}
+each_mode = pytest.mark.parametrize("mode", KERNELS)
+each_corner = pytest.mark.parametrize("align_corners", (False, True))
+SIZES = [((3, 4), (5, 7)), ((4, 3), (2, 1)), ((1, 5), (3, 5)), ((6, 5), (6, 2))]
+
+
+@each_mode
+@each_corner
+@pytest.mark.parametrize("old, new", SIZES)
+def test_interpolation_like_loops(mode, align_corners, old, new):
+    layer = Resize2D(*new, mode=mode, align_corners=align_corners)
+    _, x, dy = Case(layer, (*old, 2)).arrays()
+    got = ours(layer, {}, x, dy)
+    assert_same(got["y"], oracles.interpolate(x, *new, *KERNELS[mode], align_corners), 1e-13)
+    assert (got["y"] * dy).sum() == pytest.approx((x * got["dx"]).sum())
+    assert gradcheck(layer, (*old, 2), directions=1).passed
+
+
+def interpolated(layer, params, x):
+    """PyTorch's twin."""
+    from torch.nn.functional import interpolate
+
+    size, mode = layer.output_shape(tuple(x.shape[1:]))[:2], {"linear": "bilinear", "cubic": "bicubic"}[layer.mode]
+    return interpolate(x.movedim(3, 1), size, mode=mode, align_corners=layer.align_corners).movedim(1, 3)
+
+
+@each_mode
+@each_corner
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("cls", (Resize2D, UpSample2D))
+def test_interpolation_like_torch(cls, seed, align_corners, mode):
+    pytest.importorskip("torch")
+    a, b, height, width, channels, n = map(int, np.random.default_rng(seed).integers(1, 9, 6))
+    sizes = (a, b) if cls is Resize2D else ((a, b),)
+    case = Case(cls(*sizes, mode=mode, align_corners=align_corners), (height, width, channels), n, seed)
+    cases.assert_like_torch(interpolated, case, "float64")
+
+
+def test_linear_interpolation_of_a_ramp():
+    """Between pixels in equal steps; beyond the outer pixels' middles it stays, or the corners stay."""
+    x = np.array([0.0, 4.0]).reshape(1, 1, 2, 1)
+    for align_corners, expected in ((False, [0, 1, 3, 4]), (True, [0, 4 / 3, 8 / 3, 4])):
+        y, _ = Resize2D(1, 4, mode="linear", align_corners=align_corners).forward({}, x)
+        np.testing.assert_allclose(y[0, 0, :, 0], expected, rtol=1e-15)
+
+
+@each_mode
+@each_corner
+def test_constant_image_stays_constant(mode, align_corners):
+    y, _ = UpSample2D(3, mode=mode, align_corners=align_corners).forward({}, np.full((1, 3, 2, 1), 2.5))
+    np.testing.assert_allclose(y, 2.5, rtol=1e-14)
+
+
+@pytest.mark.parametrize("make", (lambda **o: Resize2D(2, 2, **o), lambda **o: UpSample2D(2, **o)))
+def test_modes_that_are_none_are_refused(make):
+    with pytest.raises(ConfigError, match="align_corners goes with mode"):
+        make(align_corners=True)
+    with pytest.raises(ConfigError, match="known: nearest, linear, cubic"):
+        make(mode="linaer")
 
 
 # Planted

@@ -86,10 +86,11 @@ TWINS = {
     "ConstantChannel": constant_channel,
     "Dense": lambda layer, p, x, *_: F.linear(x, p["weight"].T, p.get("bias")),
     "Dropout": dropout,
-    "ELU": elementwise(F.elu),
+    "CELU": lambda layer, p, x, *_: F.celu(x, layer.alpha),
+    "ELU": lambda layer, p, x, *_: F.elu(x, layer.alpha),
     "Embedding": lambda layer, p, x, *_: F.embedding(x, p["weight"]),
     "Flatten": elementwise(lambda x: x.flatten(1)),
-    "GELU": elementwise(lambda x: F.gelu(x, approximate="tanh")),
+    "GELU": lambda layer, p, x, *_: F.gelu(x, approximate=layer.approximate),
     "LayerNorm": lambda layer, p, x, *_: F.layer_norm(x, x.shape[-1:], p["scale"], p["shift"], layer.epsilon),
     "LeakyReLU": lambda layer, p, x, *_: F.leaky_relu(x, layer.slope),
     "ReLU": elementwise(F.relu),
@@ -98,7 +99,7 @@ TWINS = {
     "Sequential": sequential,
     "SiLU": elementwise(F.silu),
     "Sigmoid": elementwise(torch.sigmoid),
-    "Softplus": elementwise(F.softplus),
+    "Softplus": lambda layer, p, x, *_: F.softplus(x, layer.beta, 1e9 if layer.threshold is None else layer.threshold),
     "Tanh": elementwise(torch.tanh),
 } | IMAGE_TWINS
 
@@ -163,8 +164,21 @@ def theirs_bce(logits, unit):
     return F.binary_cross_entropy_with_logits(logits, unit, reduction="sum") / len(logits)
 
 
-def theirs_cross_entropy(logits, labels):
-    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="sum") / len(logits)
+def theirs_cross_entropy(logits, labels, weights=None, **options):
+    """labels: integers (N, ...), or probabilities (N, ..., K)."""
+    rows, labels = logits.flatten(0, -2), labels.flatten() if labels.ndim < logits.ndim else labels.flatten(0, -2)
+    weights = None if weights is None else torch.tensor(weights, dtype=logits.dtype)
+    return F.cross_entropy(rows, labels, weights, reduction="sum", **options) / len(logits)
+
+
+def cross_entropy_twin(arguments, **options):
+    """Our options and PyTorch's have the same names, but for the weights'."""
+    weights = [0.5, 1.0, 2.0, 0.0, 3.0, 1.5]
+    return (
+        arguments,
+        lambda *arrays: losses.cross_entropy_with_logits(*arrays, class_weights=weights, **options),
+        lambda *arrays: theirs_cross_entropy(*arrays, weights, **options),
+    )
 
 
 def planes(images):
@@ -216,6 +230,9 @@ FUNCTIONS = {
     "gaussian_nll": ("a x b", losses.gaussian_nll, lambda a, x, b: -normal(a, b).log_prob(x).sum() / len(a)),
     "laplace_nll": ("a x b", losses.laplace_nll, lambda a, x, b: -D.Laplace(a, b.exp()).log_prob(x).sum() / len(a)),
     "cross_entropy_with_logits": ("logits labels", losses.cross_entropy_with_logits, theirs_cross_entropy),
+    "cross_entropy_weighted": cross_entropy_twin("logits labels", ignore_index=2),
+    "cross_entropy_smoothed": cross_entropy_twin("logits labels", ignore_index=2, label_smoothing=0.2),
+    "cross_entropy_of_probabilities": cross_entropy_twin("logits shares", label_smoothing=0.1),
     "ssim_loss": ("image picture", image_losses.ssim_loss, theirs_ssim),
     "edge_weighted_mse": ("image picture", image_losses.edge_weighted_mse, theirs_edges),
     "sample": ("a b x y", ours_sample, lambda a, b, x, y: ((a + torch.exp(b / 2) * x) * y).sum()),
@@ -256,7 +273,7 @@ FUNCTIONS = {
     "critic_loss": ("a b", adversarial.critic_loss, lambda a, b: (b.sum() - a.sum()) / len(a)),
     "critic_generator_loss": ("a", adversarial.critic_generator_loss, lambda a: -a.sum() / len(a)),
 }
-CONSTANT = ("x", "y", "unit", "labels", "picture", "picks")  # arguments without a gradient
+CONSTANT = ("x", "y", "unit", "labels", "shares", "picture", "picks")  # arguments without a gradient
 
 
 def test_every_function_has_a_twin():
@@ -273,6 +290,7 @@ def test_function(name, n, dtype, seed):
     special = {
         "unit": lambda: rng.random((n, 5)).astype(dtype),
         "labels": lambda: rng.integers(0, 6, (n, 3)),
+        "shares": lambda: rng.dirichlet(np.ones(6), (n, 3)).astype(dtype),
         "image": lambda: rng.random((n, 12, 13, 2)).astype(dtype),
         "picture": lambda: rng.random((n, 12, 13, 2)).astype(dtype),
         "logits": lambda: (4 * rng.normal(size=(n, 3, 6))).astype(dtype),
@@ -296,6 +314,7 @@ def test_function(name, n, dtype, seed):
 
 OPTIMIZERS = {
     "sgd": (optim.SGD(0.1), lambda w: torch.optim.SGD(w, lr=0.1)),
+    "sgd-decay": (optim.SGD(0.1, weight_decay=0.2), lambda w: torch.optim.SGD(w, lr=0.1, weight_decay=0.2)),
     "momentum": (optim.SGD(0.1, momentum=0.9), lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9)),
     "nesterov": (
         optim.SGD(0.1, momentum=0.9, nesterov=True),

@@ -40,9 +40,10 @@ def masked_conv(layer, p, x, *_):
 def conv_transpose(layer, p, x, *_):
     """Without padding first; then the padding is cut off, and what lies beyond the last window is zero."""
     weight = p["weight"].permute(3, 2, 0, 1).contiguous()
-    whole = F.conv_transpose2d(first(x), weight, None, layer.stride)
+    whole = F.conv_transpose2d(first(x), weight, None, layer.stride, 0, 0, layer.groups, layer.dilation)
     height, width, _ = layer.output_shape(tuple(x.shape[1:]))
-    (top, _), (left, _) = resolve_padding(layer.padding, (height, width), layer.kernel_size, layer.stride)
+    size = height, width
+    (top, _), (left, _) = resolve_padding(layer.padding, size, layer.kernel_size, layer.stride, layer.dilation)
     missing = max(0, left + width - whole.shape[3]), max(0, top + height - whole.shape[2])
     whole = F.pad(whole, (0, missing[0], 0, missing[1]))
     y = last(whole[:, :, top : top + height, left : left + width])
@@ -50,14 +51,25 @@ def conv_transpose(layer, p, x, *_):
 
 
 def max_pool(layer, p, x, *_):
-    return last(F.max_pool2d(padded(layer, x, layer.size, -torch.inf), layer.size, layer.stride))
+    return last(F.max_pool2d(padded(layer, x, layer.size, -torch.inf), layer.size, layer.stride, 0, layer.dilation))
 
 
 def average_pool(layer, p, x, *_):
-    def mean(values):
-        return F.avg_pool2d(padded(layer, values, layer.size), layer.size, layer.stride)
+    """As a convolution of each channel by ones, which takes dilation."""
+    channels = x.shape[3]
+    ones = torch.ones(channels, 1, *layer.size, dtype=x.dtype)
 
-    return last(mean(x) / mean(torch.ones_like(x)))
+    def total(values):
+        return F.conv2d(padded(layer, values, layer.size), ones, None, layer.stride, 0, layer.dilation, channels)
+
+    return last(total(x) / (ones[0].sum() if layer.count_include_pad else total(torch.ones_like(x))))
+
+
+def resize(layer, p, x, *_):
+    size, smooth = layer.output_shape(tuple(x.shape[1:]))[:2], {}
+    if layer.mode != "nearest":
+        smooth = {"mode": {"linear": "bilinear", "cubic": "bicubic"}[layer.mode], "align_corners": layer.align_corners}
+    return last(F.interpolate(first(x), size, **smooth))
 
 
 IMAGE_TWINS = {
@@ -69,6 +81,6 @@ IMAGE_TWINS = {
     ),
     "MaskedConv2D": masked_conv,
     "MaxPool2D": max_pool,
-    "Resize2D": lambda layer, p, x, *_: last(F.interpolate(first(x), (layer.height, layer.width))),
-    "UpSample2D": lambda layer, p, x, *_: x.repeat_interleave(layer.factor[0], 1).repeat_interleave(layer.factor[1], 2),
+    "Resize2D": resize,
+    "UpSample2D": resize,
 }

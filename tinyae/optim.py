@@ -95,18 +95,23 @@ def slices(flat):
 
 
 class SGD(Optimizer):
-    """u = momentum u + g;  w -= lr u, with Nesterov w -= lr (g + momentum u)   (Sutskever et al. 2013)."""
+    """u = momentum u + g;  w -= lr u, with Nesterov w -= lr (g + momentum u)   (Sutskever et al. 2013).
 
-    @of_layer(momentum=BETA, nesterov=Flag())
-    def __init__(self, lr=1e-2, momentum=0.0, nesterov=False):
+    weight_decay: what of w is added to g, the gradient of weight_decay |w|^2 / 2 (an L2 penalty).
+    """
+
+    @of_layer(momentum=BETA, nesterov=Flag(), weight_decay=WEIGHT)
+    def __init__(self, lr=1e-2, momentum=0.0, nesterov=False, weight_decay=0.0):
         super().__init__(lr)
         if nesterov and not momentum:
             raise ConfigError("SGD: nesterov needs a momentum above 0")
-        self.momentum, self.nesterov = momentum, nesterov
+        self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
         self.moments = ("velocity",) if momentum else ()
 
     def update(self, w, gradients, lr, velocity=None):
         g = primitives.total(gradients)
+        if self.weight_decay:
+            g = g + self.weight_decay * w
         if velocity is not None:
             velocity *= self.momentum
             velocity += g

@@ -9,7 +9,7 @@ from .native import primitives as compiled
 
 def maximum(x, size, geometry, result_size):
     """y (N, OH, OW, C), the maximum of each window of x (N, H, W, C); padding never counts."""
-    if native.takes(x):
+    if native.takes(x) and geometry.dilation == (1, 1):
         return compiled.max_pool(x, size, geometry.stride, geometry.start, result_size)
     xp = array_module(x)
     y = xp.full((len(x), *result_size, x.shape[3]), -xp.inf, dtype=x.dtype)
@@ -20,7 +20,8 @@ def maximum(x, size, geometry, result_size):
 
 def maximum_gradient(x, y, dy, size, geometry):
     """dx (N, H, W, C): dy at the first pixel of its window, in raster order, that has the maximum, 0 elsewhere."""
-    if native.takes(x) and native.takes_alike(y, dy) and (len(y), y.shape[3:]) == (len(x), x.shape[3:]):
+    plain = geometry.dilation == (1, 1) and (len(y), y.shape[3:]) == (len(x), x.shape[3:])
+    if plain and native.takes(x) and native.takes_alike(y, dy):
         return compiled.max_pool_gradient(x, y, dy, size, geometry.stride, geometry.start)
     dx = array_module(dy).zeros_like(x)
     left = dy.copy()  # what has not found its pixel yet
@@ -39,9 +40,9 @@ def taps(image_size, result_size, size, geometry):
     for u in range(size[0]):
         for v in range(size[1]):
             sides = [
-                _overlap(n, o, s, tap + start)
-                for n, o, s, tap, start in zip(
-                    image_size, result_size, geometry.stride, (u, v), geometry.start, strict=True
+                _overlap(n, o, s, tap * d + start)
+                for n, o, s, d, tap, start in zip(
+                    image_size, result_size, geometry.stride, geometry.dilation, (u, v), geometry.start, strict=True
                 )
             ]
             (y_rows, x_rows), (y_columns, x_columns) = sides

@@ -22,7 +22,8 @@ def functions():
         return noise.uniform(name, shape, "float64") if unit else noise.normal(name, shape, "float64")
 
     target, unit = fixed("target"), fixed("unit", unit=True)
-    labels = np.array([[0, 4], [2, 2], [1, 3]])
+    labels, weights = np.array([[0, 4], [2, 2], [1, 3]]), np.array([0.5, 1.0, 2.0, 0.0, 3.0])
+    shares = fixed("shares", (3, 2, 5), unit=True)
     picture = fixed("picture", (2, 12, 13, 2), unit=True)
     noise, cotangent = fixed("noise"), fixed("cotangent")
 
@@ -54,6 +55,20 @@ def functions():
         ),
         "cross_entropy_with_logits": (
             lambda logits, batch_size=None: losses.cross_entropy_with_logits(logits, labels, batch_size),
+            draw("logits", shape=(3, 2, 5)),
+        ),
+        "cross_entropy_weighted": (
+            lambda logits, batch_size=None: losses.cross_entropy_with_logits(logits, labels, batch_size, weights, 3),
+            draw("logits", shape=(3, 2, 5)),
+        ),
+        "cross_entropy_smoothed": (
+            lambda logits, batch_size=None: losses.cross_entropy_with_logits(
+                logits, labels, batch_size, weights, ignore_index=3, label_smoothing=0.2
+            ),
+            draw("logits", shape=(3, 2, 5)),
+        ),
+        "cross_entropy_of_probabilities": (
+            lambda logits, batch_size=None: losses.cross_entropy_with_logits(logits, shares, batch_size, weights),
             draw("logits", shape=(3, 2, 5)),
         ),
         "ssim_loss": (

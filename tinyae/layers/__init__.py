@@ -17,7 +17,7 @@ The contract, for every layer:
 - Noise comes from `rng` (`tinyae.backend.Noise`, or a seed), a pure function of (seed, step, name, shape).
 """
 
-from .activations import ACTIVATIONS, ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from .activations import ACTIVATIONS, CELU, ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .base import REGISTRY, Layer, Residual, Sequential
 from .convolution import Conv2D, ConvTranspose2D
 from .dense import Dense, Embedding
@@ -30,6 +30,7 @@ from .shape import ConstantChannel, Dropout, Flatten, Reshape
 
 __all__ = [
     "ACTIVATIONS",
+    "CELU",
     "ELU",
     "GELU",
     "GroupNorm",

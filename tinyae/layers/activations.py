@@ -4,7 +4,8 @@ import math
 
 from ..backend import array_module
 from ..backend.primitives import relu, relu_gradient
-from ..options import Number, of_layer
+from ..backend.special import normal_cdf
+from ..options import RATE, WEIGHT, Choice, Number, Optional, of_layer
 from .base import Layer
 
 
@@ -59,33 +60,81 @@ class LeakyReLU(_Activation):
 
 
 class ELU(_Activation):
-    """y = x where x > 0, else exp(x) - 1;  f' = 1 or exp(x) = y + 1 (Clevert et al. 2016, alpha = 1)."""
+    """y = x where x > 0, else alpha (exp(x) - 1);  f' = 1 or alpha exp(x) = y + alpha (Clevert et al. 2016)."""
+
+    @of_layer(alpha=WEIGHT)
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    @classmethod
+    def examples(cls):
+        return [(cls(), (7,)), (cls(0.5), (2, 3, 2))]
 
     def forward(self, params, x, train=False, rng=None, state=None):
         xp = array_module(x)
-        y = xp.maximum(x, 0) + xp.expm1(xp.minimum(x, 0))
+        y = xp.maximum(x, 0) + self.alpha * xp.expm1(xp.minimum(x, 0))
         return y, y
 
     def backward(self, params, cache, dy, grads=None):
         self.check_gradient(dy, cache.shape)
-        return dy * (array_module(dy).minimum(cache, 0) + 1)
+        return dy * array_module(dy).where(cache > 0, 1, cache + self.alpha)
+
+
+class CELU(_Activation):
+    """y = x where x > 0, else alpha (exp(x / alpha) - 1);  f' = 1 or exp(x / alpha) = y / alpha + 1 (Barron 2017).
+
+    Its slope at 0 is 1 from both sides for any alpha > 0.
+    """
+
+    @of_layer(alpha=RATE)
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    @classmethod
+    def examples(cls):
+        return [(cls(0.5), (2, 3, 2))]
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        xp = array_module(x)
+        y = xp.maximum(x, 0) + self.alpha * xp.expm1(xp.minimum(x, 0) / self.alpha)
+        return y, y
+
+    def backward(self, params, cache, dy, grads=None):
+        self.check_gradient(dy, cache.shape)
+        return dy * (array_module(dy).minimum(cache, 0) / self.alpha + 1)
 
 
 class GELU(_Activation):
-    """y = x (1 + tanh u) / 2, u = sqrt(2/pi) (x + 0.044715 x^3): the tanh form (Hendrycks & Gimpel 2016, section 2).
+    """y = x Phi(x), Phi the normal distribution's cumulative function (Hendrycks & Gimpel 2016, section 2), or near it.
 
-    f' = (1 + t) / 2 + x (1 - t^2) u' / 2 with t = tanh u.
+    approximate="tanh": y = x (1 + t) / 2, t = tanh u, u = sqrt(2/pi) (x + 0.044715 x^3), their approximation, within
+    5e-4;  f' = (1 + t) / 2 + x (1 - t^2) u' / 2.
+    approximate="none": f' = Phi(x) + x Phi'(x), Phi'(x) = exp(-x^2 / 2) / sqrt(2 pi).
     """
 
     C = math.sqrt(2 / math.pi)
 
+    @of_layer(approximate=Choice(("tanh", "none")))
+    def __init__(self, approximate="tanh"):
+        self.approximate = approximate
+
+    @classmethod
+    def examples(cls):
+        return [(cls(), (7,)), (cls(approximate="none"), (2, 3, 2))]
+
     def forward(self, params, x, train=False, rng=None, state=None):
+        if self.approximate == "none":
+            below = normal_cdf(x)
+            return x * below, (x, below)
         t = array_module(x).tanh(self.C * (x + 0.044715 * x * x * x))
         return 0.5 * x * (1 + t), (x, t)
 
     def backward(self, params, cache, dy, grads=None):
         x, t = cache
         self.check_gradient(dy, x.shape)
+        if self.approximate == "none":
+            below, density = t, (0.5 * self.C) * array_module(x).exp(-0.5 * x * x)
+            return dy * (below + x * density)
         du = self.C * (1 + 3 * 0.044715 * x * x)
         return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du)
 
@@ -128,14 +177,31 @@ class Tanh(_Activation):
 
 
 class Softplus(_Activation):
-    """y = log(1 + exp(x));  f' = sigmoid(x)."""
+    """y = log(1 + exp(beta x)) / beta;  f' = sigmoid(beta x). The larger beta, the nearer to max(x, 0).
+
+    threshold: where beta x is above it, y = x and f' = 1, as in PyTorch, whose default is 20. None: nowhere; the sum
+    is stable without.
+    """
+
+    @of_layer(beta=RATE, threshold=Optional(Number()))
+    def __init__(self, beta=1.0, threshold=None):
+        self.beta, self.threshold = beta, threshold
+
+    @classmethod
+    def examples(cls):
+        return [(cls(), (7,)), (cls(0.5, threshold=0.1), (2, 3, 2))]
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        return softplus(x), x
+        y = softplus(self.beta * x) / self.beta
+        return y if self.threshold is None else array_module(x).where(self._linear(x), x, y), x
+
+    def _linear(self, x):
+        return self.beta * x > self.threshold
 
     def backward(self, params, cache, dy, grads=None):
         self.check_gradient(dy, cache.shape)
-        return dy * sigmoid(cache)
+        slope = sigmoid(self.beta * cache)
+        return dy * (slope if self.threshold is None else array_module(dy).where(self._linear(cache), 1, slope))
 
 
 ACTIVATIONS = {

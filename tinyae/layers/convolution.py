@@ -55,6 +55,10 @@ class _Convolution(Layer):
     def initialisers(self):
         return {"weight": self.init_name}
 
+    def _check_groups(self):
+        if self.filters % self.groups:
+            raise ConfigError(f"{type(self).__name__}: {self.filters} filters do not divide into {self.groups} groups")
+
     def _shape(self, x):
         """The output's shape (N, H', W', O) for images x."""
         return (len(x), *self.output_shape(x.shape[1:]))
@@ -89,8 +93,7 @@ class Conv2D(_Convolution):
     def __init__(self, filters, kernel_size, stride=1, padding="same", dilation=1, groups=1, bias=True, init="he"):
         super().__init__(filters, kernel_size, stride, padding, bias, init)
         self.dilation, self.groups = dilation, groups
-        if self.filters % groups:
-            raise ConfigError(f"{type(self).__name__}: {self.filters} filters do not divide into {groups} groups")
+        self._check_groups()
 
     @classmethod
     def examples(cls):
@@ -141,21 +144,29 @@ class Conv2D(_Convolution):
 
 
 class ConvTranspose2D(_Convolution):
-    """The transpose of a convolution over its output: y[n, i s + u - p, j s + v - p, o] += x[n, i, j, c] w[u, v, o, c].
+    """The transpose of a convolution: y[n, i s + u d - p, j s + v d - p, o] += x[n, i, j, c] w[u, v, o, c], and b[o].
 
-        (N, H, W, C) -> (N, H', W', O): H' = H s with "same", else (H - 1) s + kh - top - bottom + output_padding
-        dx = the convolution of dy with w,   dw[u, v, o, c] = sum_nij dy[n, i s + u - p, j s + v - p, o] x[n, i, j, c]
+        (N, H, W, C) -> (N, H', W', O): H' = H s with "same", else (H - 1) s + (kh - 1) d + 1 - top - bottom + extra
+        dx = the convolution of dy with w
+        dw[u, v, o, c] = sum_nij dy[n, i s + u d - p, j s + v d - p, o] x[n, i, j, c]
 
-    (Zeiler et al. 2010; Dumoulin & Visin 2016, section 4). weight (kh, kw, O, C): the kernel of the convolution that it
-    transposes, which takes y's O channels to x's C. bias (O,).
+    with stride s, dilation d, padding p and extra = output_padding (Zeiler et al. 2010; Dumoulin & Visin 2016, section
+    4). weight (kh, kw, O / groups, C): the kernel of the convolution that it transposes, which takes y's O channels to
+    x's C. bias (O,). With groups, output channels of group g see input channels of group g alone.
     """
 
-    defaults = {"stride": (1, 1), "padding": "same", "output_padding": (0, 0), "bias": True}
+    defaults = {
+        "stride": (1, 1), "padding": "same", "output_padding": (0, 0), "bias": True, "dilation": (1, 1), "groups": 1
+    }  # fmt: skip
 
-    @of_layer(output_padding=Pair(0))
-    def __init__(self, filters, kernel_size, stride=1, padding="same", output_padding=0, bias=True, init="he"):
+    @of_layer(output_padding=Pair(0), dilation=Pair(), groups=Count())
+    def __init__(
+        self, filters, kernel_size, stride=1, padding="same", output_padding=0, bias=True, init="he", dilation=1,
+        groups=1,
+    ):  # fmt: skip
         super().__init__(filters, kernel_size, stride, padding, bias, init)
-        self.output_padding = output_padding
+        self.output_padding, self.dilation, self.groups = output_padding, dilation, groups
+        self._check_groups()
         if any(extra >= s for extra, s in zip(self.output_padding, self.stride, strict=True) if extra):
             raise ConfigError(f"ConvTranspose2D: output_padding {output_padding} must be below stride {self.stride}")
         if self.padding == "same" and any(self.output_padding):
@@ -169,31 +180,32 @@ class ConvTranspose2D(_Convolution):
             (cls(2, (3, 2), stride=(2, 3), padding="valid", bias=False), (2, 3, 1)),
             (cls(1, 3, stride=2, padding=1, output_padding=1), (3, 4, 2)),
             (cls(2, 1, stride=2), (2, 3, 2)),
+            (cls(4, 3, stride=(2, 3), dilation=(2, 1), groups=2), (3, 2, 4)),
         ]
 
     def _size(self, size):
         """(H', W') from (H, W)."""
         if self.padding == "same":
             return tuple(n * s for n, s in zip(size, self.stride, strict=True))
-        padding = resolve_padding(self.padding, size, self.kernel_size, self.stride)
-        return tuple(
-            (n - 1) * s + k - sum(p) + extra
-            for n, s, k, p, extra in zip(size, self.stride, self.kernel_size, padding, self.output_padding, strict=True)
-        )
+        padding = resolve_padding(self.padding, size, self.kernel_size, self.stride, self.dilation)
+        axes = zip(size, self.stride, self.kernel_size, self.dilation, padding, self.output_padding, strict=True)
+        return tuple((n - 1) * s + (k - 1) * d + 1 - sum(p) + extra for n, s, k, d, p, extra in axes)
 
     def _geometry(self, size):
         """Of the convolution from y to x; size is (H, W) of x."""
-        return Geometry(self.stride, resolve_padding(self.padding, self._size(size), self.kernel_size, self.stride))
+        padding = resolve_padding(self.padding, self._size(size), self.kernel_size, self.stride, self.dilation)
+        return Geometry(self.stride, padding, self.dilation, self.groups)
 
     def output_shape(self, input_shape):
         self.expect(len(input_shape) == 3, "images (H, W, C)", input_shape)
+        self.expect(input_shape[2] % self.groups == 0, f"with channels in {self.groups} equal groups", input_shape)
         size = self._size(input_shape[:2])
         self.expect(min(size) >= 1, f"that leaves something after padding {self.padding}", input_shape)
         return (*size, self.filters)
 
     def param_shapes(self, input_shape):
         self.output_shape(input_shape)
-        return self._with_bias((*self.kernel_size, self.filters, input_shape[2]))
+        return self._with_bias((*self.kernel_size, self.filters // self.groups, input_shape[2]))
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self.check_params(params, x)

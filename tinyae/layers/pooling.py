@@ -1,18 +1,23 @@
 """Pooling: each window of an image gives its maximum or its mean, by channel.   (N, H, W, C) -> (N, H', W', C)."""
 
+import functools
+import math
+from itertools import starmap
+
 from ..backend import array_module, pooling
 from ..backend.convolution import Geometry
-from ..options import Optional, Padding, Pair, of_layer
+from ..options import Flag, Optional, Padding, Pair, of_layer
 from .base import Layer
 from .convolution import resolve_padding
 
 
 class _Pool2D(Layer):
-    """size: of the window; stride: None means the size; padding as for Conv2D."""
+    """size: of the window; stride: None means the size; padding and dilation as for Conv2D."""
 
-    @of_layer(size=Pair(), stride=Optional(Pair()), padding=Padding())
-    def __init__(self, size, stride=None, padding="valid"):
+    @of_layer(size=Pair(), stride=Optional(Pair()), padding=Padding(), dilation=Pair())
+    def __init__(self, size, stride=None, padding="valid", dilation=1):
         self.size, self.stride, self.padding = size, size if stride is None else stride, padding
+        self.dilation = dilation
 
     @classmethod
     def examples(cls):
@@ -20,10 +25,12 @@ class _Pool2D(Layer):
             (cls(2), (4, 6, 2)),
             (cls(3, stride=2, padding="same"), (5, 4, 1)),
             (cls((2, 3), stride=(1, 2), padding=((1, 0), (1, 1))), (4, 5, 3)),
+            (cls((3, 2), stride=(1, 2), padding=1, dilation=(1, 2)), (4, 6, 2)),
         ]
 
     def _geometry(self, size):
-        return Geometry(self.stride, resolve_padding(self.padding, size, self.size, self.stride))
+        padding = resolve_padding(self.padding, size, self.size, self.stride, self.dilation)
+        return Geometry(self.stride, padding, self.dilation)
 
     def _taps(self, x_shape, size):
         return pooling.taps(x_shape[1:3], size, self.size, self._geometry(x_shape[1:3]))
@@ -33,9 +40,18 @@ class _Pool2D(Layer):
         geometry = self._geometry(input_shape[:2])
         size = geometry.output_size(input_shape[:2], self.size)
         self.expect(min(size) >= 1, f"at least as large as the window {self.size}", input_shape)
-        narrow = all(max(p) < k for p, k in zip(geometry.padding, self.size, strict=True))
+        axes = zip(input_shape[:2], size, self.size, self.stride, self.dilation, geometry.start, strict=True)
+        narrow = all(starmap(_all_see_a_pixel, axes))
         self.expect(narrow, f"padded by less than the window {self.size}: each needs a pixel", input_shape)
         return (*size, input_shape[2])
+
+
+@functools.lru_cache(512)
+def _all_see_a_pixel(length, count, taps, stride, dilation, start):
+    """Whether each of `count` windows along an axis has a tap on one of its `length` pixels."""
+    return all(
+        any(0 <= start + i * stride + u * dilation < length for u in range(taps)) for i in range(count)
+    )
 
 
 class MaxPool2D(_Pool2D):
@@ -57,10 +73,24 @@ class MaxPool2D(_Pool2D):
 
 
 class AveragePool2D(_Pool2D):
-    """y = mean of the window's pixels, padding not counted;  each of the m pixels of a window gets dy / m."""
+    """y = mean of the window's m pixels;  each of them gets dy / m.
+
+    count_include_pad: whether zeros of the padding count as pixels, so that m is always the window's size.
+    """
+
+    @of_layer(count_include_pad=Flag())
+    def __init__(self, size, stride=None, padding="valid", dilation=1, count_include_pad=False):
+        super().__init__(size, stride, padding, dilation)
+        self.count_include_pad = count_include_pad
+
+    @classmethod
+    def examples(cls):
+        return [*super().examples(), (cls(3, stride=2, padding="same", count_include_pad=True), (5, 4, 1))]
 
     def _counts(self, x, size):
-        """(OH, OW, 1): the pixels in each window."""
+        """(1, OH, OW, 1): the pixels in each window; a number where all windows have as many."""
+        if self.count_include_pad:
+            return math.prod(self.size)
         counts = array_module(x).zeros((1, *size, 1), dtype=x.dtype)
         for y_at, _ in self._taps(x.shape, size):
             counts[y_at] += 1
