@@ -298,3 +298,4 @@ def test_commands_refuse_other_shapes_and_scales(tmp_path, monkeypatch, capsys):
         said = capsys.readouterr().err
         assert said.startswith("tinyae: conv-ae was trained on values from 0 to 255, and uint8 is scaled to [0, 1]")
         assert cli.main([command[0], "run", "--data", "floats.npy", *command[1:]]) == 0
+        capsys.readouterr()

@@ -300,3 +300,25 @@ def test_a_walk_needs_two_codes_of_one_shape():
         for walk in WALKS:
             with pytest.raises(ShapeError, match=r"^a walk leads from a code \(D,\) to a code \(D,\), got"):
                 walk(start, end, 3)
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: explore.linear([0, 1], [1, 2], 0), ConfigError, "^count: expected an integer from 1"),
+        (lambda: explore.spherical([0, 1], [1, 2], 2.5), ConfigError, "^count: expected an integer from 1"),
+        (lambda: explore.linear([0, np.nan], [1, 2], 2), DataError, "^the codes have NaN"),
+        (lambda: explore.traverse([1, 2], [2], [0.5]), ConfigError, "^traverse: dimensions are 0 to 1, got 2 to 2$"),
+        (lambda: explore.traverse([1, 2], [0.5], [0.5]), ShapeError, "^traverse: expected a code"),
+        (
+            lambda: explore.traverse([1, 2], [0, 1], [[1], [2], [3]]),
+            ShapeError,
+            r"got \(2,\), int64 \(2,\) and \(3, 1\)",
+        ),
+        (lambda: explore.add([[1, 2]], [1, 2, 3], [0.5]), ShapeError, "^add: expected codes"),
+        (lambda: explore.attribute([[1, 2], [3, 4]], [True]), ShapeError, "^attribute: expected codes"),
+    ],
+)
+def test_walks_that_lead_nowhere_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

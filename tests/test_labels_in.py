@@ -194,3 +194,8 @@ def test_probes_refuse_labels_that_are_no_classes(make):
 def test_labels_for_a_model_that_knows_none_are_refused():
     with pytest.raises(ConfigError, match="^pixelcnn was trained without labels"):
         models.PixelCNN(input_shape=(2, 2), levels=3, width=4, blocks=1).sample(2, labels=[0, 1])
+
+
+def test_unsigned_labels_do_not_wrap_around():
+    with pytest.raises(DataError, match="^the data: labels number the classes from 0, got 18446744073709551615$"):
+        Split(X, np.full(N, 2**64 - 1, "uint64"))

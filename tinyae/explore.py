@@ -12,17 +12,20 @@ from statistics import NormalDist
 
 import numpy as np
 
-from .data.examples import as_array
+from .data.examples import as_array, bounds
 from .data.labels import as_labels, one_for_all
 from .errors import ConfigError, DataError, ShapeError
+from .options import Count, options
 
 
 def floats(codes):
     """Codes, given in any form that `as_array` takes, as an array of floats; of integers in float64."""
     codes = as_array(codes, "codes")
+    bounds(codes, "the codes")
     return codes if codes.dtype.kind == "f" else codes.astype(np.float64)
 
 
+@options(count=Count())
 def linear(start, end, count):
     """(count, D): codes at equal steps on the straight line from start (D,) to end (D,), both included, exactly."""
     start, end = _ends(start, end)
@@ -30,6 +33,7 @@ def linear(start, end, count):
     return (1 - t) * start + t * end
 
 
+@options(count=Count())
 def spherical(start, end, count):
     """(count, D): codes from start to end whose direction turns at an even rate in the plane of the two (slerp,
     Shoemake 1985) while the norm goes evenly from one to the other, so that equal norms stay:
@@ -101,9 +105,15 @@ def traverse(code, chosen, values):
 
     chosen: K dimensions, counted from 0. values: (K, V), or (V,) for all of them.
     """
-    chosen, values = as_array(chosen, "chosen"), floats(values)
+    code, chosen, values = floats(code), as_array(chosen, "chosen"), floats(values)
+    fits = code.ndim == chosen.ndim == 1 and (values.ndim == 1 or values.ndim == 2 and len(values) == len(chosen))
+    if not fits or chosen.dtype.kind not in "iu":
+        got = f"{code.shape}, {chosen.dtype} {chosen.shape} and {values.shape}"
+        raise ShapeError(f"traverse: expected a code (D,), integers (K,) and values (V,) or (K, V), got {got}")
+    if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(code):
+        raise ConfigError(f"traverse: dimensions are 0 to {len(code) - 1}, got {chosen.min()} to {chosen.max()}")
     values = np.broadcast_to(values, (len(chosen), values.shape[-1]))
-    codes = np.tile(floats(code), (*values.shape, 1))
+    codes = np.tile(code, (*values.shape, 1))
     codes[np.arange(len(chosen))[:, None], np.arange(values.shape[1]), chosen[:, None]] = values
     return codes
 
@@ -116,6 +126,9 @@ def attribute(codes, having, without=None):
     """
     codes, having = floats(codes), np.asarray(as_array(having, "having"), bool)
     without = ~having if without is None else np.asarray(as_array(without, "without"), bool)
+    if codes.ndim != 2 or not having.shape == without.shape == codes.shape[:1]:
+        shapes = f"{codes.shape}, {having.shape} and {without.shape}"
+        raise ShapeError(f"attribute: expected codes (N, D), having and without (N,), got {shapes}")
     for mask, kind in ((having, "with"), (without, "without")):
         if not mask.any():
             raise DataError(f"there are no examples {kind} the attribute among {len(mask)}")
@@ -125,6 +138,9 @@ def attribute(codes, having, without=None):
 def add(codes, direction, strengths):
     """(N, S, D): codes (N, D) moved by each of S strengths times a direction (D,)."""
     codes, direction, strengths = floats(codes), floats(direction), floats(strengths)
+    if codes.ndim != 2 or direction.shape != codes.shape[1:] or strengths.ndim != 1:
+        shapes = f"{codes.shape}, {direction.shape} and {strengths.shape}"
+        raise ShapeError(f"add: expected codes (N, D), a direction (D,) and strengths (S,), got {shapes}")
     return codes[:, None] + strengths.astype(codes.dtype)[:, None] * direction.astype(codes.dtype)
 
 

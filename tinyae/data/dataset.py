@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from tinyae.errors import DataError, suggest
+from tinyae.errors import DataError, ShapeError, suggest
 
 from .examples import as_array
 from .labels import as_labels
@@ -28,6 +28,8 @@ class Split:
 
     def __init__(self, x, labels=None, factors=None):
         self.x = as_array(x)
+        if not self.x.shape:
+            raise ShapeError(f"a split holds examples (N, ...), got an array of shape {self.x.shape}")
         self.labels = as_labels(labels, len(self.x))
         self.factors = None if factors is None else as_array(factors, "factors")
 
@@ -38,10 +40,15 @@ class Split:
         return f"Split({self.x.dtype} {self.x.shape}, {'labelled' if self.labels is not None else 'no labels'})"
 
 
+def _split(part):
+    return part if part is None or isinstance(part, Split) else Split(part)
+
+
 class Dataset:
     """A named data set.
 
-    name: str. train: `Split`. validation, test: `Split` or None. class_names, factor_names: tuple of str or None.
+    name: str. train: `Split`, or its x; validation, test: the same, or None. class_names, factor_names: tuple of str or
+    None.
     feature_names: of the columns of rows (N, D), tuple of str or None.
     source: where the data were read from. licence: str, or None if unknown.
     notes: tuple of str, one line each: what the loader recognised in the files, and what it left out.
@@ -55,13 +62,13 @@ class Dataset:
         validation=None, feature_names=None, notes=(),
     ):  # fmt: skip
         self.name = name
-        self.train = train
-        self.test = test
+        self.train = _split(train)
+        self.test = _split(test)
         self.class_names = class_names
         self.source = source
         self.licence = licence
         self.factor_names = factor_names
-        self.validation = validation
+        self.validation = _split(validation)
         self.feature_names = feature_names
         self.notes = tuple(notes)
 

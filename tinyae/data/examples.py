@@ -78,6 +78,7 @@ def to_float(x, dtype="float32"):
 
     Raises `DataError` for other dtypes, whose scale is unknown.
     """
+    x = x if hasattr(x, "dtype") else as_array(x)
     if x.dtype == "uint8":
         y = x.astype(dtype)
         y *= 1 / 255

@@ -20,7 +20,10 @@ def as_labels(labels, count=None, who="the data"):
         raise ShapeError(f"{who}: expected {wanted}, got shape {labels.shape}")
     if labels.dtype.kind not in "biu":
         raise DataError(f"{who}: labels are integers that number the classes from 0, got {labels.dtype}")
-    return labels.astype(np.int64, copy=False)
+    found = labels.astype(np.int64, copy=False)
+    if labels.dtype.kind == "u" and (found < 0).any():
+        raise DataError(f"{who}: labels number the classes from 0, got {labels.max()}")
+    return found
 
 
 def one_for_all(labels, count):

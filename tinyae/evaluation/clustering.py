@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data.arrays import MAX_CLASSES
 from ..data.examples import as_array
 from ..errors import DataError
 
@@ -29,6 +30,8 @@ def contingency(clusters, labels):
         raise DataError(f"clusters {clusters.shape} and labels {labels.shape}: one of each per example is needed")
     if clusters.dtype.kind not in "iu" or labels.dtype.kind not in "iu" or min(clusters.min(), labels.min()) < 0:
         raise DataError("clusters and labels are whole numbers, counted from 0")
+    if max(clusters.max(), labels.max()) >= MAX_CLASSES:
+        raise DataError(f"clusters and labels are numbered from 0 to below {MAX_CLASSES:,}: number them anew")
     counts = np.zeros((int(clusters.max()) + 1, int(labels.max()) + 1), np.int64)
     np.add.at(counts, (clusters, labels), 1)
     return counts

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..backend import Noise
 from ..data.examples import as_array
-from ..errors import ConfigError, DataError, ShapeError
+from ..errors import DataError, ShapeError
+from ..options import Count, options
 from .probe import LinearProbe
 
 BINS = 20  # of a code's dimension, as in Locatello et al. 2019
@@ -33,6 +34,7 @@ def disentanglement(encode, x, factors, seed=0):
     return {"higgins": higgins(codes, factors, seed=seed), "mig": float(gaps.mean()), "gaps": gaps.tolist()}
 
 
+@options(votes=Count(), pairs=Count())
 def higgins(codes, factors, seed=0, votes=VOTES, pairs=PAIRS):
     """Higgins et al. 2017, section 3: how often a linear classifier tells which factor two images share. In [0, 1].
 
@@ -93,14 +95,13 @@ def information_gaps(codes, factors, bins=BINS):
     return (first - second) / entropies
 
 
+@options(bins=Count(2))
 def mutual_information(codes, factors, bins=BINS):
     """(D, K) nats: I(z; v) = H(z) + H(v) - H(z, v), each dimension of the code cut into bins as wide as each other.
 
     It is never below 0; chance adds some (bins - 1) (values - 1) / 2 N.
     """
     codes, factors = _checked(codes, factors)
-    if not isinstance(bins, int) or bins < 2:
-        raise ConfigError(f"bins must be a whole number of at least 2, got {bins!r}")
     low, high = codes.min(axis=0).astype(np.float64), codes.max(axis=0).astype(np.float64)
     per_unit = bins / np.where(high > low, high - low, 1)
     information = np.empty((codes.shape[1], factors.shape[1]))

@@ -8,7 +8,7 @@ that samples are good, and smooth ones are near to many images (Theis, van den O
 import numpy as np
 
 from ..backend.codes import nearest_code
-from ..data.examples import as_rows
+from ..data.examples import as_array, as_rows
 from ..data.labels import as_labels, check_classes
 
 RARE = 0.1  # of the data's share of a class: a class that is hardly drawn
@@ -23,13 +23,14 @@ def shares(labels, classes):
 
 def entropy(p):
     """-sum p log p in nats, at most log(classes): exp(entropy) is how many classes equally often would have as much."""
+    p = np.asarray(as_array(p, "shares"), np.float64)
     p = p[p > 0]
     return float(-(p * np.log(p)).sum())
 
 
 def hardly_drawn(drawn, data):
     """The classes whose share of what is drawn is below RARE of that of the data, both (classes,)."""
-    return np.flatnonzero(drawn < RARE * data)
+    return np.flatnonzero(as_array(drawn, "shares") < RARE * as_array(data, "shares"))
 
 
 def nearest_images(x, among):

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..data.examples import as_array, as_points
-from ..errors import ConfigError, ShapeError
+from ..errors import ShapeError
+from ..options import Count
 
 BLOCK_VALUES = 2**23  # distances in memory at a time
 
@@ -17,8 +18,7 @@ def nearest(queries, codes, k=1):
     queries, codes = as_points(queries, "queries"), as_points(codes, "the codes")
     if queries.shape[1] != codes.shape[1]:
         raise ShapeError(f"nearest: expected queries (Q, D) and codes (N, D), got {queries.shape} and {codes.shape}")
-    if not 1 <= k <= len(codes):
-        raise ConfigError(f"neighbours: expected from 1 to {len(codes)} (that many codes there are), got {k}")
+    k = Count(1, len(codes)).check("neighbours", k)
     centre = codes.mean(axis=0)
     queries, codes = queries - centre, codes - centre
     lengths = (codes * codes).sum(axis=1)

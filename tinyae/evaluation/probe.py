@@ -56,6 +56,8 @@ class LinearProbe:
 
     def _prepare(self, codes, labels):
         """The codes scaled, and the labels, as arrays; refuses those that nothing can be learned from."""
+        if labels is None:
+            raise DataError("a probe needs labels, and there are none: give labelled data")
         codes, labels = as_points(codes, "the codes"), as_labels(labels, who="a probe")
         if labels.shape != codes.shape[:1]:
             raise ShapeError(f"a probe needs codes (N, D) and labels (N,), got {codes.shape} and {labels.shape}")

@@ -270,6 +270,8 @@ class Model:
             raise ConfigError(f"standardize is for rows (N, D): {self.name} takes images of shape {self.input_shape}")
         x = shaped(as_array(x), self.input_shape, self.name)
         check_dtype(x, self.name)
+        if not len(x):
+            raise ShapeError(f"{self.name}: no examples (x has shape {x.shape})")
         bounds(x)
         self.standardization = Standardization.of(x, self.backend)
 

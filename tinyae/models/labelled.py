@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..backend.indices import one_hot
-from ..data.examples import on_device
+from ..data.examples import as_array, on_device
 from ..data.labels import as_labels, check_classes, one_for_all
 from ..errors import ConfigError
 
@@ -76,6 +76,7 @@ class Labelled:
 
     def across(self, z):
         """(N, classes, *input_shape): each of the styles z (N, D) under every label."""
+        z = as_array(z, "z")
         n = len(z)
         images = self.styled(z.repeat(self.classes, axis=0), np.tile(np.arange(self.classes), n))
         return images.reshape(n, self.classes, *self.input_shape)
