@@ -69,6 +69,8 @@ def test_labels_are_renumbered_by_name():
         part.numbered_as(("bird", "cat"), "cvae")
     unnamed = Dataset("d", Split(np.zeros((2, 2)), np.array([2, 0])))
     assert unnamed.numbered_as(PETS, "cvae").train.labels.tolist() == [2, 0]
+    with pytest.raises(DataError, match=r"d has classes that cvae does not know \(9, 12\)"):
+        Dataset("d", Split(np.zeros((3, 2)), np.array([9, -7, 12])), None, ("dog",)).numbered_as(PETS, "cvae")
     only_listed = Dataset("d", Split(np.zeros((2, 2)), np.array([1, 1])), None, ("horse", "dog"))
     assert only_listed.numbered_as(PETS, "cvae").train.labels.tolist() == [2, 2]  # no example is a horse
 

@@ -229,3 +229,15 @@ def test_what_no_checkpoint_can_hold_is_refused_before_the_first_step(tmp_path):
         fit(model, data(), tmp_path, overwrite=True)
     np.testing.assert_array_equal(model.store.flat, before)
     assert contents(tmp_path) == files
+
+
+def test_sums_that_are_not_those_of_the_step_are_refused(tmp_path):
+    fit(small(), data(), tmp_path)
+    for name in ("last.npz", "previous.npz"):
+        with np.load(tmp_path / name) as archive:
+            arrays = dict(archive)
+        meta = json.loads(str(arrays["meta"]))
+        meta["training"]["step"] -= 1
+        os.remove(tmp_path / name)
+        np.savez(tmp_path / name, **arrays | {"meta": np.array(json.dumps(meta))})
+    refused(small(), data(), tmp_path, "last.npz is damaged: its sums are not those of step 3", CheckpointError)

@@ -111,18 +111,20 @@ class Dataset:
         renumbered.class_names = tuple(names)
         if ours is None:
             return renumbered
-        table = np.array([names.index(name) if name in names else -1 for name in ours])
+        number = {label: names.index(name) for label, name in enumerate(ours) if name in names}
         for name, part in vars(self).items():
             if isinstance(part, Split) and part.labels is not None:
-                unknown = [ours[label] for label in np.unique(part.labels) if label >= 0 > table[label]]
+                found, places = np.unique(part.labels, return_inverse=True)
+                # A label below 0 says that the class is not known.
+                unknown = [class_name(label, ours) for label in found.tolist() if label >= 0 and label not in number]
                 if unknown:
                     raise DataError(
                         f"{self.name} has classes that {whose} does not know ({', '.join(unknown[:5])}): it knows "
                         f"{', '.join(names[:20])}; leave the others out, or rename them"
                     )
-                labels = np.where(part.labels < 0, part.labels, table[part.labels])  # -1 is no class known
                 setattr(renumbered, name, copy.copy(part))
-                getattr(renumbered, name).labels = labels
+                numbers = np.array([number.get(label, label) for label in found.tolist()], np.int64)
+                getattr(renumbered, name).labels = numbers[places]
         return renumbered
 
     def __repr__(self):

@@ -314,6 +314,8 @@ class Trainer:
         if position is None:
             raise CheckpointError(f"{found.path} holds a model, not a run: it cannot be resumed")
         self._compare(position)
+        if bool(position["sums"]) != bool(position["step"] % self.feed.steps_per_epoch):
+            raise CheckpointError(f"{found.path} is damaged: its sums are not those of step {position['step']}")
         found.check(self.model)
         self.optimizers.load_state(found.optimizer_state(), self.model.store)
         found.restore(self.model)
