@@ -93,8 +93,9 @@ SIDES = {
 
 @pytest.mark.parametrize("loss", SIDES)
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("dtype, rtol", (("float32", 5e-4), ("float64", 1e-9)))
+@pytest.mark.parametrize("dtype, rtol", (("float32", 1e-4), ("float64", 1e-9)))
 def test_training_beside_torch(network, loss, dtype, rtol, pictures):
+    """In float32, where Adam may make whole steps of rounding errors, the batches are seen at the first parameters."""
     options, G, D = NETWORKS[network]
     more, discriminator_terms, generator_loss, every = SIDES[loss]
     model = models.GAN(**options, **more, loss=loss, dtype=dtype)
@@ -132,14 +133,15 @@ def test_training_beside_torch(network, loss, dtype, rtol, pictures):
             for adam in adams.values():
                 adam.zero_grad()
             objective.backward()
-            for name, gradient in stepper.grads[0].named.items() if dtype == "float64" or step == 0 else ():
+            for name, gradient in stepper.grads[0].named.items():
                 theirs = np.zeros_like(gradient) if p[name].grad is None else p[name].grad.numpy()
                 atol = rtol * np.abs(theirs).max(initial=0.1)
                 np.testing.assert_allclose(gradient, theirs, rtol=0, atol=atol, err_msg=f"{name} at step {step}")
-            stepper.update()
-            adams[side].step()
-    assert steppers[1].optimizer.steps == -(-STEPS // every)
+            if dtype == "float64":
+                stepper.update()
+                adams[side].step()
     if dtype == "float64":
+        assert steppers[1].optimizer.steps == -(-STEPS // every)
         for name, value in model.named_parameters().items():
             np.testing.assert_allclose(value, p[name].detach().numpy(), rtol=0, atol=1e-8, err_msg=name)
         for name, value in model.state.named.items():

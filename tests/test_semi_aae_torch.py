@@ -21,6 +21,8 @@ CLASSES, STYLES, LABELLED, NOISE = 10, 3, 20, 0.3
 
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
 def test_thirty_steps_beside_torch(dtype):
+    """In float32, where Adam may make whole steps of rounding errors, the batches are seen at the first parameters."""
+    trains = dtype == "float64"
     train = tinyae.data.load("fashion-mini").train
     x = (train.x[:256, ::4, ::4].reshape(256, 7, 7, 1) / 255).astype(dtype)
     labels = train.labels[:256].astype("int64")
@@ -35,7 +37,7 @@ def test_thirty_steps_beside_torch(dtype):
     trained = [*q.parameters(), *p.parameters()], [*d_z.parameters(), *d_c.parameters()], q.parameters(), q.parameters()
     rates = (2 * LR, 0.9), (0.6 * LR, 0.5), (0.6 * LR, 0.5), (2 * LR, 0.9)
     adams = [
-        torch.optim.Adam(parameters, lr=lr, betas=(beta1, 0.999))
+        torch.optim.Adam(parameters, lr=trains * lr, betas=(beta1, 0.999))
         for parameters, (lr, beta1) in zip(trained, rates, strict=True)
     ]
     rng = np.random.default_rng(0)
@@ -52,15 +54,15 @@ def test_thirty_steps_beside_torch(dtype):
         terms, given = {}, model._given(noise)
         for stepper in steps:
             terms |= stepper.gradients({"x": x[rows], "labels": labels[rows]}, model.backend.noise(0, step, given))
-            stepper.update()
+            if trains:
+                stepper.update()
         given.check(model)
         drawn = {name: torch.tensor(value) for name, value in noise.items()}
         flat = torch.tensor(x.reshape(len(x), -1))
         expected = their_step(q, p, d_z, d_c, adams, flat, rows, torch.tensor(labels), drawn)
-        tolerance = 1e-9 if dtype == "float64" else 2e-5 if step == 0 else 5e-3
         for name, value in expected.items():
-            assert terms[name] == pytest.approx(value.item(), rel=tolerance), f"{name} at step {step}"
-    if dtype == "float64":
+            assert terms[name] == pytest.approx(value.item(), rel=1e-9 if trains else 2e-5), f"{name} at step {step}"
+    if trains:
         for name, net in nets.items():
             ours = [value for n, value in model.named_parameters().items() if n.startswith(f"{name}.")]
             theirs = [value.T if value.ndim == 2 else value for value in net.parameters()]

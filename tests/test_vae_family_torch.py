@@ -131,6 +131,8 @@ TWINS = {
 @pytest.mark.parametrize("name", TWINS)
 @pytest.mark.parametrize("dtype, rtol", (("float32", 2e-5), ("float64", 1e-10)))
 def test_training_beside_torch(name, dtype, rtol, data):
+    """Steps of Adam in float64; in float32, where Adam may make whole steps of rounding errors, batches at the first
+    parameters."""
     make, theirs = TWINS[name]
     model = make(dtype)
     params = {name: torch.tensor(w.copy(), requires_grad=True) for name, w in model.named_parameters().items()}
@@ -146,18 +148,20 @@ def test_training_beside_torch(name, dtype, rtol, data):
         expected = theirs(params, torch.tensor(x), torch.tensor(labels), torch.tensor(noise), step)
         assert terms.keys() == expected.keys()
         scale = abs(expected["loss"].item())
+        if model.samples > 1:  # a draw's weight is the exponential of a sum of about the loss's size
+            rtol = max(rtol, 4 * float(np.finfo(dtype).eps) * scale)
         for term, value in terms.items():
             assert float(value) == pytest.approx(expected[term].item(), abs=rtol * scale), f"{term} at step {step}"
         their_optimizer.zero_grad()
         expected["loss"].backward()
-        # Adam turns rounding in a tiny gradient into a whole step, so float32 drifts apart after the first.
-        for parameter, theirs_is in params.items() if dtype == "float64" or step == 0 else ():
+        for parameter, theirs_is in params.items():
             gradient = theirs_is.grad.numpy()
             atol = rtol * np.abs(gradient).max(initial=0.1)
             np.testing.assert_allclose(named[parameter], gradient, rtol=0, atol=atol, err_msg=f"{parameter}, {step}")
-        grads.fill(nest(grads.shapes, named))
-        optimizer.step(model.store, grads)
-        their_optimizer.step()
+        if dtype == "float64":
+            grads.fill(nest(grads.shapes, named))
+            optimizer.step(model.store, grads)
+            their_optimizer.step()
     if dtype == "float64":
         for parameter, value in model.named_parameters().items():
             np.testing.assert_allclose(value, params[parameter].detach().numpy(), rtol=0, atol=1e-9, err_msg=parameter)

@@ -200,7 +200,8 @@ def test_fifty_steps_of_training_are_pytorchs(name, pictures):
 
 @pytest.mark.parametrize("name", ("small", "small-ema", "paper", "residual", "grouped", "residual-codes", "cosine"))
 def test_in_float32_the_codes_are_pytorchs_too(name, pictures):
-    compare(name, pictures, "float32", 15, 2e-4)
+    """At the first parameters, on 15 batches: Adam may make whole steps of rounding errors."""
+    compare(name, pictures, "float32", 15, 2e-5)
 
 
 def compare(name, pictures, dtype, steps, tolerance):
@@ -224,20 +225,28 @@ def compare(name, pictures, dtype, steps, tolerance):
             assert float(value) == pytest.approx(expected[term].item(), rel=tolerance), f"{term} at step {step}"
         their_optimizer.zero_grad()
         expected["loss"].backward()
-        if step in (0, steps - 1):
+        largest = max(float(tensor.grad.abs().max()) for tensor in p.values())
+        if dtype == "float32" or step in (0, steps - 1):
             for key, tensor in p.items():
-                scale = max(np.abs(tensor.grad.numpy()).max(), 1.0)  # before a BatchNorm it is rounding alone
+                scale = max(float(tensor.grad.abs().max()), 0.01 * largest)
                 np.testing.assert_allclose(grads.named[key], tensor.grad.numpy(), rtol=0, atol=10 * tolerance * scale)
+        if dtype == "float32":
+            continue
+        for key, tensor in p.items():
+            # A bias in front of BatchNorm has a gradient of rounding alone, of which Adam would make steps.
+            if float(tensor.grad.abs().max()) < 1e-10 * largest:
+                assert np.abs(grads.named[key]).max() < 1e-10 * largest
+                tensor.grad.zero_()
+                grads.named[key][...] = 0
         optimizer.step(model.store, grads)
         model.update_state(caches)
         their_optimizer.step()
         quantiser.update(drawn)
         for b, book in enumerate(model.codebook.weight(model.store.tree["codebook"], model.state.tree["codebook"])):
             np.testing.assert_allclose(book, quantiser.book(b).detach().numpy(), rtol=0, atol=10 * tolerance)
-    np.testing.assert_allclose(model.state.named["codebook.counts"], quantiser.counts, rtol=tolerance)
     if dtype == "float64":
+        np.testing.assert_allclose(model.state.named["codebook.counts"], quantiser.counts, rtol=tolerance)
         assert (quantiser.restarts > 0) == restarted
-        # A bias before BatchNorm has a gradient of rounding alone, of which Adam makes steps.
         for key, tensor in [*p.items(), *stats.items()]:
             ours = (model.store if key in p else model.state).named[key]
-            np.testing.assert_allclose(ours, tensor.detach().numpy(), rtol=0, atol=1e-5)
+            np.testing.assert_allclose(ours, tensor.detach().numpy(), rtol=0, atol=1e-9)
