@@ -5,7 +5,7 @@ the examples and divided by their number; `batch_size` is that where the rows ar
 """
 
 from .backend import array_module
-from .batch import examples
+from .batch import examples, same_shape
 from .losses import bce_with_logits
 
 
@@ -34,6 +34,7 @@ def critic_loss(real, fake, batch_size=None):
 
     Returns (loss, dreal, dfake).
     """
+    same_shape("critic_loss", real, fake)
     xp, scale = array_module(real), 1 / examples(real, batch_size)
     return scale * (fake.sum() - real.sum()), xp.full_like(real, -scale), xp.full_like(fake, scale)
 

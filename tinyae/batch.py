@@ -8,6 +8,8 @@ def examples(x, batch_size=None):
 
     Raises ShapeError for an empty batch, which has no mean.
     """
+    if x.ndim < 1:
+        raise ShapeError("a mean loss needs a batch: expected an array (N, ...), got a single number")
     count = batch_size or x.shape[0]
     if not count:
         raise ShapeError(f"an empty batch has no mean loss: expected one example at least, got an array {x.shape}")

@@ -102,7 +102,10 @@ def cross_entropy_with_logits(
 
     Raises ShapeError for unfit shapes; DataError for a label outside [0, K), where the loss is NaN on a device.
     """
-    name, xp, classes = "cross_entropy_with_logits", array_module(logits), logits.shape[-1]
+    name, xp = "cross_entropy_with_logits", array_module(logits)
+    if logits.ndim < 2 or not logits.shape[-1]:
+        raise ShapeError(f"{name}: expected logits (N, ..., K) of one class at least, got {logits.shape}")
+    classes = logits.shape[-1]
     hard = labels.dtype.kind in "iu"
     if labels.shape != (logits.shape[:-1] if hard else logits.shape) or labels.dtype.kind not in "iuf":
         raise ShapeError(

@@ -41,7 +41,7 @@ def kl_to_mean(mu, logvar, prior_mu, batch_size=None):
 
     dprior_mu = -dmu = (prior_mu - mu) / N. Returns (kl, dmu, dlogvar, dprior_mu).
     """
-    same_shape("kl_to_mean", mu, logvar)
+    same_shape("kl_to_mean", mu, logvar, *([] if isinstance(prior_mu, (int, float)) else [prior_mu]))
     scale = 1 / examples(mu, batch_size)
     # expm1: exp(logvar) - 1 without cancellation near the prior, where both the KL and its gradient vanish.
     growth = array_module(mu).expm1(logvar)

@@ -12,7 +12,8 @@ q(y|z) = softmax(logits), logits (N, K). Means over the batch, nats, and `batch_
 import math
 
 from ..backend import array_module
-from ..batch import examples
+from ..batch import examples, same_shape
+from ..errors import ShapeError
 
 
 def softmax(logits):
@@ -25,6 +26,7 @@ def softmax(logits):
 
 def softmax_backward(q, dq):
     """dlogits = q (dq - sum_y q_y dq_y), as dq_y / dlogits_k = q_y (1[y = k] - q_k)."""
+    same_shape("softmax_backward", q, dq)
     return q * (dq - (q * dq).sum(axis=-1, keepdims=True))
 
 
@@ -38,6 +40,9 @@ def kl_to_mixture(z, logvar, logits, means, batch_size=None):
     As sum_y q_ny = 1:   dz = (z - q means) / N;   dmeans_y = sum_n q_ny (means_y - z_n) / N;   dq = e / N;
     dlogvar = -1 / (2 N), its direct part: the other flows through z. Returns (kl, dz, dlogvar, dlogits, dmeans).
     """
+    same_shape("kl_to_mixture", z, logvar)
+    if logits.shape != (len(z), len(means)) or means.shape[1:] != z.shape[1:]:
+        raise ShapeError(f"kl_to_mixture: z {z.shape} and means {means.shape} do not go with logits {logits.shape}")
     xp = array_module(z)
     scale = 1 / examples(z, batch_size)
     q, _ = softmax(logits)
