@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from .backend import array_module, native, primitives
+from .backend import Portable, array_module, native, primitives
 from .errors import CheckpointError, ConfigError
 from .options import RATE, WEIGHT, Choice, Count, Either, Flag, Function, Number, of_layer, options
 
@@ -25,7 +25,7 @@ LR = Either(WEIGHT, Function())  # a number, or a schedule
 BETA = Number(least=0, below=1)
 
 
-class Optimizer:
+class Optimizer(Portable):
     """Counts steps and keeps moments: arrays like the parameters, by the names in `moments`."""
 
     moments = ()

@@ -31,6 +31,11 @@ class ParamStore:
             start += sizes[name]
         self.tree = nest(shapes, self.named)
 
+    def __reduce__(self):
+        """For pickle and copy: the buffer on the host, since views of it would come back as arrays of their own."""
+        host = self.flat if self.xp is np else self.xp.asnumpy(self.flat)
+        return _restored, (type(self), self.shapes, self.xp.__name__, self.dtype, host, self.version)
+
     def like(self):
         """A store of zeros with this store's layout, to add gradients into."""
         return GradientStore(self.shapes, self.xp, self.dtype)
@@ -62,6 +67,16 @@ class ParamStore:
             )
 
 
+def _restored(kind, shapes, module, dtype, flat, version):
+    """The store that `ParamStore.__reduce__` took apart; on a device again where it was on one."""
+    from .backend import Backend
+
+    store = kind(shapes, Backend(module).xp, dtype)
+    store.flat[...] = store.xp.asarray(flat)
+    store.version = version
+    return store
+
+
 class PartStore(ParamStore):
     """Part of a store, for an optimiser that moves some networks and leaves the others as they are."""
 
@@ -77,6 +92,9 @@ class PartStore(ParamStore):
         self.flat = whole.flat[start : start + size]
         self.named = {name: whole.named[name] for name, _ in walk(self.shapes)}
         self.tree = {name: whole.tree[name] for name in names}
+
+    def __reduce__(self):
+        return PartStore, (self.whole, tuple(self.shapes))
 
     @property
     def version(self):
@@ -94,6 +112,10 @@ class GradientStore(ParamStore):
         super().__init__(shapes, xp, dtype)
         self.nodes = []
         self.tree = self._lazy(self.tree)
+
+    def __reduce__(self):
+        self.settle()
+        return super().__reduce__()
 
     def clear(self):
         """All gradients count as zero, but their memory is not touched: see `Gradients`."""

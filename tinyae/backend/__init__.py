@@ -14,7 +14,7 @@ from ..options import Choice
 from ..wording import flag, install
 from .noise import Noise, as_noise
 
-__all__ = ["BACKENDS", "Backend", "Noise", "array_module", "as_noise"]
+__all__ = ["BACKENDS", "Backend", "Noise", "Portable", "array_module", "as_noise", "on_device"]
 
 BACKENDS = ("numpy", "cupy")
 
@@ -24,6 +24,11 @@ def array_module(x):
     if isinstance(x, (np.ndarray, np.generic)):
         return np
     return sys.modules[type(x).__module__.partition(".")[0]]
+
+
+def on_device(value):
+    """Whether `value` is an array of CuPy."""
+    return hasattr(sys.modules.get(type(value).__module__.partition(".")[0]), "asnumpy")
 
 
 class Backend:
@@ -62,6 +67,38 @@ class Backend:
         """Wait until the device has finished all it was given."""
         if self.xp is not np:
             self.xp.cuda.get_current_stream().synchronize()
+
+
+class Portable:
+    """Objects with arrays among their attributes, or in dicts of them: pickled and copied by way of the host."""
+
+    def __getstate__(self):
+        return {name: packed(value) for name, value in vars(self).items()}
+
+    def __setstate__(self, state):
+        vars(self).update((name, unpacked(value)) for name, value in state.items())
+
+
+class _Moved:
+    """A device's array on the host, and the module that it belongs to."""
+
+    def __init__(self, array):
+        self.module = array_module(array).__name__
+        self.host = array_module(array).asnumpy(array)
+
+
+def packed(value):
+    """`value` with the arrays of a device, itself or in dicts, as something that can be pickled."""
+    if isinstance(value, dict):
+        return {name: packed(each) for name, each in value.items()}
+    return _Moved(value) if on_device(value) else value
+
+
+def unpacked(value):
+    """What was `packed`."""
+    if isinstance(value, dict):
+        return {name: unpacked(each) for name, each in value.items()}
+    return Backend(value.module).asarray(value.host) if isinstance(value, _Moved) else value
 
 
 def _import_cupy():

@@ -47,6 +47,11 @@ class Noise:
         self.given = {} if given is None else given
         self.part = None
 
+    def __reduce__(self):
+        from . import packed
+
+        return _restored, (self.seed, self.step, self.path, self.xp.__name__, packed(self.given), self.part)
+
     def __repr__(self):
         return f"Noise(seed={self.seed}, step={self.step}, path={self.path!r}, xp={self.xp.__name__})"
 
@@ -152,6 +157,13 @@ class Noise:
         from numpy.random import Philox  # here for the same reason
 
         return Philox(key=np.array(self._key(name), np.uint64), counter=np.array((block, self.step, 0, 0), np.uint64))
+
+
+def _restored(seed, step, path, module, given, part):
+    """The Noise that was pickled, on its device again."""
+    from . import Backend, unpacked
+
+    return Noise(seed, step, path, Backend(module).xp, unpacked(given))._like(path, part)
 
 
 def as_noise(rng):

@@ -107,7 +107,12 @@ def masks():
 def images(rows=None):
     """The images of these numbers, in the original's order all of them, as a `Drawn`."""
     rows = np.arange(COUNT) if rows is None else rows
-    return Drawn(lambda numbers: draw(factors(numbers)), rows, (SIDE, SIDE, 1))
+    return Drawn(_draw_numbers, rows, (SIDE, SIDE, 1))
+
+
+def _draw_numbers(numbers):
+    """Of the module, since a function within a function cannot be pickled."""
+    return draw(factors(numbers))
 
 
 def split():

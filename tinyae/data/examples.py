@@ -5,10 +5,10 @@ An array on a device is passed on as it is: a look at its values would wait for 
 """
 
 import math
-import sys
 
 import numpy as np
 
+from ..backend import on_device
 from ..errors import DataError, ShapeError
 from ..wording import flag, number, setting
 from .drawn import Drawn
@@ -52,11 +52,6 @@ def as_array(value, name="x", advice="give plain numbers"):
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name} ({given}) is no array of numbers, but of dtype {array.dtype}: {advice}")
     return array
-
-
-def on_device(value):
-    """Whether `value` is an array of CuPy."""
-    return hasattr(sys.modules.get(type(value).__module__.partition(".")[0]), "asnumpy")
 
 
 def _is_masked(value):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..backend import on_device
 from ..errors import DataError, ShapeError
-from .examples import as_array, on_device
+from .examples import as_array
 
 
 def as_labels(labels, count=None, who="the data"):

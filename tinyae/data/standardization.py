@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from ..backend import Portable
 from .examples import to_float
 
 BLOCK = 1 << 16  # rows read at a time
 
 
-class Standardization:
+class Standardization(Portable):
     """y = (x - mean) / scale and x = y scale + mean, column by column; mean, scale (D,) on the model's device.
 
     All of it is float64, whatever the model's dtype: float32 has no difference between times of 1.7e9 seconds that are

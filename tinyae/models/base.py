@@ -74,6 +74,11 @@ class Model:
     bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
     standardization = trained_on = class_names = None
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.name is None and not cls.__module__.startswith("tinyae."):
+            cls.name = cls.__name__  # what messages and checkpoints call a user's own model
+
     def build(self, networks, config, seed, backend, dtype):
         """networks: {name: (layer, input shape)}."""
         self.config = config

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..backend import on_device
 from ..backend.indices import one_hot
-from ..data.examples import as_array, on_device
+from ..data.examples import as_array
 from ..data.labels import as_labels, check_classes, one_for_all
 from ..errors import ConfigError
 

@@ -21,6 +21,7 @@ from ..data.standardization import Standardization
 from ..errors import CheckpointError
 from ..terminal import say
 from . import schema
+from .classes import check_class, find_class, make, own_class
 from .layout import MOMENT, Damage, check_finite, check_shapes, compare_shapes, layout
 
 FORMAT = 1
@@ -53,14 +54,13 @@ class Checkpoint:
         moments = {key.removeprefix(MOMENT): a for key, a in self.arrays.items() if key.startswith(MOMENT)}
         return {"steps": self.training["step"], **moments}
 
-    def model(self, backend="numpy"):
-        """The model, made anew. Raises CheckpointError if this tinyae does not know it or one of its options."""
-        from ..models import NAMES
+    def model(self, backend="numpy", model_class=None):
+        """The model, made anew. Raises CheckpointError if this tinyae does not know it or one of its options.
 
-        name = self.meta["model"]
-        if name not in NAMES:
-            raise CheckpointError(f"{self.path} holds the model '{name}', which this tinyae does not know")
-        model = NAMES[name](**self.meta["config"], dtype=self.meta["dtype"], backend=backend)
+        model_class: by default the one that the file names (`classes.find_class`).
+        """
+        model_class = model_class or find_class(self.meta, self.path)
+        model = make(model_class, self.meta, self.path, backend)
         codec = self.codec()
         if codec is not None:
             model.codec = codec.model(backend)
@@ -84,6 +84,7 @@ class Checkpoint:
 
         An option that is younger than the file has its default, which is what there was before it.
         """
+        check_class(type(model), self.meta, self.path)
         options = inspect.signature(type(model)).parameters
         defaults = {name: options[name].default for name in model.config if name in options}
         defaults = json_ready({name: value for name, value in defaults.items() if value is not inspect.Parameter.empty})
@@ -147,6 +148,8 @@ def content(path, model, training=None, optimizer=None):
         meta["standardized"] = "float64"  # files of before say True, and have the model's dtype
         columns = model.standardization
         arrays["standardization"] = model.backend.xp.concatenate((columns.mean, columns.scale))
+    if (own := own_class(model)) is not None:
+        meta["class"] = own
     if model.trained_on is not None:
         meta["trained_on"] = model.trained_on
     if model.class_names is not None:
@@ -354,10 +357,12 @@ def find(path, warn=None):
     return found
 
 
-def load(path, backend="numpy"):
+def load(path, backend="numpy", model=None):
     """The model in a checkpoint file or in a run's folder: of its best epoch, or the last where that file is damaged,
     which is said on stderr.
 
+    model: the class of a model of your own; without it the class must be imported already, and is found by its name.
+
     Raises CheckpointError if there is none or it is damaged.
     """
-    return find(path).model(backend)
+    return find(path).model(backend, model)

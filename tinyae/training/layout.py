@@ -54,6 +54,7 @@ META = schema.Record(
     {
         "standardized": schema.Is("true or 'float64'", (True, "float64").__contains__), "trained_on": TRAINED_ON,
         "training": schema.Maybe(TRAINING), "class_names": NAMES,
+        "class": schema.NAME,  # "module:name" of a class that is not tinyae's
         "moments": schema.Either("a dict or a list", dict=schema.Table(schema.COUNT), list=schema.Each(schema.NAME)),
     },
 )  # fmt: skip
@@ -102,7 +103,7 @@ def check_shapes(meta, model_class=None):
     """
     from .. import models
 
-    known = models.NAMES.get(meta["model"])
+    known = None if "class" in meta else models.NAMES.get(meta["model"])
     if known is not None and model_class in (None, known):
         for part, shapes in _outline(known, meta).items():
             compare_shapes(part, meta[part], shapes)

@@ -1,0 +1,74 @@
+"""The class of a checkpoint's model: one of tinyae's by its name, or a user's own, which must be imported already."""
+
+import inspect
+
+from ..errors import CheckpointError, ConfigError
+from ..wording import either
+
+
+def own_class(model):
+    """ "module:name" of a model's class for a checkpoint, or None for the one of tinyae's that has the model's name."""
+    from ..models import NAMES
+
+    kind = type(model)
+    return None if NAMES.get(model.name) is kind else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def find_class(meta, path):
+    """The class that `meta` names, among tinyae's and those imported. Nothing is imported here. CheckpointError."""
+    from ..models import NAMES, Model
+
+    name, own = meta["model"], meta.get("class")
+    if own is None and name in NAMES:
+        return NAMES[name]
+    module, _, qualname = (own or "").rpartition(":")
+    wanted, key = (name, "name") if own is None else (qualname, "__qualname__")
+    found = [kind for kind in _subclasses(Model) if getattr(kind, key) == wanted]
+    exact = [kind for kind in found if kind.__module__ == module]
+    if exact:
+        return exact[-1]  # where a notebook defines it anew, the latest
+    if len(found) == 1:
+        return found[0]  # a script's class, say, that stands in an imported module now
+    if own is None:
+        raise CheckpointError(f"{path} holds the model '{name}', which this tinyae does not know")
+    short = qualname.rpartition(".")[2]
+    raise CheckpointError(
+        f"{path} holds a model of your own class {short}, of the module {module}, "
+        + either(
+            f"which is not imported: import it before, or give the class, tinyae.load(path, model={short})",
+            f"and commands know tinyae's classes alone: in Python, import it and use tinyae.load('{path}')",
+        )
+    )
+
+
+def make(model_class, meta, path, backend):
+    """A new model of a class by the options in `meta`. Raises CheckpointError where the class does not take them."""
+    from ..models import Model
+
+    if not (isinstance(model_class, type) and issubclass(model_class, Model)):
+        raise ConfigError(f"model: expected a class of models, such as tinyae.models.VAE, got {model_class!r}")
+    check_class(model_class, meta, path)
+    parameters = inspect.signature(model_class).parameters
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    common = {"dtype": meta["dtype"], "backend": backend}
+    options = meta["config"] | {name: value for name, value in common.items() if anything or name in parameters}
+    unknown = [name for name in options if name not in parameters and not anything]
+    if unknown:
+        given = f"the config that it gave to `build` has {unknown[0]}"
+        raise CheckpointError(f"{path}: {model_class.__name__} takes no option {unknown[0]}, but {given}: add it")
+    return model_class(**options)
+
+
+def check_class(model_class, meta, path):
+    """Raise CheckpointError where a file is of a user's own class, and the model of another."""
+    own = meta.get("class")
+    if own is not None and own.rpartition(":")[2] != model_class.__qualname__:
+        theirs, ours = own.rpartition(":")[2].rpartition(".")[2], model_class.__name__
+        raise CheckpointError(f"{path} holds a model of the class {theirs}, not {ours}: use that class")
+
+
+def _subclasses(kind):
+    """All classes below a class, in the order of their definition."""
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
