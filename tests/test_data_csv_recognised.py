@@ -228,3 +228,18 @@ def test_names_and_labels_on_the_command_line(write, tmp_path, monkeypatch, caps
     assert np.load("runs/ae/codes.npz")["labels"].tolist() == [0, 1] * 3
     assert main(["encode", "runs/ae", "--data", "table.csv", "--header", "maybe"]) == 2
     assert "expected yes or no, got 'maybe'" in capsys.readouterr().err
+
+
+def test_columns_in_another_order_than_the_runs_are_refused(write, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write("a,b,b\n" + "1,2,3\n4,5,7\n" * 3)
+    fast = ["--data", "table.csv", "--epochs", "1", "--set", "hidden=4", "--set", "loss=mse", "--no-pictures"]
+    assert main(["train", "ae", *fast]) == 0
+    write("b,a,b\n1,2,3\n", "moved.csv")
+    write("a,c,d\n1,2,3\n", "others.csv")
+    capsys.readouterr()
+    assert main(["encode", "runs/ae", "--data", "moved.csv"]) == 2
+    said = capsys.readouterr().err
+    assert "moved has columns at other places than the run's data (b, a): bring them into its order, a, b, b" in said
+    for same in ("table.csv", "others.csv"):
+        assert main(["encode", "runs/ae", "--data", same]) == 0

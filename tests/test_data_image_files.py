@@ -202,12 +202,15 @@ def test_a_run_remembers_how_its_images_were_fitted(photographs, monkeypatch, ca
     assert main(["train", "ae", *few, "--size", "4x4", "--fit", "pad"]) == 0
     assert "stretched" not in capsys.readouterr().err
     assert tinyae.load("runs/ae").input_shape == (4, 4, 1)
-    for command in (["encode", "runs/ae", "--split", "train"], ["train", "ae", "--resume", "--epochs", "2"]):
+    other = ["encode", "runs/ae", "--data", "photographs", "--size", "4"]  # other data, fitted as the run's were
+    for command in (["encode", "runs/ae"], other, ["train", "ae", "--resume", "--epochs", "2"]):
         assert main(command) == 0
         assert "stretched" not in capsys.readouterr().err
-    assert main(["train", "ae", *few, "--size", "4x4", "--overwrite"]) == 0
+    assert main(["train", "ae", *few, "--size", "4x4", "--out", "runs/c"]) == 0
     said = STRETCHED.replace("fit='crop'", "--fit crop").replace("fit='pad'", "--fit pad")
     assert said in capsys.readouterr().err
+    assert main(["compare", "runs/ae", "runs/c", "--split", "train"]) == 2
+    assert "say with --data on which to compare them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("size", (np.int64(4), (np.int32(4), 4)))

@@ -4,7 +4,7 @@ import os
 
 from ..errors import ConfigError
 from ..terminal import say
-from .arguments import add_json, print_json, print_line, run_options
+from .arguments import LOADING, add_json, print_json, print_line, run_options
 from .trained import codec_of, load_data, load_run, output_file
 
 BESIDE = {False: "comparison.png", True: "comparison-codes.png"}  # the first run, with --codes or without
@@ -46,7 +46,7 @@ def compare(arguments):
 
 def one_origin(arguments, origins):
     """Where the data of all runs are from; ConfigError where that differs and --data does not say which to show."""
-    of = {path: origin and (origin["data"], origin["size"]) for path, origin in origins.items()}
+    of = {path: origin and (origin["data"], *map(origin.get, LOADING)) for path, origin in origins.items()}
     first, *others = of
     for path in others:
         if arguments.data is None and of[path] != of[first]:

@@ -32,6 +32,8 @@ def what_to_load(arguments, known):
     """The arguments of `data.load`: what --data and the options beside it say, else what is known, a run's origin."""
     asked = {name: getattr(arguments, name) for name in LOADING}
     if arguments.data is not None:
+        if asked["size"] is not None and asked["fit"] is None:
+            asked["fit"] = (known or {}).get("fit")  # the way the run's own images were brought to their size
         return {"name_or_path": arguments.data} | asked
     own = {name: known.get(name) if value is None else value for name, value in asked.items()}
     return {"name_or_path": known["data"]} | own
@@ -57,6 +59,7 @@ def load_data(arguments, origin, *models):
     except DataError as error:
         hint = "" if arguments.data is not None else " (the run was trained on it; give other data with --data)"
         raise DataError(f"{error}{hint}") from None
+    check_columns(data, origin)
     learned = {model.class_names: model.name for model in models if model.uses_labels and model.class_names}
     if len(learned) > 1:
         raise ConfigError("these runs have learned different classes, or in another order: ask them one by one")
@@ -71,6 +74,20 @@ def load_data(arguments, origin, *models):
         others = " or ".join(reversed(data.parts))
         raise ConfigError(f"{data.name} has no {arguments.split} part: use --split {others}")
     return data, data.parts[arguments.split]
+
+
+def check_columns(data, origin):
+    """Refuse a table that has columns of the run's names at other places, which would be taken for others."""
+    from ..data.files import listed
+
+    names, own = list(data.feature_names or ()), (origin or {}).get("columns") or []
+    known = {name: i for i, name in enumerate(own)}
+    moved = [name for i, name in enumerate(names) if known.get(name, i) != i]
+    if moved and names != own:
+        raise DataError(
+            f"{data.name} has columns at other places than the run's data ({listed(moved)}): bring them into its "
+            f"order, {listed(own)}"
+        )
 
 
 def output_file(arguments, name, kinds):

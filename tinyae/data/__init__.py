@@ -61,6 +61,8 @@ def load(name_or_path, size=None, fit=None, header=None, label_column=None):
         name = name.removesuffix(ending)
     data = Dataset(name, source=path, **parts)
     data.origin = {"data": os.path.abspath(path), "size": None} | {name: _plain(v) for name, v in options.items()}
+    if data.feature_names is not None:
+        data.origin["columns"] = list(data.feature_names)
     return data
 
 

@@ -52,7 +52,8 @@ class Dataset:
     feature_names: of the columns of rows (N, D), tuple of str or None.
     source: where the data were read from. licence: str, or None if unknown.
     notes: tuple of str, one line each: what the loader recognised in the files, and what it left out.
-    origin: what `load` was called with, {"data": ..., "size": ...}, or None; a run keeps it.
+    origin: what `load` was called with, {"data": ..., "size": ...}, and the names of a table's columns, {"columns":
+      ...}, or None; a run keeps it.
     """
 
     origin = None

@@ -124,7 +124,7 @@ def parts(x, labels, test, settings, integers=False, validation=None):
     if without is not None:
         x, labels = leave_out(x, labels, without)
     if validation is not None and settings["validation"]:
-        raise ConfigError("the data have a validation part of their own: leave validation out")
+        raise ConfigError(f"the data have a validation part of their own: leave {flag('validation')} out")
     training, held_out = hold_out(x, labels, settings["validation"], settings["seed"])
     if held_out is not None:
         watched["validation"] = static(held_out[0], "validation") if binarize == "dynamic" else held_out[0], held_out[1]
