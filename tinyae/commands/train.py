@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 
-from ..errors import ConfigError
+from ..errors import ConfigError, MissingExtraError
 from ..terminal import printable, say
 from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json, print_line
 from .model_options import find_model, given_options
@@ -83,6 +83,12 @@ def train(arguments):
     opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {len(data.train):,} images")
 
     pictures = None if arguments.no_pictures else Pictures(out, data)
+    if pictures:
+        try:
+            opening += pictures.check()
+        except MissingExtraError as error:
+            opening.append(f"no pictures: {error}")
+            pictures = None
     try:
         history = fit(
             model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | given, out=out,

@@ -1,5 +1,6 @@
 """A trained run, the data it is asked about, and the files that answer."""
 
+import errno
 import os
 
 from ..errors import CheckpointError, ConfigError, DataError
@@ -100,7 +101,22 @@ def output_file(arguments, name, kinds):
         raise ConfigError(f"--out {path}: expected a file name that ends in {' or '.join(kinds)}")
     if os.path.isdir(path):
         raise ConfigError(f"--out {path} is a folder: give the name of a file")
+    check_writable(path)
+    if kind == ".png":
+        from .. import plot
+
+        plot.check_viz()
     return path, kind
+
+
+def check_writable(path):
+    """Raises, before a long wait, the OSError that writing a new file there would meet with."""
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    number = errno.ENOTDIR if not os.path.isdir(folder) else 0 if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
+    if number:
+        raise OSError(number, os.strerror(number), os.path.relpath(folder) if not os.path.isabs(path) else folder)
 
 
 def save_arrays(path, arrays):

@@ -14,7 +14,7 @@ from .axes import COLOURS, SERIES
 from .cluster_sheet import clusters
 from .code_sheet import code_maps, codebook
 from .codes_beside import codes_beside
-from .contact_sheet import grid
+from .contact_sheet import check_viz, drawable, grid
 from .feature_sheet import features
 from .prior_sheet import priors
 from .regions import regions
@@ -27,7 +27,7 @@ from .training_curves import curves
 from .usage import usage
 
 __all__ = [
-    "COLOURS", "SERIES", "clusters", "code_maps", "codebook", "codes", "codes_beside", "columns", "curves", "features",
-    "grid", "manifold", "priors", "reconstructions", "regions", "restorations", "samples", "styles", "training_report",
-    "transfers", "usage",
+    "COLOURS", "SERIES", "check_viz", "clusters", "code_maps", "codebook", "codes", "codes_beside", "columns", "curves",
+    "drawable", "features", "grid", "manifold", "priors", "reconstructions", "regions", "restorations", "samples",
+    "styles", "training_report", "transfers", "usage",
 ]  # fmt: skip

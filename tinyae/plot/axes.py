@@ -1,10 +1,8 @@
 """What the pictures that matplotlib draws have in common: colours, frame, saving."""
 
-import warnings
-
 from ..data.dataset import class_name
 from ..errors import ConfigError
-from .contact_sheet import INK, needs_viz, replace
+from .contact_sheet import INK, drawable, needs_viz, replace
 
 FAINT = "#777777"
 SERIES = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
@@ -52,12 +50,10 @@ def tidy(axes):
 
 
 def save(path, figure):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for a letter that the font lacks
-        return replace(path, lambda file: figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.15))
+    return replace(path, lambda file: figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.15))
 
 
 def shortened(text):
-    """A name from outside as one short line of what can be printed."""
-    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    """A name from outside as one short line of what can be drawn."""
+    text = drawable(text)
     return text if len(text) <= 30 else text[:29] + "…"

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .axes import save
-from .contact_sheet import INK, needs_viz
+from .contact_sheet import INK, drawable, needs_viz
 from .scatter import Plane
 
 COLUMNS, SIDE = 3, 4.3  # panels in a row; inches of one
@@ -33,7 +33,8 @@ def codes_beside(path, panels, labels=None, class_names=None, title=""):
         hidden = plane.frame(axes, np.min(low, axis=0), np.max(high, axis=0))
         if hidden:
             axes.text(0.02, 0.02, f"{hidden} codes outside the frame", color=INK, fontsize=9, transform=axes.transAxes)
-        axes.set_title(words, loc="left", color=INK, fontsize=11, linespacing=1.4)
+        words = "\n".join(map(drawable, words.split("\n")))
+        axes.set_title(words, loc="left", color=INK, fontsize=11, linespacing=1.4, parse_math=False)
         if i == 0:
             above = dict(xycoords="axes fraction", xytext=(0, 52), textcoords="offset points")
             axes.annotate(title, (0, 1), **above, color=INK, fontsize=12)

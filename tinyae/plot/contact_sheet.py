@@ -3,6 +3,7 @@
 Pixels are magnified by a whole number and copied, never resampled.
 """
 
+import functools
 import math
 import os
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ def grid(
         from PIL import Image, ImageDraw, ImageFont
 
     images = pixels(images)
+    title, x_label, y_label = (text and drawable(text) for text in (title, x_label, y_label))
     n, h, w, _ = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
@@ -121,17 +123,51 @@ def pixels(images):
 
 def load_font(ImageFont, size):
     """DejaVu Sans, which comes with matplotlib and knows more alphabets than Pillow's own font."""
+    file = _font_file()
+    return ImageFont.load_default(size) if file is None else ImageFont.truetype(str(file), size)
+
+
+def _font_file():
+    """The file of DejaVu Sans, or None without matplotlib."""
     found = find_spec("matplotlib")  # finds the folder without the import's cost
     file = found and Path(found.submodule_search_locations[0], "mpl-data/fonts/ttf/DejaVuSans.ttf")
-    return ImageFont.truetype(str(file), size) if file and file.exists() else ImageFont.load_default(size)
+    return file if file and file.exists() else None
+
+
+def drawable(text):
+    """`text` with escapes in place of what a picture cannot show: bytes that are no UTF-8 (\\xe9), control characters
+    (\\n) and letters that DejaVu Sans lacks (\\u732b)."""
+    return "".join(c if c.isascii() and c.isprintable() or _has_glyph(c) else _escaped(c) for c in str(text))
+
+
+def _escaped(c):
+    if "\udc80" <= c <= "\udcff":  # how Python keeps a byte of a file's name
+        return f"\\x{ord(c) - 0xDC00:02x}"
+    return c.encode("unicode_escape").decode()
+
+
+def _has_glyph(c):
+    """Whether the pictures' font shows a character. Without matplotlib it is Pillow's own, of which Latin is known."""
+    if not c.isprintable():
+        return False
+    if c <= "\u00ff":
+        return True
+    return _font_file() is not None and bool(_charmap()(ord(c)))
+
+
+@functools.cache
+def _charmap():
+    from matplotlib.ft2font import FT2Font
+
+    return FT2Font(str(_font_file())).get_char_index
 
 
 def fit(text, font, width, most=2):
     """`text` as lines no wider than `width` pixels: each paragraph wrapped between words into at most `most` lines, and
     cut with an ellipsis where that does not do."""
     lines = []
-    for paragraph in str(text).splitlines():
-        wrapped, words = [], paragraph.split()
+    for paragraph in str(text).split("\n"):
+        wrapped, words = [], drawable(paragraph).split()
         while words and len(wrapped) < most:
             taken = 1
             while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= width:
@@ -148,6 +184,13 @@ def _shorten(line, font, width):
     while font.getlength(line) > width and len(line) > 1:
         line = line.removesuffix("…")[:-1] + "…"
     return line
+
+
+def check_viz():
+    """`MissingExtraError` where Pillow or matplotlib is missing: to find out before a long wait."""
+    with needs_viz():
+        import matplotlib.figure  # noqa: F401
+        import PIL.Image  # noqa: F401
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Pictures of a run, written during and after training where the extra `viz` is installed."""
 
+import os
 import time
 
+from ..errors import ConfigError
 from ..terminal import say
 
 IMAGES = 2000  # test images whose codes are drawn
@@ -25,6 +27,23 @@ class Pictures:
         self.folder, self.class_names, self.feature_names = folder, data.class_names, data.feature_names
         self.x, self.labels = part.x[:IMAGES], None if part.labels is None else part.labels[:IMAGES]
         self.records, self.written, self.pause = [], time.monotonic(), self.PAUSE
+
+    def check(self):
+        """What is said before the first step: lines on names that pictures write in another way. Raises
+        `MissingExtraError`, and `ConfigError` where a folder stands in the place of a picture."""
+        from .. import plot
+
+        plot.check_viz()
+        for name in NAMES:
+            path = os.path.join(self.folder, name)
+            if os.path.isdir(path):
+                raise ConfigError(f"{path} is a folder in the place of a picture: move it away, or give --no-pictures")
+        names = map(str, (*(self.class_names or ()), *(self.feature_names or ())))
+        changed = [shown for name in names if (shown := plot.drawable(name)) != name]
+        if not changed:
+            return []
+        shown = ", ".join(changed[:5]) + ", ..." * (len(changed) > 5)
+        return [f"pictures show names that cannot be drawn by the codes of their letters: {shown}"]
 
     def from_time_to_time(self, model, record):
         """For `fit`'s on_epoch: pictures if the last ones are old."""
