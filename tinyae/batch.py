@@ -8,7 +8,7 @@ def examples(x, batch_size=None):
 
     Raises ShapeError for an empty batch, which has no mean.
     """
-    if x.ndim < 1:
+    if not x.shape:
         raise ShapeError("a mean loss needs a batch: expected an array (N, ...), got a single number")
     count = batch_size or x.shape[0]
     if not count:
