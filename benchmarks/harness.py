@@ -2,8 +2,9 @@
 
 import random
 import statistics
-import sys
 import time
+
+from tinyae.terminal import say
 
 PAUSE = 5.0  # seconds between words on the progress
 
@@ -29,11 +30,6 @@ def interleave(contenders, rounds, warmup=1, seed=0):
             if i >= warmup:
                 values[name].append(value)
     return values
-
-
-def say(text):
-    """Progress, apart from the results."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def summary(values):

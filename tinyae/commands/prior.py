@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from ..backend import native
 from ..data.codes import codes_of
 from ..errors import CheckpointError, ConfigError
 from ..terminal import say
@@ -67,6 +68,8 @@ class Codes:
             if model.uses_labels:
                 model.check_labels(labels, len(x))
         count = sum(map(len, data.parts.values()))
+        if self.codec.backend.name == "numpy":
+            native.library()  # compiled now, so that the codes are the same as when the run goes on
         say(f"encoding {count:,} images of {data.name} by the vq-vae in {self.where}")
         return codes_of(data, self.codec)
 

@@ -89,6 +89,7 @@ def train(arguments):
         except MissingExtraError as error:
             opening.append(f"no pictures: {error}")
             pictures = None
+    history = None
     try:
         history = fit(
             model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | given, out=out,
@@ -96,11 +97,13 @@ def train(arguments):
             progress="\n".join(map(printable, opening)), on_start=codes and codes.keep,
             on_epoch=pictures and pictures.from_time_to_time,
         )  # fmt: skip
-        if history.interrupted and not arguments.json:
-            print_line(f"stopped after {history.steps} steps; {_how_to_go_on(arguments, out)}")
+        if history.interrupted:
+            tell = say if arguments.json else print_line
+            tell(f"stopped after {history.steps} steps; {_how_to_go_on(arguments, out)}")
         written = pictures.write(model, history.records) if pictures else []
     except KeyboardInterrupt:
-        say(f"tinyae: stopped at once; {_how_to_go_on(arguments, out)}")
+        told = history is not None and history.interrupted
+        say("tinyae: stopped at once" + ("" if told else f"; {_how_to_go_on(arguments, out)}"))
         return 130
     last = history.records[-1] if history.records else {}
     if arguments.json:

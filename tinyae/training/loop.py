@@ -196,13 +196,13 @@ class Trainer:
             self._resume(run, display)
         names = self.settings["class_names"]
         self.model.class_names, self.model.trained_on = None if names is None else tuple(names), self.known
+        if self.model.backend.name == "numpy" and self.model.dtype == np.float32:
+            native.library()  # compiled before the clock runs, before there is a bar, and before anything is computed
         if self.step == 0:
             if self.columns is not None:
                 self.model.standardization = self.columns
             first = self.model.backend.noise(self.settings["seed"]).child("begin")
             self.model.begin(self.feed.spread(self.model.begin_on), first)
-        if self.model.backend.name == "numpy" and self.model.dtype == np.float32:
-            native.library()  # compiled before the clock runs, and before there is a bar
         pairs = zip(self.phases, self.optimizers.each, strict=True)
         clip = self.settings["clip_norm"]
         self.steppers = [Step(self.model, optimizer, clip, team, phase) for phase, optimizer in pairs]

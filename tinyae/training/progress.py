@@ -80,7 +80,7 @@ class Lines(Silent):
 
     def _say(self, head, *parts):
         left = _clock(self.rate.seconds_per_step() * (self.total - self.done))
-        for line in folded(head, [*parts, f"{self.rate.images_per_second():,.0f} images/s", f"{left} left"]):
+        for line in folded(head, [*parts, f"{self.rate.images_per_second():,.0f} images/s  {left} left"]):
             self.message(line)
         self.spoken = time.monotonic()
 
@@ -180,14 +180,16 @@ class Rate:
 
 
 def folded(head, parts):
-    """[line]: head and parts in one line, or, in a terminal that is too narrow, in several of whole parts or terms."""
+    """[line]: head and parts in one line, or, in a terminal that is too narrow, each part in lines of its own."""
     line, width = "  ".join([head, *parts]), Screen().columns
     if width is None or len(line) <= width:
         return [line]
-    margin = " " * (len(head) + 2)
-    kept = (re.sub(" " if len(margin + part) <= width else r" (?=\S*\d)", NO_BREAK, part) for part in parts)
-    text = "  ".join([head.replace(" ", NO_BREAK), *kept])
-    lines = textwrap.wrap(text, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
+    lines, begin, margin = [], f"{head}  ", " " * (len(head) + 2)
+    for part in parts:
+        kept = re.sub(r" (?=\S*\d)", NO_BREAK, part)  # a name and its number
+        options = {"initial_indent": begin, "subsequent_indent": margin, "break_long_words": False}
+        lines += textwrap.wrap(kept, width, break_on_hyphens=False, **options)
+        begin = margin
     return [line.replace(NO_BREAK, " ") for line in lines]
 
 
