@@ -65,7 +65,7 @@ def _check(report, case, faults, what, batch, seed, directions):
         make = functools.partial(case, *what, size)
         lines, measurable = faults(make, seed)
         for line in lines:
-            report.fault(f"at a batch of 1, {line}" if size == 1 else line)
+            report.fault(line if size == batch or line in report.faults else f"at a batch of 1, {line}")
         if measurable:
             problems.append((make, directions if size == batch else 1))
     check(report, problems, seed)

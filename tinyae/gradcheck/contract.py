@@ -153,8 +153,12 @@ def _step(case):
     """(terms, gradients by name) of a first run."""
     grads, given = case.trained.like(), {**case.model.store.named, **_arrays(case.model.state.tree, "state")}
     given |= {f"batch[{name!r}]": value for name, value in case.batch.items()}
-    has = f"its batch has {', '.join(case.batch)}: override example_batch where it needs more"
-    terms = _changing_nothing("the step", given, lambda: case.step(grads.tree), has)
+    try:
+        terms = _changing_nothing("the step", given, lambda: case.step(grads.tree))
+    except Broken as broken:
+        if isinstance(broken.__cause__, KeyError):
+            raise Broken(f"{broken}: example_batch gives {', '.join(case.batch)}, override it for more") from None
+        raise
     objective = case.phase.objective
     if objective not in terms:
         raise Broken(f"the step's terms have no {objective!r}, only {', '.join(map(repr, terms))}")
@@ -280,10 +284,10 @@ def _call(what, call, right=None):
         raise Broken(f"{what} raises {text}{f': {right}' if right else ''}") from error
 
 
-def _changing_nothing(what, given, call, right=None):
+def _changing_nothing(what, given, call):
     """call(), which changes none of the arrays `given` by name."""
     before = {name: array.copy() for name, array in given.items()}
-    outcome = _call(what, call, right)
+    outcome = _call(what, call)
     changed = [name for name, array in given.items() if not np.array_equal(array, before[name], equal_nan=True)]
     if changed:
         raise Broken(f"{what} changes {', '.join(changed)}: {NOTHING_GIVEN}")
