@@ -212,6 +212,9 @@ def test_dataset_finds_a_class_by_name_then_by_number():
     for text in ("5", "-1", "cat"):
         with pytest.raises(ConfigError, match=f"unknown class of a '{text}'"):
             numbered.find_class(text)
+    many = Dataset("a", split, class_names=tuple(f"class{i}" for i in range(1000)))
+    with pytest.raises(ConfigError, match="class48, class49, and 950 more$"):
+        many.find_class("none")
     with pytest.raises(DataError, match="a has no labels, so no class cat"):
         Dataset("a", Split(np.zeros((2, 3)))).find_class("cat")
 

@@ -3,6 +3,8 @@
 from .terminal import printable
 from .wording import install
 
+LISTED = 50  # names that a message lists at most
+
 
 class TinyaeError(Exception):
     """Base of all errors that a user can cause; the command line prints its text and exits with 2."""
@@ -51,6 +53,8 @@ def suggest(kind, name, known):
     """ConfigError for an unknown name, with the nearest known one."""
     from difflib import get_close_matches
 
-    near = get_close_matches(str(name), list(known), n=1)
+    known = list(known)
+    near = get_close_matches(str(name), known, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return ConfigError(f"unknown {kind} '{name}': {hint}known: {', '.join(known)}")
+    more = f", and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    return ConfigError(f"unknown {kind} '{name}': {hint}known: {', '.join(known[:LISTED])}{more}")
