@@ -42,8 +42,11 @@ def test_a_tenth_becomes_the_test_part(write):
 def test_marks_of_other_programs_are_read_over(write):
     """A byte order mark, spaces, blank lines, no line end after the last row; and a gzip inside."""
     text = "\ufeffa, b\n1, 2\n\n3 ,4"
-    for content in (text.encode(), gzip.compress(text.encode())):
-        np.testing.assert_array_equal(load(write(content)).train.x, [[1, 2], [3, 4]])
+    packed = gzip.compress(text.encode())
+    for content, name in ((text.encode(), "table.csv"), (packed, "table.csv"), (packed, "table.csv.gz")):
+        data = load(write(content, name))
+        np.testing.assert_array_equal(data.train.x, [[1, 2], [3, 4]])
+        assert data.name == "table"
 
 
 def test_integers_are_values_not_pixels(write):

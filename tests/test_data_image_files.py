@@ -139,6 +139,17 @@ def test_memory_that_an_image_exceeds_is_no_damage(tmp_path, monkeypatch):
     refused(lambda: load(tmp_path), "a.png", "too large for the memory", "make it smaller")
 
 
+@pytest.mark.parametrize("suffix", ("tif", "gif", "png", "webp"))
+def test_of_several_images_in_a_file_the_first_is_read_and_this_is_said(tmp_path, suffix):
+    first, *others = (Image.new("L", (2, 2), grey) for grey in (10, 20, 30))
+    options = {"lossless": True} if suffix == "webp" else {}
+    first.save(tmp_path / f"a.{suffix}", save_all=True, append_images=others, **options)
+    first.save(tmp_path / f"b.{suffix}", **options)
+    data = load(tmp_path)
+    assert (data.train.x == 10).all()
+    assert data.notes == (f"only the first of several images is read of a.{suffix}",)
+
+
 @pytest.fixture
 def photographs(tmp_path):
     """One twice as wide as high: black, white, white, black; the same upright; and one that is square."""

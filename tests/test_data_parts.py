@@ -105,3 +105,12 @@ def test_a_class_left_out_is_left_out_of_the_validation_part():
     settings = {"binarize": None, "without_class": 1, "validation": 0.0, "seed": 0}
     training, watched = parts(data.train.x, data.train.labels, None, settings, validation=data.validation)
     assert training[1].tolist() == [0, 0] and watched["validation"][1].tolist() == [0]
+
+
+@pytest.mark.parametrize("name", ("validation", "test"))
+def test_a_part_that_the_model_refuses_is_named(name):
+    parts = {"validation": Split(rows(3), [0, 1, 0]), "test": Split(rows(3), [0, 1, 0])}
+    data = Dataset("mine", Split(rows(4), [0, 1, 0, 1]), **(parts | {name: Split(rows(3))}))
+    model = tinyae.models.CVAE(input_shape=(2,), hidden=(4,), latent_dim=1, classes=2)
+    with pytest.raises(tinyae.errors.TinyaeError, match=f"the {name} part: cvae needs labels"):
+        tinyae.fit(model, data, epochs=1, progress=False)

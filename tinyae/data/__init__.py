@@ -87,7 +87,7 @@ def _load_path(path, options):
                 _take(options, (), path)
                 return _two_parts(cifar.load(place), sources.CIFAR)
         return images.load_folder(path, **_take(options, OF_IMAGES, path))
-    if path.lower().endswith(".csv"):
+    if path.lower().endswith((".csv", ".csv.gz")):
         return csv_files.load_csv(path, **_take(options, OF_TABLES, path))
     _take(options, (), path)
     if path.lower().endswith(".npy"):

@@ -111,7 +111,7 @@ class Survey:
 
     def __init__(self, paths, size, fit):
         self.paths, self.size, self.fit, self.grey, self.notes = paths, size, fit or "stretch", True, []
-        stretched, largest, colour = 0, 0, []
+        stretched, largest, colour, moving = 0, 0, [], []
         for path in paths:
             with opened(path) as image:
                 self.grey = self.grey and image.mode in GREY_MODES
@@ -122,6 +122,8 @@ class Survey:
                     largest = max(largest, _wide(image, path).max())
                 elif _sixteen_bits(image):
                     colour.append((np.asarray(image.convert("RGB")).max(), path))
+                if getattr(image, "is_animated", False) and image.format != "MPO":  # whose other images are previews
+                    moving.append(os.path.basename(path))
             if self.size is None:
                 self.size = shape
             if size is None and shape != self.size:
@@ -140,6 +142,8 @@ class Survey:
                 f"has 16 bits per channel, all below {256 * (int(most) + 1):,}, and of colour images only the upper 8 "
                 "bits are read: save it with 8 bits, scaled to 0..255",
             )
+        if moving:
+            self.notes.append(f"only the first of several images is read of {listed(moving)}")
         if stretched and fit is None:
             high, wide = self.size
             ways = f"{flag('fit', 'crop')} or {flag('fit', 'pad')} keeps them"

@@ -17,7 +17,7 @@ from ..data import Dataset
 from ..data import binarize as binarized
 from ..data.examples import seen, unit_range
 from ..data.labels import check_numbered, without_examples
-from ..errors import CheckpointError, ConfigError, DivergedError, suggest
+from ..errors import CheckpointError, ConfigError, DataError, DivergedError, ShapeError, suggest
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
 from ..options import (
@@ -138,8 +138,13 @@ def fit(
     if progress is True or isinstance(progress, str):
         progress = "\n".join([*notes, *([progress] if isinstance(progress, str) else [])]) or True
     known = None if model.integer_input else seen(x)
-    watched = [part for part in (test, None if whole is None else whole.validation) if part is not None]
-    judged = [admitted(model, part, known, standardize)[0] for part in watched]
+    judged = []
+    for name, part in (("test", test), ("validation", None if whole is None else whole.validation)):
+        if part is not None:
+            try:
+                judged.append(admitted(model, part, known, standardize)[0])
+            except (DataError, ShapeError, ConfigError) as error:
+                raise type(error)(f"the {name} part: {error}") from None
     if binarize is not None:
         for examples in (x, *judged):
             binarized.check(binarize, examples)
