@@ -144,6 +144,8 @@ def fit(
             try:
                 judged.append(admitted(model, part, known, standardize)[0])
             except (DataError, ShapeError, ConfigError) as error:
+                if whole is None:  # the caller knows which array that is
+                    raise
                 raise type(error)(f"the {name} part: {error}") from None
     if binarize is not None:
         for examples in (x, *judged):
