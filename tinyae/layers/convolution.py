@@ -181,6 +181,8 @@ class ConvTranspose2D(_Convolution):
             (cls(1, 3, stride=2, padding=1, output_padding=1), (3, 4, 2)),
             (cls(2, 1, stride=2), (2, 3, 2)),
             (cls(4, 3, stride=(2, 3), dilation=(2, 1), groups=2), (3, 2, 4)),
+            (cls(2, (2, 3), stride=(3, 2), padding=1, output_padding=(2, 0), dilation=(2, 3)), (3, 3, 2)),
+            (cls(1, 3, stride=2, dilation=2), (3, 4, 8)),
         ]
 
     def _size(self, size):

@@ -26,6 +26,7 @@ class _Pool2D(Layer):
             (cls(3, stride=2, padding="same"), (5, 4, 1)),
             (cls((2, 3), stride=(1, 2), padding=((1, 0), (1, 1))), (4, 5, 3)),
             (cls((3, 2), stride=(1, 2), padding=1, dilation=(1, 2)), (4, 6, 2)),
+            (cls(2, stride=(3, 2), padding="same", dilation=(2, 3)), (8, 7, 2)),
         ]
 
     def _geometry(self, size):
@@ -85,7 +86,9 @@ class AveragePool2D(_Pool2D):
 
     @classmethod
     def examples(cls):
-        return [*super().examples(), (cls(3, stride=2, padding="same", count_include_pad=True), (5, 4, 1))]
+        counted = cls(2, stride=(2, 3), padding=1, dilation=(2, 1), count_include_pad=True)
+        same = cls(3, stride=2, padding="same", count_include_pad=True)
+        return [*super().examples(), (same, (5, 4, 1)), (counted, (6, 7, 2))]
 
     def _counts(self, x, size):
         """(1, OH, OW, 1): the pixels in each window; a number where all windows have as many."""

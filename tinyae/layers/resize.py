@@ -128,7 +128,8 @@ class Resize2D(_Resize):
     @classmethod
     def examples(cls):
         nearest = [(cls(6, 4), (3, 2, 2)), (cls(5, 7), (3, 4, 1)), (cls(2, 3), (5, 4, 2))]
-        return [*nearest, (cls(5, 2, mode="linear"), (3, 4, 2)), (cls(2, 5, mode="cubic"), (3, 4, 1))]
+        smooth = [(cls(5, 2, mode="linear"), (3, 4, 2)), (cls(2, 5, mode="cubic"), (3, 4, 1))]
+        return [*nearest, *smooth, (cls(4, 3, mode="cubic", align_corners=True), (3, 5, 2))]
 
     def output_shape(self, input_shape):
         self.expect(len(input_shape) == 3, "images (H, W, C)", input_shape)
