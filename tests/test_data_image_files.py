@@ -129,6 +129,14 @@ def test_a_plain_image_in_few_bytes_is_no_bomb(tmp_path, suffix):
     assert not load(tmp_path, size=(2, 4)).train.x.any()
 
 
+def test_a_size_beyond_the_memory_is_refused_before_it_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyae.backend.memory.physical", lambda: 3 << 20)
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    assert len(load(tmp_path, size=1024).train) == 1
+    with pytest.raises(ConfigError, match="1 images of 1025x1024 would take .* pass a smaller size"):
+        load(tmp_path, size=(1025, 1024))
+
+
 def test_memory_that_an_image_exceeds_is_no_damage(tmp_path, monkeypatch):
     Image.new("L", (2, 2)).save(tmp_path / "a.png")
 

@@ -255,6 +255,14 @@ def test_npz_bomb_is_read_no_further_than_its_header_says(npz):
     assert peak_of(lambda: refused(lambda: load(npz), "array x", "more than the 6 bytes")) < 4e6
 
 
+def test_npz_beyond_the_memory_is_refused_before_it_is_unpacked(npz, monkeypatch):
+    monkeypatch.setattr("tinyae.backend.memory.physical", lambda: 2**20)
+    np.savez_compressed(npz, x=np.zeros((2**10, 2**10), np.uint8))
+    assert len(load(npz).train) == 922
+    np.savez_compressed(npz, x=np.zeros((2**10 + 1, 2**10), np.uint8))
+    refused(lambda: load(npz), "array x", "takes 1,049,600 bytes, more than there is memory")
+
+
 def test_npz_that_claims_a_million_million_values_costs_no_memory(npz):
     header = npy_bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000)}\n")
     with zipfile.ZipFile(npz, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyae.wording import number
 
+from ..backend import memory
 from .dataset import Split
 from .files import problem
 
@@ -31,6 +32,8 @@ def check_header(dtype, shape, limit, where):
     count = math.prod(shape) * dtype.itemsize
     if count > limit:
         raise problem(where, f"promises {count:,} bytes but can hold at most {limit:,}: it is cut short or damaged")
+    if count > memory.physical():
+        raise problem(where, f"takes {count:,} bytes, more than there is memory: use fewer or smaller examples")
     return count
 
 

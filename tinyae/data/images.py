@@ -1,5 +1,6 @@
 """A folder of image files, through Pillow (extra `viz`)."""
 
+import math
 import os
 import warnings
 from collections import Counter
@@ -10,6 +11,7 @@ import numpy as np
 from tinyae.errors import ConfigError, DataError, MissingExtraError, suggest
 from tinyae.wording import flag
 
+from ..backend import memory
 from .arrays import holdout
 from .dataset import Split
 from .files import DEFLATE_RATIO, clear_errors, file_size, listed, problem
@@ -152,12 +154,13 @@ class Survey:
 
     def read(self):
         """uint8 (N, H, W, C) of all images, each decoded into its place."""
-        height, width = self.size
+        shape = len(self.paths), *self.size, 1 if self.grey else 3
+        what = f"{shape[0]:,} images of {shape[1]}x{shape[2]}"
+        memory.check(math.prod(shape), 1, what, f"pass a smaller {flag('size')}")
         try:
-            x = np.empty((len(self.paths), height, width, 1 if self.grey else 3), np.uint8)
+            x = np.empty(shape, np.uint8)
         except MemoryError as error:
-            large = f"{len(self.paths):,} images of {height}x{width} exceed the memory"
-            raise DataError(f"{large}: pass {flag('size')}") from error
+            raise DataError(f"{what} exceed the memory: pass a smaller {flag('size')}") from error
         for i, path in enumerate(self.paths):
             with opened(path) as image:
                 x[i] = np.asarray(self._sized(self._decoded(image, path))).reshape(x.shape[1:])
