@@ -121,6 +121,10 @@ def test_a_part_without_class_folders_has_no_labels(tmp_path, names):
     [
         (("train/1.png", "test/1.png", "masks/1.png"), ("images (masks) beside test, train",)),
         (("val/1.png", "test/1.png"), ("test, val and no train",)),
+        (("cat/1.png", "dog/1.png", "test/1.png"), ("images (cat, dog) beside test: put them into a folder train",)),
+        (("cat/1.png", "dog/1.png", "Val/cat/1.png"), ("images (cat, dog) beside Val: put them into a folder train",)),
+        (("train/cat/1.png", "train/dog/1.png", "bird/1.png"), ("images (bird) beside train",)),
+        (("train1/1.png", "train2/1.png"), ("train1, train2, which name the same part",)),
         (("train/1.png", "val/1.png", "valid/1.png"), ("val, valid, which name the same part",)),
         (("Train/1.png", "train/2.png", "test/1.png"), ("Train, train, which name the same part",)),
         (("trainA/1.png", "trainB/1.png", "testA/1.png", "testB/1.png"), ("testA, testB, trainA, trainB", "look like")),

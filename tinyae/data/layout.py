@@ -97,9 +97,15 @@ def _parts(folder, images, folders):
         for name in beside:
             if kind := _kind(name):
                 kinds.setdefault(kind, []).append(name)
-        if len(kinds) > 1:
-            where = os.path.join(folder, *around[:depth])
-            return depth, _checked(where, kinds, {path[depth] for path in images if len(path) > depth + 1})
+        where, holding = os.path.join(folder, *around[:depth]), set(_below(images, depth))
+        if len(kinds) > 1 or any(len(names) > 1 for names in kinds.values()):
+            return depth, _checked(where, kinds, holding)
+        for kind, (name,) in kinds.items():
+            classes = _below([path for path in images if path[depth] == name], depth + 1)
+            # A folder train beside others may hold pictures of trains, but not classes.
+            if name in holding and len(holding) > 1 and (kind != "train" or len(classes) > 1):
+                others = listed(sorted(holding - {name}))
+                raise problem(where, f"has folders of images ({others}) beside {name}: put them into a folder train")
     _refuse_look_alikes(os.path.join(folder, *around), _below(images, len(around)))
     return 0, {}
 
