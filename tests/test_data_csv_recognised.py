@@ -48,8 +48,9 @@ def test_what_pandas_writes(tmp_path):
     frame.set_axis(["one", "two"]).to_csv(path)
     check(load(path), X, names=("0", "1", "2"))
     frame.to_csv(path)
-    pandas.read_csv(path).to_csv(path, index=False)
-    check(load(path), X, names=("0", "1", "2"))
+    for index in (False, True, True):
+        pandas.read_csv(path).to_csv(path, index=index)
+        check(load(path), X, names=("0", "1", "2"))
     frame.to_csv(path, sep=";", decimal=",", index=False)
     refused(lambda: load(path), "separated by semicolons", "pandas.read_csv(path, sep=';', decimal=',')")
 
@@ -68,6 +69,9 @@ def test_what_pandas_writes(tmp_path):
         ("label,0\n1,5\n", 1, ("0",)),
         (",0,1\n0,5,6\n", 1, ("0", "1")),
         ("name,,\n1,5,6\n", 1, ("name", "", "")),
+        (",,\n1,5,6\n", 1, ("", "", "")),
+        (",Unnamed: 0,Unnamed: 0.1,a\n1,1,1,6\n", 1, ("a",)),
+        ("Unnamed: 0,label\n1,1\n", 1, ("Unnamed: 0",)),
         ("# a,b\n1,2\n", 1, ("a", "b")),
     ],
 )

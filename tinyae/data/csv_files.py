@@ -16,7 +16,7 @@ from .files import listed, open_file, problem
 
 LABELS = ("label", "labels")  # the name of the column that is none of the examples' but their class
 LIKE_LABELS = ("class", "target", "y", "species", "category")  # names that hint at one, so that the notes ask
-UNNAMED = ("", "unnamed: 0")  # how pandas and R head the column of row numbers
+UNNAMED = re.compile(r"|unnamed: 0(\.\d+)?", re.IGNORECASE)  # how pandas and R head columns of row numbers
 MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "--")  # what stands where a value is missing
 LONGEST = 1 << 22  # characters of a line
 
@@ -26,8 +26,8 @@ def load_csv(path, header=None, label_column=None):
 
     header: whether the first line holds names; by default that is recognised (see `_is_header`). label_column: the name
     of the column of labels, or its number, from 1 on; by default the one called label or labels, if there is one.
-    Labels are whole numbers, or words, which sorted become the names of the classes. A first column without a name, as
-    pandas writes row numbers, is left out. The notes say what was recognised.
+    Labels are whole numbers, or words, which sorted become the names of the classes. First columns without a name, as
+    pandas writes row numbers, are left out. The notes say what was recognised.
     """
     if header not in (None, True, False):
         raise ConfigError(f"header says whether the first line holds names, True or False, got {header!r}")
@@ -68,11 +68,13 @@ class Table:
             self.columns = [f"{column} ({listed([name])})" if name else column
                             for column, name in zip(self.columns, self.names, strict=True)]  # fmt: skip
         self.label = self._label(label_column)
-        index = named and len(self.first) > 1 and self.names[0].lower() in UNNAMED and self.label != 0
-        self.kept = [i for i in range(len(self.first)) if i != self.label and not (index and i == 0)]
+        others = [i for i in range(len(self.first)) if i != self.label]
+        unnamed = [bool(named) and any(self.names) and bool(UNNAMED.fullmatch(self.names[i])) for i in others[:-1]]
+        left_out = others[: [*unnamed, False].index(False)]
+        self.kept = others[len(left_out) :]
         self.words = None if self.label is None else []
         self.x = self._read(itertools.chain(head[named:], rows))
-        self._say(named, index)
+        self._say(named, left_out)
 
     def describe(self, i):
         """What messages call column i of x."""
@@ -129,15 +131,14 @@ class Table:
             advice += f"; if these are the labels, pass {flag('label_column', name)}"
         return problem(self.path, f"line {line}, column {i + 1} {what}: {advice}")
 
-    def _say(self, named, index):
+    def _say(self, named, left_out):
         if named:
             overrule = f" ({either('header=False', '--header no')} reads it as a row of values)"
             shown = listed([name for name in self.names if name])
             self.notes.append(f"first line read as names: {shown}{overrule * any(map(_is_number, self.first))}")
         else:
             self.notes.append("no line of names: the first line is read as numbers")
-        if index:
-            self.notes.append("column 1 has no name, as row numbers have none, and is left out")
+        self.notes += [f"column {i + 1} has no name, as row numbers have none, and is left out" for i in left_out]
         for i, column in enumerate(self.kept):
             name = self.names[column] if named else ""
             if self.label is None and name.lower() in LIKE_LABELS:
