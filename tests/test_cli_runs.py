@@ -1,19 +1,15 @@
 """Runs that are stopped, killed, damaged, repeated or doubled: nothing is lost, and the way on is told."""
 
-import fcntl
 import json
 import os
-import pty
 import shlex
 import signal
-import struct
-import subprocess
 import sys
-import termios
 
 import numpy as np
 import pytest
-from command_line import COMMAND, ENVIRONMENT, refused, run, start
+from command_line import ENVIRONMENT, refused, run, start
+from screens import received
 
 import tinyae
 from tinyae.errors import ConfigError
@@ -310,20 +306,7 @@ def test_divergence(tmp_path):
 
 def test_a_terminal_gets_a_bar(tmp_path):
     pytest.importorskip("tqdm")
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
-    words = [*COMMAND, *map(str, TRAIN), "--epochs", "2", "--out", "r"]
-    options = {"stdin": theirs, "stdout": subprocess.DEVNULL, "stderr": theirs, "env": ENVIRONMENT}
-    with subprocess.Popen(words, cwd=tmp_path, **options) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while block := os.read(ours, 4096):
-                shown += block
-        except OSError:  # how a terminal says that the other side is gone
-            pass
-        os.close(ours)
-    text = shown.decode()
-    assert process.returncode == 0, text
+    code, text = received(*TRAIN, "--epochs", 2, "--out", "r", cwd=tmp_path, columns=120)
+    assert code == 0, text
     assert "100% |" in text and "58/58 steps" in text and "images/s, loss" in text
     assert text.count("epoch 1  train: loss") == text.count("epoch 2  train: loss") == 1

@@ -99,6 +99,17 @@ def test_a_command_to_go_on_with_can_be_pasted(word):
     assert done.stdout == os.fsencode(word)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_an_answer_onto_a_full_disk(tmp_path):
+    done = run(cwd=tmp_path, command=["bash", "-c", f"{' '.join(COMMAND)} models >/dev/full"], code=2)
+    assert done.stderr == "tinyae: cannot read or write the output: No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_refusal_that_nobody_can_read(tmp_path):
+    run(cwd=tmp_path, command=["bash", "-c", f"{' '.join(COMMAND)} train none 2>/dev/full"], code=2)
+
+
 def test_help_into_a_reader_that_leaves(tmp_path):
     script = f"{' '.join(COMMAND)} train --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)

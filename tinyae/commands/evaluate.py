@@ -263,7 +263,7 @@ class Asked:
                 words = " ".join(map(in_words, values))
             else:
                 words = f"{value:>12,}" if isinstance(value, int) else f"{value:12.4f}"
-            print(f"  {name.replace('_', ' '):<34}{words}")
+            print_line(f"  {name.replace('_', ' '):<34}{words}")
         for note in self.notes:
             print_line(f"  note: {note}")
 
