@@ -3,6 +3,7 @@
 import math
 
 from ..backend import array_module
+from ..data import Dataset
 from ..layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from ..losses import cross_entropy_with_logits
 from ..models.base import COMMON, Model
@@ -78,6 +79,6 @@ def train_classifier(data, seed=0):
     model.check_labels(data.test.labels, len(data.test))
     epochs = math.ceil(STEPS / math.ceil(len(data.train) / BATCH))
     options = dict(batch_size=BATCH, lr=RATE, schedule="cosine", seed=seed, progress=False)
-    fit(model, data.train, epochs=epochs, **options)
+    fit(model, Dataset(data.name, data.train, class_names=data.class_names), epochs=epochs, **options)
     right = model.classes_of(model.features(data.test.x)) == data.test.labels
     return model, float(right.mean())
