@@ -9,6 +9,8 @@ of one is the input gradient of the other, and three primitives (`backend.convol
     dw            weight_gradient(x, dy)              weight_gradient(dy, x)
 """
 
+import functools
+
 from ..backend import convolution
 from ..backend.convolution import Geometry
 from ..backend.primitives import add_rows
@@ -33,6 +35,13 @@ def resolve_padding(padding, size, kernel_size, stride, dilation=(1, 1)):
         for n, k, s, d in zip(size, kernel_size, stride, dilation, strict=True)
     ]
     return tuple((total // 2, total - total // 2) for total in totals)
+
+
+@functools.lru_cache(512)
+def _windows(size, kernel_size, stride, padding, dilation):
+    """(the padding in numbers, how many windows there are on each axis) for an image of `size`: computed once."""
+    padding = resolve_padding(padding, size, kernel_size, stride, dilation)
+    return padding, Geometry(stride, padding, dilation).output_size(size, kernel_size)
 
 
 class _Convolution(Layer):
@@ -110,14 +119,16 @@ class Conv2D(_Convolution):
         ]
 
     def geometry(self, size):
-        padding = resolve_padding(self.padding, size, self.kernel_size, self.stride, self.dilation)
-        return Geometry(self.stride, padding, self.dilation, self.groups)
+        return Geometry(self.stride, self._windows(size)[0], self.dilation, self.groups)
+
+    def _windows(self, size):
+        return _windows(tuple(size), self.kernel_size, self.stride, self.padding, self.dilation)
 
     def output_shape(self, input_shape):
         self.expect(len(input_shape) == 3, "images (H, W, C)", input_shape)
         height, width, channels = input_shape
         self.expect(channels % self.groups == 0, f"with channels in {self.groups} equal groups", input_shape)
-        size = self.geometry((height, width)).output_size((height, width), self.kernel_size)
+        _, size = self._windows((height, width))
         self.expect(min(size) >= 1, f"at least as large as the kernel {self.kernel_size}", input_shape)
         return (*size, self.filters)
 
