@@ -114,14 +114,15 @@ def test_another_compiler_at_the_same_place_makes_another_library(library, small
 
 
 def test_operations_do_not_wait_while_another_thread_compiles(monkeypatch, tmp_path):
-    calls = compiler(monkeypatch, tmp_path, "sleep 30")
-    monkeypatch.setattr(build, "LIMIT", 2)
+    enough = tmp_path / "enough"
+    calls = compiler(monkeypatch, tmp_path, f"while ! [ -e {enough} ]; do sleep 0.05; done; exit 1")
     other = threading.Thread(target=native.library)
     other.start()
     while not calls.exists():
         time.sleep(0.01)
     model().encode(X)
     assert other.is_alive() and native.present() is None
+    enough.touch()
     other.join()
 
 
