@@ -6,7 +6,7 @@ from ..backend import array_module, as_noise
 from ..backend.codes import code_sums
 from ..batch import examples
 from ..errors import ConfigError, ShapeError
-from ..options import SHARE, Count, Flag, of_layer
+from ..options import RATE, SHARE, Count, Flag, Optional, of_layer
 from . import quantize
 from .kmeans import kmeans
 
@@ -31,15 +31,18 @@ class Codebook:
 
     @of_layer(
         codes=Count(), units=Count(), books=Count(1, MOST_BOOKS), residual=Flag(), ema=Flag(), decay=SHARE,
-        cosine=Flag(), restart=Flag(),
+        cosine=Flag(), restart=Flag(), bound=Optional(RATE),
     )  # fmt: skip
-    def __init__(self, codes, units, books=1, residual=False, ema=False, decay=0.99, cosine=False, restart=True):
+    def __init__(
+        self, codes, units, books=1, residual=False, ema=False, decay=0.99, cosine=False, restart=True, bound=None
+    ):
         if not residual and units % books:
             raise ConfigError(f"codebooks={books}: vectors of {units} numbers do not divide into {books} groups")
         if residual and cosine:
             raise ConfigError("cosine codes have no length, so they leave no residual: use one of the two")
         self.codes, self.units, self.books, self.residual = codes, units, books, residual
         self.ema, self.decay, self.cosine, self.restart = ema, decay, cosine, restart
+        self.bound = bound
         self.width = units if residual else units // books
 
     def __repr__(self):
@@ -72,8 +75,9 @@ class Codebook:
         return state
 
     def draw(self, rng, dtype="float32"):
-        """A weight to begin with: uniform within 1 / K of 0, as the paper's code has it."""
-        return (2 * as_noise(rng).uniform("weight", self.weight_shape, dtype) - 1) / self.codes
+        """A weight to begin with: uniform within `bound` of 0, by default 1 / K as the paper's code has it."""
+        drawn = 2 * as_noise(rng).uniform("weight", self.weight_shape, dtype) - 1
+        return drawn / self.codes if self.bound is None else drawn * self.bound
 
     def set_weight(self, params, state, weight):
         """Begin with this weight, and counts anew."""

@@ -51,10 +51,10 @@ class Layer:
 
     def init(self, input_shape, rng, dtype="float32"):
         """Initial parameters, a dict like `param_shapes`. rng: Noise, an int seed or a numpy Generator."""
-        rng, kinds = as_noise(rng), self.initialisers()
+        rng, kinds, shapes = as_noise(rng), self.initialisers(), self.param_shapes(input_shape)
         return {
-            name: INITIALISERS[kinds.get(name, "zeros")](rng, name, shape, dtype)
-            for name, shape in self.param_shapes(input_shape).items()
+            name: INITIALISERS[kinds.get(name, "zeros")](rng, name, shape, dtype, shapes.get("weight"))
+            for name, shape in shapes.items()
         }
 
     def init_state(self, input_shape, xp=np, dtype="float32"):

@@ -49,6 +49,8 @@ class _Convolution(Layer):
 
     defaults = {"stride": (1, 1), "padding": "same", "bias": True}
 
+    bias_init = "zeros"
+
     @of_layer(
         filters=Count(), kernel_size=Pair(), stride=Pair(), padding=Padding(), bias=Flag(),
         init=Choice(INITIALISERS, "initialiser"),
@@ -62,7 +64,7 @@ class _Convolution(Layer):
         return f"{type(self).__name__}({self.filters}, {self.kernel_size}{changed})"
 
     def initialisers(self):
-        return {"weight": self.init_name}
+        return {"weight": self.init_name, "bias": self.bias_init}
 
     def _check_groups(self):
         if self.filters % self.groups:

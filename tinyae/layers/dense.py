@@ -16,6 +16,8 @@ class Dense(Layer):
     init: name of the weight's initialiser, "glorot", "he" or "uniform"; the bias starts at zero.
     """
 
+    bias_init = "zeros"
+
     @of_layer(units=Count(1, VALUES), bias=Flag(), init=Choice(INITIALISERS, "initialiser"))
     def __init__(self, units, bias=True, init="glorot"):
         self.units, self.bias, self.init_name = units, bias, init
@@ -37,7 +39,7 @@ class Dense(Layer):
         return shapes | {"bias": (self.units,)} if self.bias else shapes
 
     def initialisers(self):
-        return {"weight": self.init_name}
+        return {"weight": self.init_name, "bias": self.bias_init}
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self.check_params(params, x)

@@ -1,4 +1,7 @@
-"""Initial weights by name: a function of (rng, name, shape, dtype) each, fan sizes read off the shape."""
+"""Initial weights by name: a function of (rng, name, shape, dtype) each, fan sizes read off the shape.
+
+weight: the shape of the weight beside it, for a bias whose bound depends on the weight's fan in.
+"""
 
 import math
 
@@ -15,31 +18,31 @@ def symmetric_uniform(rng, name, shape, dtype, bound):
     return (rng.uniform(name, shape, dtype) * 2 - 1) * bound
 
 
-def glorot(rng, name, shape, dtype):
+def glorot(rng, name, shape, dtype, weight=None):
     """U(-a, a), a = sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, equation 16)."""
     return symmetric_uniform(rng, name, shape, dtype, math.sqrt(6 / sum(fans(shape))))
 
 
-def he(rng, name, shape, dtype):
+def he(rng, name, shape, dtype, weight=None):
     """N(0, 2 / fan_in) (He et al. 2015, equation 10)."""
     return rng.normal(name, shape, dtype) * math.sqrt(2 / fans(shape)[0])
 
 
-def uniform(rng, name, shape, dtype):
+def uniform(rng, name, shape, dtype, weight=None):
     """U(-a, a), a = 1 / sqrt(fan_in) (LeCun et al. 1998)."""
-    return symmetric_uniform(rng, name, shape, dtype, 1 / math.sqrt(fans(shape)[0]))
+    return symmetric_uniform(rng, name, shape, dtype, 1 / math.sqrt(fans(weight or shape)[0]))
 
 
-def normal(rng, name, shape, dtype):
+def normal(rng, name, shape, dtype, weight=None):
     """N(0, 1)."""
     return rng.normal(name, shape, dtype)
 
 
-def zeros(rng, name, shape, dtype):
+def zeros(rng, name, shape, dtype, weight=None):
     return rng.xp.zeros(shape, dtype=dtype)
 
 
-def ones(rng, name, shape, dtype):
+def ones(rng, name, shape, dtype, weight=None):
     return rng.xp.ones(shape, dtype=dtype)
 
 

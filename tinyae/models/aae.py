@@ -11,7 +11,7 @@ from .adversary import Adversary
 from .ae import AE
 from .base import COMMON, Model, Phase
 from .labelled import Labelled
-from .networks import dense_decoder, dense_encoder
+from .networks import INIT, dense_decoder, dense_encoder
 
 # What the two sides' phases multiply the learning rate by, and their momentum (beta1 of Adam). The reference's are
 # published. With 0.5 and 1.0 the codes of the digits crowd in the middle of a Gaussian and leave 95 % of its draws
@@ -33,6 +33,10 @@ class AAE(Labelled, Adversary, AE):
     With classes D is told the label beside the code, as one number more for each class, and none of them is 1 for an
     example of label -1, whose class is unknown (their section 2.3).
 
+    The source of "reference", main_aae.py of bfarzin/pytorch_aae, whole: network="reference", latent_dim=120, scale=5,
+    init="pytorch", lr 0.0001. It never clears gradients between the phases of a step, so that each phase moves by the
+    sum of those before it too; ours clears them. It adds 1e-15 in logarithms, and takes the mean over pixels.
+
     Parameters
     ----------
     prior: the distribution p(z) that codes are given: "gaussian", "uniform" (a square), "ring" (of Gaussians) or
@@ -46,6 +50,7 @@ class AAE(Labelled, Adversary, AE):
         factor (small 1, reference 0.5).
     generator_rate: what the learning rate is multiplied by in the generator's phase; 0 takes the network's own factor
         (0.5). A lower one takes longer to fill the prior and costs less reconstruction.
+    init: how weights begin: "own" (the network's way), or as in Keras ("glorot") or PyTorch ("pytorch", biases too).
     """
 
     name = "aae"
@@ -58,12 +63,12 @@ class AAE(Labelled, Adversary, AE):
     @options(
         latent_dim=Count(), prior=Choice(PRIORS), scale=RATE, classes=Count(0), network=Choice(NETWORKS),
         hidden=Counts(), units=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), discriminator_rate=WEIGHT,
-        generator_rate=WEIGHT, **COMMON,
+        generator_rate=WEIGHT, init=INIT, **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, prior="gaussian", scale=1.0, classes=0, network="small",
         hidden=(512, 256), units=(256, 256), activation="relu", loss="bce", discriminator_rate=0.0, generator_rate=0.0,
-        seed=0, backend="numpy", dtype="float32",
+        init="own", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
@@ -76,7 +81,7 @@ class AAE(Labelled, Adversary, AE):
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, prior=prior, scale=scale, classes=classes,
             network=network, hidden=hidden, units=units, activation=activation, loss=loss,
-            discriminator_rate=discriminator_rate, generator_rate=generator_rate,
+            discriminator_rate=discriminator_rate, generator_rate=generator_rate, init=init,
         )  # fmt: skip
         if network == "reference":
             encoder, decoder, discriminator = reference_networks(latent_dim, self.input_shape)
@@ -89,7 +94,7 @@ class AAE(Labelled, Adversary, AE):
             "decoder": (decoder, (latent_dim,)),
             "discriminator": (discriminator, (latent_dim + classes,)),
         }
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks, config, seed, backend, dtype, init)
 
     @classmethod
     def examples(cls):

@@ -14,6 +14,7 @@ from ..data.standardization import Standardization
 from ..errors import ConfigError, ShapeError, suggest
 from ..options import SEED, Count, Dtype, Shape
 from ..params import ParamStore, walk
+from .networks import begin_as
 
 # Where there is no gradient to keep, a forward takes so many examples at most, so that memory stays bounded.
 CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
@@ -79,12 +80,14 @@ class Model:
         if cls.name is None and not cls.__module__.startswith("tinyae."):
             cls.name = cls.__name__  # what messages and checkpoints call a user's own model
 
-    def build(self, networks, config, seed, backend, dtype):
-        """networks: {name: (layer, input shape)}."""
+    def build(self, networks, config, seed, backend, dtype, init="own"):
+        """networks: {name: (layer, input shape)}. init: how weights begin (`networks.begin_as`)."""
         self.config = config
         self.backend = backend if isinstance(backend, Backend) else Backend(backend)
         self.dtype = np.dtype(Dtype().check("dtype", dtype))
         self.networks = {name: layer for name, (layer, _) in networks.items()}
+        for layer in self.networks.values():
+            begin_as(layer, init)
         self.room_for(sum(_values(*pair) for pair in networks.values()))
         self.chunk = max(1, min(CHUNK, CHUNK_VALUES // self.values))
         params = {name: net.param_shapes(shape) for name, (net, shape) in networks.items()}

@@ -12,7 +12,7 @@ from ..options import WEIGHT, Choice, Count, Counts, options
 from .base import COMMON
 from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import NETWORKS, encoder_and_decoder
+from .networks import INIT, NETWORKS, encoder_and_decoder
 from .vae import VAE
 
 WARMUPS = ("none", "linear", "cyclical")
@@ -40,7 +40,7 @@ class BetaVAE(VAE):
     capacity_steps: training steps in which the capacity rises from 0.
     free_bits: the KL in bits below which a dimension of the code costs nothing less; 0 switches this off.
     network: "dense" (with layers of `hidden` units), "conv" (the networks of conv-vae), or the networks of a paper,
-        "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. 2019).
+        "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. 2019, whose code has init=glorot).
     hidden: units of the hidden layers of network=dense, from the encoder's first one on; the decoder mirrors them.
     """
 
@@ -50,12 +50,12 @@ class BetaVAE(VAE):
     @options(
         latent_dim=Count(), beta=WEIGHT, warmup=Choice(WARMUPS), warmup_steps=Count(1, None), capacity=WEIGHT,
         capacity_steps=Count(1, None), free_bits=WEIGHT, network=Choice(NETWORKS), hidden=Counts(),
-        activation=Choice(ACTIVATIONS), **LIKELIHOOD, **COMMON,
+        activation=Choice(ACTIVATIONS), init=INIT, **LIKELIHOOD, **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=10, beta=4.0, warmup="none", warmup_steps=2000, capacity=0.0,
         capacity_steps=10_000, free_bits=0.0, network="dense", hidden=(256,), activation="relu", likelihood="bernoulli",
-        sigma=1.0, seed=0, backend="numpy", dtype="float32",
+        sigma=1.0, init="own", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.warmup, self.warmup_steps, self.capacity_steps = warmup, warmup_steps, capacity_steps
@@ -66,7 +66,7 @@ class BetaVAE(VAE):
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, beta=beta, warmup=warmup, warmup_steps=warmup_steps,
             capacity=capacity, capacity_steps=capacity_steps, free_bits=free_bits, network=network, hidden=hidden,
-            activation=activation, likelihood=likelihood, sigma=sigma,
+            activation=activation, likelihood=likelihood, sigma=sigma, init=init,
         )  # fmt: skip
         encoder, output = encoder_and_decoder(
             network,
@@ -77,7 +77,7 @@ class BetaVAE(VAE):
             activation,
         )
         networks = {"encoder": (encoder, self.input_shape), "decoder": (self.likelihood.decoder(output), (latent_dim,))}
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks, config, seed, backend, dtype, init)
         if network != "dense":
             self.part = 32  # convolution is as fast on few images
 

@@ -10,7 +10,7 @@ from .base import COMMON
 from .labelled import Labelled
 from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import dense_decoder, dense_encoder
+from .networks import INIT, dense_decoder, dense_encoder
 from .vae import VAE
 
 
@@ -22,6 +22,9 @@ class ClassMeanVAE(Labelled, VAE):
     The label reaches neither encoder nor decoder, so both work without; it draws the codes of a class together, and
     images of a class are drawn around its mean. The default has 404,266 parameters.
 
+    The source, cvae_keras.py of bojone/vae, whole: init="glorot", trained with rmsprop; what it does otherwise is that
+    of VAE's source.
+
     Parameters
     ----------
     classes: how many classes the labels have; tinyae train takes it from the data.
@@ -31,23 +34,29 @@ class ClassMeanVAE(Labelled, VAE):
     standard_prior = False
 
     @options(
-        latent_dim=Count(), classes=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), **LIKELIHOOD, **COMMON
+        latent_dim=Count(),
+        classes=Count(),
+        hidden=Counts(),
+        activation=Choice(ACTIVATIONS),
+        init=INIT,
+        **LIKELIHOOD,
+        **COMMON,
     )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, classes=10, hidden=(256,), activation="relu",
-        likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
+        likelihood="bernoulli", sigma=1.0, init="own", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = input_shape, latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma,
+            likelihood=likelihood, sigma=sigma, init=init,
         )  # fmt: skip
         encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
         output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
         decoder = self.likelihood.decoder(output), (latent_dim,)
         prior = Dense(latent_dim), (classes,)
-        self.build({"encoder": encoder, "decoder": decoder, "prior": prior}, config, seed, backend, dtype)
+        self.build({"encoder": encoder, "decoder": decoder, "prior": prior}, config, seed, backend, dtype, init)
 
     @classmethod
     def examples(cls):

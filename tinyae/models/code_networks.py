@@ -3,6 +3,9 @@
 Two levels of stride 2 each; sides that 4 does not divide round up on the way in and come back exactly on the way out.
 """
 
+from collections import namedtuple
+from functools import partial
+
 from ..layers import BatchNorm, Conv2D, ConvTranspose2D, ReLU, Residual, Sequential, Tanh
 from ..layers.convolution import resolve_padding
 from .networks import halved
@@ -44,7 +47,7 @@ def paper(shape, units, blocks=2):
     return encoder, Sequential(*residuals(), *up)
 
 
-def residual(shape, units, blocks=3):
+def residual(shape, units, blocks=3, momentum=0.9, epsilon=1e-5):
     """For 128 x 128 (`bojone/vae`, vq_vae_keras.py): convolutions 4x4 of stride 2 and residual blocks, D wide, with
     BatchNorm after each and before each of the decoder's blocks; tanh at the end, so images are in [-1, 1].
 
@@ -53,24 +56,30 @@ def residual(shape, units, blocks=3):
     """
     first, second, _ = halved(shape[:2], 2)
 
+    def norm():
+        return BatchNorm(momentum, epsilon)
+
     def block():
-        return Residual(ReLU(), Conv2D(units, 3), BatchNorm(), ReLU(), Conv2D(units, 1))
+        return Residual(ReLU(), Conv2D(units, 3), norm(), ReLU(), Conv2D(units, 1))
 
     def halve():
-        return Conv2D(units, 4, stride=2), BatchNorm()
+        return Conv2D(units, 4, stride=2), norm()
 
-    between = [layer for _ in range(blocks - 1) for layer in (block(), BatchNorm())]
+    between = [layer for _ in range(blocks - 1) for layer in (block(), norm())]
     encoder = Sequential(*halve(), ReLU(), *halve(), *between, block())
-    inner = [layer for _ in range(blocks) for layer in (BatchNorm(), block())]
-    up = doubling(units, 4, second), BatchNorm(), ReLU(), doubling(shape[2], 4, first, "glorot"), Tanh()
+    inner = [layer for _ in range(blocks) for layer in (norm(), block())]
+    up = doubling(units, 4, second), norm(), ReLU(), doubling(shape[2], 4, first, "glorot"), Tanh()
     return encoder, Sequential(*inner, *up)
 
 
-# By name: (encoder and decoder, D, K, whether images are in [-1, 1]).
+# By name: encoder and decoder, D, K; images are seen as scale x + shift; source: all else as its code has it (`VQVAE`).
+Network = namedtuple("Network", "make units codes scale shift source", defaults=(1, 0, False))
 NETWORKS = {
-    "small": (small, 16, 128, False),
-    "paper": (paper, 256, 512, False),
-    "residual": (residual, 128, 64, True),
+    "small": Network(small, 16, 128),
+    "paper": Network(paper, 256, 512),
+    "residual": Network(residual, 128, 64, 2, -1),
+    "keras": Network(small, 16, 128, 1, -0.5, True),
+    "bojone": Network(partial(residual, momentum=0.99, epsilon=1e-3), 128, 64, 2, -1, True),
 }
 
 

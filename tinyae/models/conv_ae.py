@@ -6,14 +6,15 @@ from ..layers import ACTIVATIONS
 from ..options import Choice, Counts, Text, options
 from .ae import AE, LOSSES
 from .base import COMMON
-from .networks import halved, image_shape, pooling_encoder, resizing_decoder
+from .networks import INIT, halved, image_shape, pooling_encoder, resizing_decoder
 
 
 class ConvAE(AE):
     """An AE, its training step with it, whose networks are convolutional; for images (H, W, C) of any size.
 
     The code is the last map, flattened: latent_dim follows from the image. The default takes 28 x 28 x 1 through 14, 7
-    to 4 x 4 x 8 = 128 numbers with 4,385 parameters.
+    to 4 x 4 x 8 = 128 numbers with 4,385 parameters. The source, a TensorFlow notebook, whole: init="glorot"; it takes
+    the mean over pixels.
 
     Parameters
     ----------
@@ -21,23 +22,25 @@ class ConvAE(AE):
         odd side rounds up); the decoder resizes back through the same sizes.
     activation: the function after each convolution: "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh" or
         "softplus".
+    init: how weights begin: "own" (He's before ReLU, else Glorot's), or as in Keras and TensorFlow ("glorot", as in the
+        source) or PyTorch ("pytorch", biases too).
     """
 
     name = "conv-ae"
     part = 32  # convolution is as fast on few images
 
-    @options(channels=Counts(1), activation=Choice(ACTIVATIONS), loss=Text(), **COMMON)
+    @options(channels=Counts(1), activation=Choice(ACTIVATIONS), loss=Text(), init=INIT, **COMMON)
     def __init__(
-        self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", seed=0, backend="numpy",
-        dtype="float32",
+        self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", init="own", seed=0,
+        backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape = image_shape(input_shape)
         self.use_loss(loss)
         self.latent_dim = math.prod(halved(self.input_shape[:2], len(channels))[-1]) * channels[-1]
-        config = dict(input_shape=self.input_shape, channels=channels, activation=activation, loss=loss)
+        config = dict(input_shape=self.input_shape, channels=channels, activation=activation, loss=loss, init=init)
         encoder = pooling_encoder(channels, activation), self.encoder_shape
         decoder = resizing_decoder(channels, self.input_shape, activation), (self.latent_dim,)
-        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype, init)
 
     @property
     def encoder_shape(self):

@@ -8,16 +8,17 @@ from ..backend import array_module
 from ..data.examples import as_array
 from ..errors import ConfigError, ShapeError
 from ..latent import gaussian, mixture
-from ..layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, ReLU, Reshape, Sequential
+from ..layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Sigmoid
 from ..layers.convolution import resolve_padding
-from ..options import Count, Counts, options
+from ..options import Choice, Count, Counts, options
 from .base import COMMON
 from .importance import log_mean_exp
 from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import halved, image_shape
+from .networks import INIT, halved, image_shape
 from .vae import VAE
 
+OUTPUTS = ("linear", "sigmoid")
 REFERENCE_SIGMA = 0.4**0.5  # -log N(x | out, 0.4) = 2.5 * 1/2 (x - out)^2 + constant: a reconstruction weight of 2.5
 
 
@@ -30,12 +31,16 @@ class MixtureVAE(VAE):
     Images (H, W, C) of any size will do. `cluster` gives each image the class that is the most probable at its mean
     code. The default sigma^2 = 0.4 weighs half the squared error 2.5 times. The default has 366,331 parameters.
 
+    The source, vae_keras_cluster.py of bojone/vae, whole: output="sigmoid", init="glorot", Adam. It leaves constants
+    out of its loss, adds 1e-7 to q(y|z) in the logarithm, and the decoder's convolutions of stride 1 are transposed.
+
     Parameters
     ----------
     classes: how many classes to find, K.
     channels: channels of the encoder's levels, two convolutions 3x3 each, the first of stride 2; the decoder mirrors
         them.
     units: units of the hidden layer of the classifier that gives q(y|z).
+    output: "linear", or "sigmoid" for means between 0 and 1.
     """
 
     name = "mixture-vae"
@@ -43,25 +48,37 @@ class MixtureVAE(VAE):
     standard_prior = False
     part = 32  # convolution is as fast on few images
 
-    @options(latent_dim=Count(), classes=Count(), channels=Counts(1), units=Count(), **LIKELIHOOD, **COMMON)
+    @options(
+        latent_dim=Count(),
+        classes=Count(),
+        channels=Counts(1),
+        units=Count(),
+        output=Choice(OUTPUTS),
+        init=INIT,
+        **LIKELIHOOD,
+        **COMMON,
+    )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=20, classes=10, channels=(32, 64), units=256, likelihood="gaussian",
-        sigma=REFERENCE_SIGMA, seed=0, backend="numpy", dtype="float32",
+        sigma=REFERENCE_SIGMA, output="linear", init="own", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = image_shape(input_shape), latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, channels=channels,
-            units=units, likelihood=likelihood, sigma=sigma,
+            units=units, likelihood=likelihood, sigma=sigma, output=output,
+            init=init,
         )  # fmt: skip
-        network = decoder(channels, self.likelihood.output_shape(self.input_shape))
+        if output == "sigmoid" and likelihood not in ("gaussian", "laplace"):
+            raise ConfigError(f"output=sigmoid gives means in [0, 1], {likelihood} takes others: use output=linear")
+        network = decoder(channels, self.likelihood.output_shape(self.input_shape), output == "sigmoid")
         networks = {
             "encoder": (encoder(channels, 2 * latent_dim), self.input_shape),
             "decoder": (self.likelihood.decoder(network), (latent_dim,)),
             "classifier": (Sequential(Dense(units, init="he"), ReLU(), Dense(classes)), (latent_dim,)),
             "means": (Embedding(classes, latent_dim), ()),
         }
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks, config, seed, backend, dtype, init)
         # From one point, as in the reference: of means drawn apart half were left without an image in our trials.
         self.store.tree["means"]["weight"].fill(0)
 
@@ -138,14 +155,15 @@ def encoder(channels, outputs):
     return Sequential(*blocks, Flatten(), Dense(outputs))
 
 
-def decoder(channels, output_shape):
-    """z (N, D) -> (N, *output_shape): the mirror of `encoder`, then a linear conv 3x3 (logits or means)."""
+def decoder(channels, output_shape, bounded=False):
+    """z (N, D) -> (N, *output_shape): the mirror of `encoder`, then a conv 3x3, linear (logits or means) or sigmoid."""
     *sizes, smallest = halved(output_shape[:2], len(channels))
     layers = [Dense(math.prod(smallest) * channels[-1]), Reshape((*smallest, channels[-1]))]
     for c, shape in zip(reversed(channels), reversed(sizes), strict=True):
         padding = resolve_padding("same", shape, (3, 3), (2, 2))
         layers += [Conv2D(c, 3), act(), ConvTranspose2D(c, 3, 2, padding), act()]
-    return Sequential(*layers, Conv2D(output_shape[2], 3, init="glorot"))
+    end = [Sigmoid()] if bounded else []
+    return Sequential(*layers, Conv2D(output_shape[2], 3, init="glorot"), *end)
 
 
 def act():

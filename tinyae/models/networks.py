@@ -10,6 +10,7 @@ from ..layers import (
     Dense,
     Dropout,
     Flatten,
+    Layer,
     MaxPool2D,
     Reshape,
     Resize2D,
@@ -121,6 +122,27 @@ def strided_channels(shape):
     while side > 7:
         side, channels = -(-side // 2), [*channels, min(2 * channels[-1], WIDEST)]
     return tuple(channels)
+
+
+# How weights begin: each network's own way, or that of a framework: weights and biases.
+INITS = {"own": None, "glorot": ("glorot", "zeros"), "pytorch": ("uniform", "uniform")}
+INIT = Choice(INITS)
+
+
+def begin_as(layer, init):
+    """Let all layers of weights in a network begin as in a framework, by a name of INITS.
+
+    "glorot": Keras and TensorFlow, Glorot's weights and biases of 0. "pytorch": U(-a, a), a = 1 / sqrt(fan in), both.
+    """
+    if init == "own":
+        return
+    if hasattr(layer, "init_name"):
+        layer.init_name, layer.bias_init = INITS[init]
+    for part in vars(layer).values():
+        parts = part.values() if isinstance(part, dict) else part if isinstance(part, (tuple, list)) else (part,)
+        for inner in parts:
+            if isinstance(inner, Layer):
+                begin_as(inner, init)
 
 
 def halved(size, times):

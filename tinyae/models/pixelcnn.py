@@ -15,6 +15,7 @@ from . import raster
 from .base import COMMON, Model
 from .gated import gated_networks
 from .labelled import Labelled
+from .networks import INIT
 from .pixelcnn_networks import residual_networks
 
 NETWORKS = {  # name: (networks, their usual width and blocks)
@@ -40,6 +41,7 @@ class PixelCNN(Labelled, Model):
     width: channels of the network's layers; 0 takes the network's own (residual 128, gated 64).
     blocks: how many blocks of layers the network has; 0 takes the network's own (residual 2, gated 15).
     classes: how many classes the labels have that images depend on; 0 learns them without labels.
+    init: how weights begin: "own", or as in Keras ("glorot", as the source of network=residual) or PyTorch ("pytorch").
     """
 
     name = "pixelcnn"
@@ -52,10 +54,10 @@ class PixelCNN(Labelled, Model):
 
     @options(
         levels=Count(), network=Choice(NETWORKS), width=Count(0), blocks=Count(0, MOST_BLOCKS), classes=Count(0),
-        **COMMON,
+        init=INIT, **COMMON,
     )  # fmt: skip
     def __init__(
-        self, input_shape=(7, 7), levels=128, network="residual", width=0, blocks=0, classes=0, seed=0,
+        self, input_shape=(7, 7), levels=128, network="residual", width=0, blocks=0, classes=0, init="own", seed=0,
         backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.levels = input_shape, levels
@@ -63,12 +65,13 @@ class PixelCNN(Labelled, Model):
             raise ConfigError(f"input_shape: pixelcnn takes maps (H, W) or images (H, W, C), got {input_shape!r}")
         config = dict(
             input_shape=self.input_shape, levels=levels, network=network, width=width, blocks=blocks, classes=classes,
+            init=init,
         )  # fmt: skip
         networks, usual_width, usual_blocks = NETWORKS[network]
         self.classes, self.uses_labels = classes, classes > 0
         self.integer_input = len(self.input_shape) == 2
         parts = networks(self.map_shape, levels, width or usual_width, blocks or usual_blocks, classes)
-        self.build(parts, config, seed, backend, dtype)
+        self.build(parts, config, seed, backend, dtype, init)
         if network == "gated":
             self.chunk = max(1, self.chunk // 8)  # so many more maps are in a gated layer than come out of it
 

@@ -9,7 +9,7 @@ from .base import COMMON
 from .gaussian_codes import GaussianCodes
 from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
-from .networks import dense_decoder, dense_encoder
+from .networks import INIT, dense_decoder, dense_encoder
 
 
 class VAE(GaussianCodes):
@@ -18,6 +18,9 @@ class VAE(GaussianCodes):
         -E_q log p(x|z) + KL(q(z|x) || N(0, I))        (their equation 10, one draw of z)
 
     The default is 784-256-2, 404,244 parameters.
+
+    The source of the default, vae_keras.py of bojone/vae, whole: init="glorot", trained with rmsprop. It clips
+    probabilities to [1e-7, 1 - 1e-7], and its rmsprop has an epsilon of 1e-7 where ours has 1e-8.
 
     Parameters
     ----------
@@ -31,6 +34,8 @@ class VAE(GaussianCodes):
     sigma: the standard deviation of a Gaussian, its start where it is learned, or the scale of a Laplace distribution,
         in the units of the data. "bernoulli" and "categorical" have none.
     samples: draws of z for each example; more than one train the importance-weighted bound (Burda et al. 2016).
+    init: how weights begin: "own" (He's before ReLU, else Glorot's), or as in Keras and TensorFlow ("glorot") or
+        PyTorch ("pytorch", biases too).
     """
 
     name = "vae"
@@ -38,22 +43,28 @@ class VAE(GaussianCodes):
     samples = 1  # of z for each example
 
     @options(
-        latent_dim=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), samples=Count(), **LIKELIHOOD, **COMMON
+        latent_dim=Count(),
+        hidden=Counts(),
+        activation=Choice(ACTIVATIONS),
+        samples=Count(),
+        init=INIT,
+        **LIKELIHOOD,
+        **COMMON,
     )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, hidden=(256,), activation="relu", likelihood="bernoulli",
-        sigma=1.0, samples=1, seed=0, backend="numpy", dtype="float32",
+        sigma=1.0, samples=1, init="own", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma, samples=samples,
+            likelihood=likelihood, sigma=sigma, samples=samples, init=init,
         )  # fmt: skip
         encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
         output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
         decoder = self.likelihood.decoder(output), (latent_dim,)
-        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype, init)
         if samples > 1:
             self.samples, self.terms = samples, (*self.terms, "gain")
             self.chunk = max(1, self.chunk // samples)

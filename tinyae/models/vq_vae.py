@@ -1,5 +1,7 @@
 """The vector-quantised variational autoencoder (van den Oord et al. 2017)."""
 
+import math
+
 import numpy as np
 
 from ..data.examples import as_array
@@ -14,6 +16,7 @@ from .base import COMMON, Model
 from .code_networks import NETWORKS, code_size, network_for
 from .networks import image_shape
 
+SOURCE_BOUND = 0.05  # codes are drawn within it in Keras
 COLLAPSED = 0.1  # of the codes in use, below which a codebook did not spread over the data
 
 
@@ -26,10 +29,16 @@ class VQVAE(Model):
     encoder says of the data. A code is a map of integers (N, h, w), with several codebooks (N, h, w, codebooks). The
     default has 49,937 parameters: 19,856 + 28,033 + 2,048.
 
+    The sources whole, up to one factor of the loss: network="keras", restart=False (Keras's example) and
+    network="bojone", relative=False, restart=False (vq_vae_keras.py of bojone/vae). There the terms are means over
+    elements, so that those of a code weigh less; weights begin as Glorot's, and codes within 0.05 of 0 instead of the
+    centres. "keras" sees images less 0.5; BatchNorm in "bojone" has momentum 0.99 and epsilon 0.001.
+
     Parameters
     ----------
     network: the encoder and its decoder: "small" (published for 28 pixels), "paper" (for 32 pixels), "residual" (for
         128 pixels), each for images of any size; "auto" takes the one published for about the size of the images.
+        "keras" and "bojone" are "small" and "residual" as their code has them, see above.
     codes: how many codes a codebook has, K; 0 takes the network's own number (small 128, paper 512, residual 64).
     latent_dim: how many numbers a code stands for, D; 0 takes the network's own number (small 16, paper 256, residual
         128).
@@ -48,6 +57,7 @@ class VQVAE(Model):
     unit = "squared error over variance"
     terms = ("loss", "reconstruction", "codebook", "commitment")
     discrete_codes = True
+    code_weight = 1  # of the codebook's terms
     judged_by = "reconstruction"  # the other terms grow while vectors spread over more of the space
 
     @options(
@@ -62,27 +72,31 @@ class VQVAE(Model):
     ):  # fmt: skip
         self.input_shape = image_shape(input_shape)
         network = network_for(self.input_shape) if network == "auto" else network
-        make, own_units, own_codes, self.signed = NETWORKS[network]
-        self.latent_dim, self.code_count = latent_dim or own_units, codes or own_codes
+        self.kind = NETWORKS[network]
+        self.signed = self.kind.shift == -1  # whether the networks see images in [-1, 1]
+        self.latent_dim, self.code_count = latent_dim or self.kind.units, codes or self.kind.codes
         self.commitment, self.relative = commitment, relative
         config = dict(
             input_shape=self.input_shape, network=network, codes=self.code_count, latent_dim=self.latent_dim,
             codebooks=codebooks, residual_codes=residual_codes, commitment=commitment, ema=ema,
             decay=decay, cosine=cosine, restart=restart, relative=relative,
         )  # fmt: skip
-        encoder, decoder = make(self.input_shape, self.latent_dim)
+        encoder, decoder = self.kind.make(self.input_shape, self.latent_dim)
         self.codebook = Codebook(
-            self.code_count, self.latent_dim, codebooks, residual_codes, ema, decay, cosine, restart
-        )
+            self.code_count, self.latent_dim, codebooks, residual_codes, ema, decay, cosine, restart,
+            SOURCE_BOUND if self.kind.source else None,
+        )  # fmt: skip
         self.map_shape = (*code_size(self.input_shape), self.latent_dim)
         self.code_shape = self.map_shape[:2] if codebooks == 1 else (*self.map_shape[:2], codebooks)
+        if self.kind.source:  # whose terms are means over elements: what pixels weigh is 1 here
+            self.code_weight = math.prod(self.input_shape) / math.prod(self.map_shape)
         networks = {
             "encoder": (encoder, self.input_shape),
             "codebook": (self.codebook, self.map_shape),
             "decoder": (decoder, self.map_shape),
             "scale": (_Variance(), ()),
         }
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks, config, seed, backend, dtype, "glorot" if self.kind.source else "own")
         if ema:
             self.terms = ("loss", "reconstruction", "commitment")
             drawn = self.codebook.draw(self.backend.noise(seed).child("init.codebook"), dtype)
@@ -98,6 +112,7 @@ class VQVAE(Model):
             cls(**pairs, residual_codes=True, ema=True),
             cls(**pairs, cosine=True),
             cls(input_shape=(4, 4, 2), network="paper", codes=3, latent_dim=2),
+            cls(**tiny | {"network": "keras"}),
             cls(input_shape=(4, 5, 1), network="residual", codes=3, latent_dim=2),
         ]
 
@@ -112,7 +127,8 @@ class VQVAE(Model):
         rec = weight * error
 
         store = self.store.tree["codebook"], None if grads is None else grads["codebook"]
-        codebook, commit, dz_commit = self.codebook.losses(store[0], c_q, batch_size, store[1])
+        count = (batch_size or len(x)) / self.code_weight
+        codebook, commit, dz_commit = self.codebook.losses(store[0], c_q, count, store[1])
         if grads is not None:
             self.store.check(version)
             dq = self.backward("decoder", c_dec, weight * dy, grads)
@@ -124,8 +140,8 @@ class VQVAE(Model):
         return {name: terms[name] for name in self.terms}, caches
 
     def scaled(self, x):
-        """x as the networks see it: in [0, 1], or in [-1, 1]."""
-        return 2 * x - 1 if self.signed else x
+        """x as the networks see it: in [0, 1], [-1, 1] or [-1/2, 1/2]."""
+        return self.kind.scale * x + self.kind.shift if self.kind.shift else x
 
     @property
     def separable(self):
@@ -149,6 +165,8 @@ class VQVAE(Model):
         x = self.scaled(self.prepare(batch)["x"])
         if self.relative:
             self.state.tree["scale"]["variance"][...] = x.var() + 1e-6  # of a single grey there is none
+        if self.kind.source:
+            return
         z, _ = self.forward("encoder", x, train=True, rng=noise)
         self.codebook.start(self.store.tree["codebook"], self.state.tree["codebook"], z, noise.child("codebook"))
         self.store.version += 1
@@ -226,7 +244,7 @@ class VQVAE(Model):
     def _decode(self, codes):
         q = self.codebook.decode(self.store.tree["codebook"], codes, self.state.tree["codebook"])
         y, _ = self.forward("decoder", q)
-        return (y + 1) / 2 if self.signed else y
+        return (y - self.kind.shift) / self.kind.scale if self.kind.shift else y
 
 
 class _Variance(Layer):

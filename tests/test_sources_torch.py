@@ -1,0 +1,220 @@
+"""Published presets beside their sources, written here in PyTorch from the sources' text: loss and all gradients."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.nn import functional as F  # noqa: E402
+
+from tinyae import models  # noqa: E402
+from tinyae.layers.initialisers import fans  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("torch_on_one_thread")
+
+TOLERANCE = 1e-9  # float64, of an array's largest value
+
+
+def tensors(model):
+    """The model's parameters by name, as leaves."""
+    return {name: torch.tensor(value.copy(), requires_grad=True) for name, value in model.named_parameters().items()}
+
+
+def drawn(shape, seed=0):
+    return np.random.default_rng(seed).random(shape)
+
+
+def shaken(model, seed=1):
+    """The model with parameters that are no longer at their start: biases and scales, too."""
+    rng = np.random.default_rng(seed)
+    model.store.flat[...] += 0.1 * rng.normal(size=model.store.flat.size)
+    return model
+
+
+def same_padding(x, kernel, stride):
+    """TensorFlow's "same": of an odd number of zeros, the end has one more."""
+    pads = []
+    for n in reversed(x.shape[2:]):
+        total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
+        pads += [total // 2, total - total // 2]
+    return F.pad(x, pads)
+
+
+def conv(p, name, x, stride=1):
+    weight = p[f"{name}.weight"].permute(3, 2, 0, 1).contiguous()
+    return F.conv2d(same_padding(x, weight.shape[2], stride), weight, p[f"{name}.bias"], stride)
+
+
+def transposed(p, name, x, stride):
+    """Keras's Conv2DTranspose, "same": H stride rows."""
+    weight = p[f"{name}.weight"].permute(3, 2, 0, 1).contiguous()  # ours (kh, kw, out, in), torch's (in, out, kh, kw)
+    whole, n = F.conv_transpose2d(x, weight, p[f"{name}.bias"], stride), x.shape[2] * stride
+    first = max(weight.shape[2] - stride, 0) // 2
+    return whole[:, :, first : first + n, first : first + n]
+
+
+def norm(p, name, x, moved):
+    """BatchNormalization(): momentum 0.99, epsilon 1e-3, in training."""
+    mean, var = torch.zeros(x.shape[1], dtype=x.dtype), torch.ones(x.shape[1], dtype=x.dtype)
+    y = F.batch_norm(x, mean, var, p[f"{name}.scale"], p[f"{name}.shift"], True, 1 - 0.99, 1e-3)
+    moved[name] = mean.numpy(), var.numpy()
+    return y
+
+
+def quantised(p, z):
+    """(straight through, e) of z (N, D, h, w)."""
+    codebook, vectors = p["codebook.weight"], z.movedim(1, -1)
+    codes = torch.cdist(vectors.reshape(-1, vectors.shape[-1]), codebook).argmin(dim=1)
+    e = codebook[codes].reshape(vectors.shape).movedim(-1, 1)
+    return z + (e - z).detach(), e
+
+
+def assert_agrees(model, batch, loss, p, factor, noise=None, constant=0.0):
+    """loss: the source's, which is `factor` times ours, up to a constant of ours."""
+    loss.backward()
+    terms, grads = model.loss_and_grads(batch, noise)
+    assert factor * (float(terms["loss"]) - constant) == pytest.approx(loss.item(), rel=TOLERANCE)
+    assert grads.keys() == p.keys()
+    least = 1e-3 * max(np.abs(leaf.grad.numpy()).max() for leaf in p.values())  # a bias before BatchNorm has 0
+    for name, grad in grads.items():
+        theirs = p[name].grad.numpy()
+        atol = TOLERANCE * max(np.abs(theirs).max(), least)
+        np.testing.assert_allclose(factor * grad, theirs, rtol=0, atol=atol, err_msg=name)
+
+
+# VQ-VAE
+
+
+def bojone(p, x, moved):
+    """vq_vae_keras.py: encoder, decoder and loss; x in [-1, 1]."""
+
+    def block(name, h):
+        inner = norm(p, f"{name}.2", conv(p, f"{name}.1", F.relu(h)), moved)
+        return h + conv(p, f"{name}.4", F.relu(inner))
+
+    h = F.relu(norm(p, "encoder.1", conv(p, "encoder.0", x, 2), moved))
+    h = norm(p, "encoder.4", conv(p, "encoder.3", h, 2), moved)
+    h = norm(p, "encoder.6", block("encoder.5", h), moved)
+    h = norm(p, "encoder.8", block("encoder.7", h), moved)
+    z = block("encoder.9", h)
+    q, e = quantised(p, z)
+    for i in (0, 2, 4):
+        q = block(f"decoder.{i + 1}", norm(p, f"decoder.{i}", q, moved))
+    q = F.relu(norm(p, "decoder.7", transposed(p, "decoder.6", q, 2), moved))
+    y = torch.tanh(transposed(p, "decoder.9", q, 2))
+    mse_x, mse_e, mse_z = ((x - y) ** 2).mean(), ((z.detach() - e) ** 2).mean(), ((e.detach() - z) ** 2).mean()
+    return mse_x + mse_e + 0.25 * mse_z
+
+
+def test_vq_vae_bojone_is_vq_vae_keras_py():
+    options = dict(codes=5, latent_dim=4, relative=False, restart=False, dtype="float64")
+    model, images = shaken(models.VQVAE((8, 8, 3), "bojone", **options)), drawn((3, 8, 8, 3))
+    assert model.code_weight == (8 * 8 * 3) / (2 * 2 * 4)
+    p, moved = tensors(model), {}
+    loss = bojone(p, torch.tensor(2 * images - 1).movedim(-1, 1), moved)
+    assert_agrees(model, {"x": images}, loss, p, 1 / (8 * 8 * 3))
+    _, caches = model.step({"x": images}, model.backend.noise(0), model.store.like().tree)
+    model.update_state(caches)
+    for name, (mean, var) in moved.items():
+        np.testing.assert_allclose(model.state.named[f"{name}.mean"], mean, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(model.state.named[f"{name}.var"], var, rtol=1e-9)
+
+
+def test_of_the_sizes_published_a_codes_terms_weigh_three_eighths():
+    model = models.VQVAE((128, 128, 3), "bojone", relative=False, restart=False)
+    assert model.code_weight == 0.375 and model.param_count == 1_536_899 - 3_584
+    assert models.VQVAE((128, 128, 3), "residual").code_weight == 1
+
+
+def test_vq_vae_keras_is_the_keras_example():
+    model = shaken(models.VQVAE((8, 8, 1), "keras", codes=6, latent_dim=3, restart=False, dtype="float64"))
+    images, p = drawn((4, 8, 8, 1)), tensors(model)
+    variance = model.state.tree["scale"]["variance"]
+    model.begin({"x": images}, model.backend.noise(0))
+    assert float(variance) == pytest.approx(images.var() + 1e-6, rel=1e-12)
+    x = torch.tensor(images - 0.5).movedim(-1, 1)
+    z = conv(p, "encoder.4", F.relu(conv(p, "encoder.2", F.relu(conv(p, "encoder.0", x, 2)), 2)))
+    q, e = quantised(p, z)
+    h = F.relu(transposed(p, "decoder.2", F.relu(transposed(p, "decoder.0", q, 2)), 2))
+    y = transposed(p, "decoder.4", h, 1)
+    reconstruction = ((x - y) ** 2).mean() / float(variance)
+    loss = reconstruction + 0.25 * ((e.detach() - z) ** 2).mean() + ((e - z.detach()) ** 2).mean()
+    assert_agrees(model, {"x": images}, loss, p, 1 / 64)
+    np.testing.assert_allclose(model.reconstruct(images)[..., 0], y.detach().numpy()[:, 0] + 0.5, atol=1e-9)
+
+
+@pytest.mark.parametrize("network", ("keras", "bojone"))
+def test_sources_of_vq_vae_begin_as_keras_does(network):
+    model = models.VQVAE((16, 16, 1), network, restart=False)
+    before = model.store.flat.copy()
+    weight = model.named_parameters()["codebook.weight"]
+    assert 0.049 < np.abs(weight).max() < 0.05
+    model.begin({"x": drawn((8, 16, 16, 1))}, model.backend.noise(0))
+    np.testing.assert_array_equal(model.store.flat, before)  # no centres of the data
+    assert_begins_as_glorot(model)
+
+
+def assert_begins_as_glorot(model):
+    for name, value in model.named_parameters().items():
+        if name.endswith(".bias"):
+            assert not value.any(), name
+        elif name.endswith(".weight") and not name.startswith(("codebook", "means", "classes")) and value.ndim > 1:
+            most = np.sqrt(6 / sum(fans(value.shape)))
+            assert np.abs(value).max() <= most and (value.size < 200 or np.abs(value).max() > 0.9 * most), name
+
+
+# Variational autoencoders
+
+
+def test_mixture_vae_is_vae_keras_cluster_py():
+    """Ours has constants more: of the Gaussian, -D/2 of the entropy of q(z|x), and log K of p(y)."""
+    options = dict(latent_dim=3, classes=4, channels=(2, 3), units=5, output="sigmoid", init="glorot", dtype="float64")
+    model, images = shaken(models.MixtureVAE((8, 8, 1), **options)), drawn((3, 8, 8, 1))
+    p, noise = tensors(model), np.random.default_rng(2).normal(size=(3, 3))
+    x = h = torch.tensor(images).movedim(-1, 1)
+    for i, stride in ((0, 2), (2, 1), (4, 2), (6, 1)):
+        h = F.leaky_relu(conv(p, f"encoder.{i}", h, stride), 0.2)
+    h = h.movedim(1, -1).flatten(1) @ p["encoder.9.weight"] + p["encoder.9.bias"]
+    mean, log_var = h[:, :3], h[:, 3:]
+    z = mean + torch.exp(log_var / 2) * torch.tensor(noise)
+    h = (z @ p["decoder.0.weight"] + p["decoder.0.bias"]).reshape(3, 2, 2, 3).movedim(-1, 1)
+    for i in (2, 6):
+        h = F.leaky_relu(conv(p, f"decoder.{i}", h), 0.2)  # transposed there: the same with its kernel turned round
+        h = F.leaky_relu(transposed(p, f"decoder.{i + 2}", h, 2), 0.2)
+    recon = torch.sigmoid(conv(p, "decoder.10", h))
+    y = F.relu(z @ p["classifier.0.weight"] + p["classifier.0.bias"])
+    y = F.softmax(y @ p["classifier.2.weight"] + p["classifier.2.bias"], dim=1)
+    xent = 0.5 * ((x - recon) ** 2).mean(0)
+    kl = -0.5 * (log_var[:, None] - (z[:, None] - p["means.weight"]) ** 2)
+    kl = torch.bmm(y[:, None], kl).mean(0)
+    cat = (y * torch.log(y)).mean(0)
+    loss = 2.5 * xent.sum() + kl.sum() + cat.sum()
+    constant = 32 * np.log(2 * np.pi * 0.4) - 3 / 2 + np.log(4)
+    assert_agrees(model, {"x": images}, loss, p, 1, {"z": noise}, constant)
+
+
+def test_mixture_vae_of_bounded_means_has_a_likelihood_of_values():
+    for likelihood in ("bernoulli", "categorical", "learned-gaussian"):
+        with pytest.raises(models.base.ConfigError, match="^output=sigmoid gives means in "):
+            models.MixtureVAE(output="sigmoid", likelihood=likelihood)
+    reconstructed = models.MixtureVAE((8, 8, 1), output="sigmoid").reconstruct(drawn((3, 8, 8, 1)))
+    assert 0 < reconstructed.min() and reconstructed.max() < 1
+
+
+@pytest.mark.parametrize("name", ("vae", "class-mean-vae", "mixture-vae", "beta-vae", "conv-ae", "denoising-ae"))
+def test_presets_begin_as_keras_and_tensorflow_do(name):
+    assert_begins_as_glorot(models.NAMES[name](init="glorot"))
+
+
+# Adversarial autoencoder
+
+
+def test_aae_reference_begins_as_pytorch_does():
+    model = models.AAE(network="reference", latent_dim=120, scale=5, init="pytorch")
+    assert model.param_count == 1_906_120 + 1_906_784 + 311_501
+    parameters = model.named_parameters()
+    for name, value in parameters.items():
+        most = fans(parameters[name.replace("bias", "weight")].shape)[0] ** -0.5  # of torch.nn.Linear
+        assert np.abs(value).max() <= most, name
+        assert value.size < 200 or np.abs(value).max() > 0.98 * most and abs(value.mean()) < 0.1 * most, name
+    assert not models.AAE(network="reference", latent_dim=120).named_parameters()["encoder.1.bias"].any()
