@@ -4,7 +4,6 @@ import io
 import json
 import os
 import random
-import time
 import tracemalloc
 
 import numpy as np
@@ -148,23 +147,20 @@ def resized(meta, **config):
 def test_options_do_not_decide_how_much_memory_is_taken(config, run, content):
     (run / "last.npz").write_bytes(with_meta(content[0], resized(meta_of(content[0]), **config)))
     tracemalloc.start()
-    began = time.monotonic()
     assert "its options make" in refused(run / "last.npz")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 4 * 2**20 and time.monotonic() - began < 5
+    assert peak < 4 * 2**20
 
 
-def test_a_number_of_blocks_does_not_decide_how_long_it_takes(tmp_path):
+def test_a_number_of_blocks_is_not_built_before_shapes_are_compared(tmp_path):
     path = tmp_path / "m.npz"
     tinyae.models.PixelCNN(input_shape=(3, 3), levels=3, width=4, blocks=1).save(path)
     written = path.read_bytes()
     path.write_bytes(with_meta(written, resized(meta_of(written), blocks=10**9)))
-    began = time.monotonic()
-    assert "its options make no pixelcnn" in refused(path)
-    path.write_bytes(with_meta(written, resized(meta_of(written), blocks=1000)))
+    assert "its options make no pixelcnn" in refused(path)  # without an end, if these were built
+    path.write_bytes(with_meta(written, resized(meta_of(written), blocks=99)))
     assert "its options make" in refused(path)
-    assert time.monotonic() - began < 5
 
 
 def test_a_compressed_file_is_refused_before_it_is_unpacked(run, content):
