@@ -67,9 +67,9 @@ def refused(path):
 
 
 def test_a_flipped_bit_anywhere_is_harmless_or_the_file_before_is_used(run, content):
-    """Every 47th bit, an odd step: all kinds of places, and in time all bits of a byte."""
+    """Every 97th bit, an odd step: all kinds of places, and in time all bits of a byte."""
     last, whole, used = run / "last.npz", arrays_of(content[0]), 0
-    for bit in range(0, 8 * len(content[0]), 47):
+    for bit in range(0, 8 * len(content[0]), 97):
         flipped = bytearray(content[0])
         flipped[bit // 8] ^= 1 << bit % 8
         last.write_bytes(flipped)
@@ -80,7 +80,7 @@ def test_a_flipped_bit_anywhere_is_harmless_or_the_file_before_is_used(run, cont
             used += 1
         else:  # a time or a flag that nobody reads
             assert all(np.array_equal(found.arrays[name], whole[name]) for name in found.arrays), bit
-    assert used > 500
+    assert used > 250
 
 
 @pytest.mark.parametrize("offset, bit, says", [(6, 0, "encrypted"), (8, 3, "compressed")])
@@ -114,7 +114,7 @@ def test_every_place_of_meta_with_every_odd_value(run, content):
     rng, meta, kept = random.Random(0), meta_of(content[0]), 0
     last = run / "last.npz"
     for path in list(places(meta)):
-        for value in ("delete", *rng.sample(ODD, 4)):
+        for value in ("delete", *rng.sample(ODD, 3)):
             mutated = json.loads(json.dumps(meta))
             node = mutated
             for key in path[:-1]:
