@@ -157,6 +157,26 @@ class _Float32Within(_Own):
         return super().backward(params, cache.astype("f8"), dy, grads)
 
 
+class _Float16Within(_Own):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return super().forward(params, x.astype("f2").astype("f8"))
+
+
+class _Float32Weight(_Own):
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return super().forward({"weight": params["weight"].astype("f4").astype("f8")}, x)
+
+
+class _Float32InPart(Layer):
+    """y = tanh(x) + x, of which tanh alone is in float32."""
+
+    def forward(self, params, x, train=False, rng=None, state=None):
+        return np.tanh(x.astype("f4")).astype("f8") + x, x
+
+    def backward(self, params, cache, dy, grads=None):
+        return dy * (2 - np.tanh(cache) ** 2)
+
+
 class _Float32Gradient(_Own):
     def backward(self, params, cache, dy, grads=None):
         return super().backward(params, cache, dy, grads).astype("f4")
@@ -202,6 +222,9 @@ LAYERS = {
     _OwnNoise: "forward gives another y for the same input",
     _Float32: "forward gives y as float32 where all that went in is float64",
     _Float32Within: "computes in less than float64: the loss is a staircase along x",
+    _Float16Within: "computes in less than float64: the loss is a staircase along x",
+    _Float32Weight: "computes in less than float64: the loss is a staircase along weight",
+    _Float32InPart: "computes in less than float64: the loss is a staircase along x",
     _Float32Gradient: "backward gives dx as float32",
     _OtherAddGrads: "add_grads gives another gradient of weight than backward",
     _NoTuple: "forward returns ndarray, expected (y, cache)",
@@ -268,7 +291,20 @@ def _broadcasts(prediction):
     return loss, gradient[0]
 
 
+def _float32_loss(prediction):
+    single = prediction.astype("f4")
+    return (single * single).sum(), 2 * prediction
+
+
+def _float32_within(prediction):
+    loss, gradient = _float32_loss(prediction)
+    return float(loss), gradient
+
+
 FUNCTIONS = {
+    _float32_loss: "the loss comes as float32 where all that went in is float64",
+    _float32_within: "computes in less than float64: the loss is a staircase along prediction",
+    lambda prediction: (prediction, 1 + 0 * prediction): "the loss comes as float64 (1, 4), expected a number",
     _changes: "the function changes prediction",
     _broadcasts: "the gradient of prediction comes of shape (4,), expected (1, 4)",
     lambda prediction: prediction.sum(): "the function returns float64, expected the loss and gradients by prediction",

@@ -162,7 +162,8 @@ def _step(case):
     objective = case.phase.objective
     if objective not in terms:
         raise Broken(f"the step's terms have no {objective!r}, only {', '.join(map(repr, terms))}")
-    if np.ndim(terms[objective]) or not np.isfinite(terms[objective]):
+    _as_a_number(f"the term {objective!r}", terms[objective])
+    if not np.isfinite(terms[objective]):
         raise Broken(f"the term {objective!r} is {terms[objective]}, expected a finite number")
     again = _call("the step", lambda: case.step(case.trained.like().tree))[objective]
     if not _same(again, terms[objective]):
@@ -193,7 +194,7 @@ def _size_of_the_batch(case, first):
         if not _same(2 * value, whole):
             raise Broken(
                 f"{what} is not halved where batch_size is twice the number of examples: the mean divides by "
-                "batch_size, since a batch may come in parts"
+                "batch_size, since a batch may come in parts, unless the model says separable = False"
             )
 
 
@@ -205,6 +206,7 @@ def _loss_and_gradients(case):
     if not isinstance(outcome, tuple) or len(outcome) != 1 + len(case.point):
         expected = f"expected the loss and gradients by {', '.join(case.point)}"
         raise Broken(f"the function returns {_length(outcome)}, {expected}")
+    _as_a_number("the loss", outcome[0])
     for (name, array), gradient in zip(case.point.items(), outcome[1:], strict=True):
         _as_announced(f"the gradient of {name} comes", gradient, array.shape)
     if not _same(_call("the function", lambda: case.call(case.point))[0], outcome[0]):
@@ -261,6 +263,14 @@ def _gradients(tree, shapes):
     for name, shape in shapes.items():
         _as_announced(f"the gradient of {name} comes", found[name], shape)
     return found
+
+
+def _as_a_number(what, value):
+    """Python's numbers are float64."""
+    value = np.asarray(value)
+    if value.ndim or value.dtype.kind != "f":
+        raise Broken(f"{what} comes as {value.dtype} {value.shape}, expected a number")
+    _as_announced(f"{what} comes", value, ())
 
 
 def _as_announced(what, array, shape):

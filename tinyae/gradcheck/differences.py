@@ -9,8 +9,8 @@ array alone, so that a failure says where. The relative error is |n - a| / max(|
 last keeps a direction that happens to be orthogonal to the gradient from dividing by rounding.
 
 A kink (ReLU at 0) within h of the point would spoil n, not the gradient. It shows: n at h and at h/2 then disagree,
-which they cannot for a smooth L. Such a point is drawn again; the tolerance is never loosened. They disagree at every
-point if L is computed in float32 somewhere: then L is a staircase, and its slope at h = 1e-10 is not that at 1e-5.
+which they cannot for a smooth L. Such a point is drawn again; the tolerance is never loosened. If L is computed in
+float32 somewhere, it is a staircase: n is the gradient at a larger h and is not at h = 1e-10.
 """
 
 import math
@@ -21,7 +21,7 @@ from .report import TOGETHER
 TOLERANCE = 1e-6
 STEP = 1e-5
 POINTS = 20  # how often a point with a kink nearby is drawn again
-FINEST = 1e-10  # a step below the steps of float32, and well above those of float64
+FINEST, LARGE = 1e-10, 0.03  # below the steps of float32, and well above those of float64; above those of float16
 
 
 def check(report, problems, seed):
@@ -77,13 +77,15 @@ def _check_point(problem, noise, tolerance):
         coarse, fine = (_central_difference(point, evaluate, direction, h) for h in (STEP, STEP / 2))
         rounding = 1e-15 * max(abs(float(loss)), 1) / STEP
         scale = max(abs(coarse), abs(analytic), typical)
-        if abs(coarse - fine) > 1e-7 * max(abs(coarse), typical) + 8 * rounding:
-            finest = _central_difference(point, evaluate, direction, FINEST)
-            lost = rounding * STEP / FINEST
-            there = abs(coarse - analytic) <= 0.1 * scale + lost or finest == 0
-            return [], ", ".join(keys) if there and abs(finest - coarse) > 0.1 * scale + lost else ""
+        spoiled = abs(coarse - fine) > 1e-7 * max(abs(coarse), typical) + 8 * rounding
         # Floor the denominator at the rounding error of the losses.
         error = abs(coarse - analytic) / max(scale, 2 * rounding / tolerance)
+        if spoiled or error > tolerance:
+            slopes = {h: _central_difference(point, evaluate, direction, h) for h in (FINEST, LARGE)} | {STEP: coarse}
+            near = {h: abs(n - analytic) <= 0.1 * scale + rounding * STEP / h for h, n in slopes.items()}
+            staircase = not near[FINEST] and (near[STEP] or near[LARGE])
+            if spoiled or staircase:
+                return [], ", ".join(keys) if staircase else ""
         errors.append((error, keys[0] if len(keys) == 1 else TOGETHER))
     return errors, None
 
