@@ -285,7 +285,8 @@ def test_data_to_judge_by_are_refused_before_the_first_step(test, error, role, t
 def test_commands_refuse_other_shapes_and_scales(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     wide = RNG.integers(0, 256, (20, 4, 8, 1), dtype=np.uint8)
-    for name, x in {"wide": wide, "tall": wide.reshape(20, 8, 4, 1), "floats": wide.astype("float32") / 300}.items():
+    files = {"flat": wide.reshape(20, 32), "wide": wide, "tall": wide.reshape(20, 8, 4, 1)}
+    for name, x in (files | {"floats": wide.astype("float32") / 300}).items():
         np.save(f"{name}.npy", x)
     model = models.ConvAE(input_shape=(4, 8, 1), loss="mse")
     fit(model, wide, out="run", test=wide)
@@ -299,3 +300,5 @@ def test_commands_refuse_other_shapes_and_scales(tmp_path, monkeypatch, capsys):
         assert said.startswith("tinyae: conv-ae was trained on values from 0 to 255, and uint8 is scaled to [0, 1]")
         assert cli.main([command[0], "run", "--data", "floats.npy", *command[1:]]) == 0
         capsys.readouterr()
+    pytest.importorskip("PIL")
+    assert cli.main(["reconstruct", "run", "--data", "flat.npy", "--out", "r.png"]) == 0

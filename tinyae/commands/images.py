@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..data.dataset import class_name, find_class
+from ..data.examples import shaped
 from ..errors import ConfigError
 from .arguments import CALLED, POSITIVE, number, print_line, run_options
 from .trained import load_part, load_run, output_file, save_arrays
@@ -95,7 +96,7 @@ def reconstruct(arguments):
     if kind == ".png":
         from .. import plot
 
-        x = part.x[: arguments.n]
+        x = shaped(part.x[: arguments.n], model.input_shape, model.name)
         given = model.given(None if part.labels is None else part.labels[: arguments.n])
         plot.reconstructions(out, x, model.reconstruct(x, **given))
     else:

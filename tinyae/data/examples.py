@@ -121,8 +121,10 @@ def shaped(x, shape, who):
 
     Raises the error of `check_shape`.
     """
+    if x.shape[1:] == tuple(shape):
+        return x
     check_shape(x, shape, who)
-    return x if x.shape[1:] == tuple(shape) else x.reshape(x.shape[0], *shape)
+    return x.reshape(x.shape[0], *shape)
 
 
 def check_shape(x, shape, who):
