@@ -19,7 +19,6 @@ from .serve import serve
 
 LR = 1e-4
 NAMES = tuple(name for name in CONVOLUTION if name != "jax")
-CHECKED = 3  # steps whose losses are compared, without dropout
 
 # What a network costs, as multiples of (its products forward, those of its first layer): forward alone; frozen, and
 # passed by gradients; trained, without a gradient by what enters it; trained and passed; and a gradient penalty, which

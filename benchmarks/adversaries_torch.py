@@ -13,7 +13,7 @@ from tinyae.backend import Noise
 from tinyae.models import AAE, GAN, VAEGAN, SemiAAE
 
 from . import convolution_torch
-from .adversaries import CASES, CHECKED, LR, networks
+from .adversaries import CASES, LR, networks
 from .convolution_torch import images, module
 
 
@@ -68,10 +68,10 @@ class Run:
             else:
                 yield (torch.randn if kind == "normal" else torch.rand)(count, *shape)
 
-    def check(self):
-        """The losses of the first steps, without dropout, of a run of their own."""
+    def check(self, *batches):
+        """The losses of the first steps on the batches, without dropout, of a run of their own."""
         run = type(self)(self.case, self.memory, self.compiled, dropout=False)
-        return [float(loss) for i in range(CHECKED) for loss in run.step(*self.case.batch(i), Noise(0, i))]
+        return [float(loss) for i, batch in enumerate(batches) for loss in run.step(*batch, Noise(0, i))]
 
 
 def told(discriminator, real, fake):

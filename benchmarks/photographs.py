@@ -49,7 +49,8 @@ def measure(out, epochs=8, lr=5e-4, network="residual", width=0, codes=0, codebo
         raise SystemExit(f"stopped; the same command goes on with {folder}")
     seconds, x = time.monotonic() - began, data.test.x
     found = psnr(model, x)
-    names = [data.class_names[label] for label in data.test.labels]
+    tested = sorted(Path(name).stem for name in PHOTOGRAPHS["test"])
+    names = [name for name in tested for _ in range(len(x) // len(tested))]  # folders come in the order of their names
     by_photograph = {name: float(found[[name == other for other in names]].mean()) for name in sorted(set(names))}
     order = np.arange(0, len(x), max(1, len(x) // SHOWN))[:SHOWN]
     plot.reconstructions(

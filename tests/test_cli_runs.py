@@ -160,12 +160,14 @@ def test_resume_of_nothing_says_so_and_begins(tmp_path):
         (("--lr", "0.1"), "the run has --lr 0.001, now it is 0.1"),
         (("--batch-size", "7"), "the run has --batch-size 50, now it is 7"),
         (("--seed", "5"), "the run has --seed 3, now it is 5"),
-        (("--data", "fashion-mini"), "the run has --data "),
+        (("--data", "fashion-mini"), "expected x of shape (N, 8, 8, 1), got (5000, 28, 28, 1)"),
+        (("--data", "other.npy"), "the run has --data "),
         (("--latent-dim", "5"), "has latent_dim=2, not 5"),
         (("--set", "hidden=8"), "has hidden=[16], not [8]"),
     ],
 )
 def test_resume_with_other_options(words, says, done):
+    np.save(done / "other.npy", np.zeros((20, 8, 8, 1), "uint8"))
     assert says in refused(*RESUME, *words, cwd=done)
 
 

@@ -55,9 +55,9 @@ def test_values_just_above_one_are_told_in_all_their_digits(tmp_path):
 @pytest.mark.parametrize(
     "options, program, shell",
     [
-        (dict(clip_norm=-1), "clip_norm must be", "--clip-norm must be"),
-        (dict(batch_size=0), "batch_size must be", "--batch-size must be"),
-        (dict(validation=2), "validation must be", "--validation must be"),
+        (dict(clip_norm=-1), "clip_norm: expected", "--clip-norm: expected"),
+        (dict(batch_size=0), "batch_size: expected", "--batch-size: expected"),
+        (dict(validation=2), "validation: expected", "--validation: expected"),
         (dict(validation=0.01), "validation=0.01 of 20", "--validation 0.01 of 20"),
     ],
 )

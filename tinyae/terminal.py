@@ -49,11 +49,16 @@ class Screen:
 
     @property
     def columns(self):
-        """The terminal's width, or None where stderr is none."""
+        """The terminal's width (80 where it does not tell), or None where stderr is no terminal."""
         try:
-            return (os.get_terminal_size(self.stream.fileno()).columns or 80) if self.stream.isatty() else None
-        except (AttributeError, OSError, ValueError):
+            if not self.stream.isatty():
+                return None
+        except (AttributeError, ValueError):  # there is no stream, or it is closed
             return None
+        try:
+            return os.get_terminal_size(self.stream.fileno()).columns or 80
+        except (AttributeError, OSError, ValueError):
+            return 80
 
     @property
     def encoding(self):
