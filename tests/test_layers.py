@@ -102,6 +102,13 @@ def test_batch_norm_in_evaluation(seed, n, shape):
     np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("mean", (np.zeros(1), np.zeros((4, 3)), np.zeros(4)), ids=lambda mean: str(mean.shape))
+def test_batch_norm_refuses_a_state_of_another_shape(mean):
+    params, state = {"scale": np.ones(3), "shift": np.zeros(3)}, {"mean": mean, "var": np.ones(3)}
+    with pytest.raises(ShapeError, match=r"^BatchNorm.*goes with the state mean \(3,\), var \(3,\), got mean \("):
+        layers.BatchNorm().forward(params, np.zeros((4, 3)), state=state)
+
+
 @given(seeds, st.integers(2, 5), shapes, st.sampled_from((0.9, 0.5)))
 def test_batch_norm_running_statistics(seed, n, shape, momentum):
     layer, features = layers.BatchNorm(momentum), shape[-1]
