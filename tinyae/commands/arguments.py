@@ -18,16 +18,17 @@ def size(text):
     return int(height), int(width)
 
 
-def at_least(least):
-    """For argparse: whole numbers from `least` on."""
+def at_least(least, most=None):
+    """For argparse: whole numbers from `least` on, to `most` where a larger one would only be a typing error."""
 
     def read(text):
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+        if value < least or most is not None and value > most:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise argparse.ArgumentTypeError(f"expected a whole number of {bound}, got {text!r}")
         return value
 
     return read

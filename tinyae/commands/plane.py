@@ -3,13 +3,13 @@
 import numpy as np
 
 from .. import explore
-from .arguments import POSITIVE
+from .arguments import POSITIVE, at_least
 from .coded import MANY, Coded, coded_options, label_option
 
 
 def manifold_options(parser):
     add = coded_options(parser, "manifold")
-    add("--side", type=POSITIVE, default=15, metavar="N", help="images per side (default 15)")
+    add("--side", type=at_least(1, 500), default=15, metavar="N", help="images per side (default 15)")
     _dims_option(add)
     label_option(add)
 

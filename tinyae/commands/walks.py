@@ -10,13 +10,16 @@ from .coded import MANY, Coded, coded_options, label_option
 
 PATHS = {"linear": explore.linear, "spherical": explore.spherical}
 
+COLUMNS = 1000  # of a picture, at most
+
 
 def interpolate_options(parser):
     add = coded_options(parser, "interpolation")
     index = "images of the data, or of gan draws of the prior, two and two (default 0 1 2 3 4 5)"
     add("--index", type=NATURAL, nargs="+", metavar="I", help=index)
     add("--codes", metavar="FILE", help="a .npy of codes, or an .npz as 'tinyae encode' writes, in place of the data's")
-    add("--steps", type=at_least(2), default=10, metavar="N", help="codes on a path, its ends included (default 10)")
+    path = "codes on a path, its ends included (default 10)"
+    add("--steps", type=at_least(2, COLUMNS), default=10, metavar="N", help=path)
     paths = "straight, turning at an even rate, or one below the other (default both)"
     add("--path", choices=(*PATHS, "both"), default="both", help=paths)
     label_option(add)
@@ -82,7 +85,7 @@ def traverse_options(parser):
     index = "start from the code of this image (default: the prior's mean), or of gan this draw (default 0)"
     add("--index", type=NATURAL, metavar="I", help=index)
     add("--dims", type=POSITIVE, nargs="+", metavar="D", help="dimensions, from 1 (default: the ten most informative)")
-    add("--steps", type=at_least(2), default=11, metavar="N", help="values of each dimension (default 11)")
+    add("--steps", type=at_least(2, COLUMNS), default=11, metavar="N", help="values of each dimension (default 11)")
     add("--range", type=number, default=3.0, metavar="R", help="standard deviations either side (default 3)")
     label_option(add)
 
