@@ -7,7 +7,7 @@ import numpy as np
 from ..data.codes import split_of_codes
 from ..data.dataset import class_name
 from ..errors import ConfigError, DataError
-from .arguments import CALLED, POSITIVE, add_json, at_least, print_json, print_line, run_options
+from .arguments import CALLED, add_json, at_least, print_json, print_line, run_options
 from .trained import codec_of, load_checkpoint, load_data
 
 PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
@@ -23,7 +23,8 @@ TITLE = ("model", "data", "split", "images", "unit", "binarized", "notes")  # wh
 
 def evaluate_options(parser):
     add = run_options(parser, seed=True)
-    add("--samples", type=at_least(1, 10**6), metavar="K", help="bound log p(x) by importance sampling with K draws per image")
+    bound = "bound log p(x) by importance sampling with K draws per image"
+    add("--samples", type=at_least(1, 10**6), metavar="K", help=bound)
     add("--quality", action="store_true", help="errors of the reconstructions by pixel, at edges and by structure")
     parzen = f"Parzen-window log-likelihood of {PARZEN_SAMPLES:,} images drawn from the model"
     add("--parzen", action="store_true", help=parzen)
