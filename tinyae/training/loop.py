@@ -100,7 +100,8 @@ def fit(
 ):  # fmt: skip
     """Train a model; it is changed in place. Returns a History.
 
-    data: a Dataset (its training part), a Split, an array (N, ...), (x, labels) or {"x": ..., "labels": ...}.
+    data: a Dataset (its training part), a Split, x (N, ...), (x, labels) or {"x": ..., "labels": ...}; x and labels may
+    be arrays, lists, tensors, a Series or a DataFrame, and are taken by position.
     epochs, batch_size: the last batch of an epoch may be short. optimizer: "adam", "adamw", "sgd" (momentum 0.9) or
     "rmsprop"; lr its rate, on a schedule ("constant", "step", "cosine") after `warmup` steps of linear rise.
     clip_norm: the gradient's global norm is clipped to it. validation: the share of the examples held out, by which
