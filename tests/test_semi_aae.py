@@ -217,8 +217,11 @@ def test_no_other_label_is_read_in_training(digits):
 
 
 def test_images_without_labels_help(digits):
-    """100 labels: better than the same encoder trained on these alone, which has 88.6 % right after 40 epochs."""
-    model = of_digits(labelled=100)
+    """100 labels: better than the same encoder trained on these alone, which has 88.6 % right after 40 epochs.
+
+    In float64, where 560 steps end alike on any processor; in float32 they end between 89 % and 91 %.
+    """
+    model = of_digits(labelled=100, dtype="float64")
     history = fit(model, digits, epochs=40, batch_size=100, lr=2e-3, progress=False)
     right = history.records[-1]["test"]["classified"]
     assert right > 0.9
