@@ -23,6 +23,7 @@ from .commands import (
     train,
     walks,
 )
+from .commands.arguments import print_json
 from .commands.parser import Parser
 from .errors import DivergedError, TinyaeError, suggest
 from .terminal import say
@@ -80,6 +81,8 @@ def _main(argv):
     except OSError as error:
         problem = f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
     say(f"tinyae: {problem}")
+    if "--json" in argv and argv[0] in COMMANDS.keys() - {"bench"}:  # whose --json is a file
+        print_json({"error": problem, "exit_code": code})
     return code
 
 

@@ -43,17 +43,17 @@ def evaluate(arguments):
     """Report the loss and its terms on held-out images, and on request likelihood, image quality, codes, anomalies."""
     asked = Asked(arguments)
     answer = asked.about() | asked.terms()
-    for wanted, section in (
-        (arguments.samples, asked.log_likelihood),
-        (arguments.quality, asked.quality),
-        (arguments.parzen, asked.parzen),
-        (arguments.diversity, asked.diversity),
-        (arguments.probe, asked.probe),
-        (arguments.clusters, asked.clusters),
-        (arguments.disentanglement, asked.disentanglement),
-        (arguments.held_out is not None, asked.anomalies),
-    ):
-        answer |= section() if wanted else {}
+    for option, section in {
+        "samples": asked.log_likelihood, "quality": asked.quality, "parzen": asked.parzen,
+        "diversity": asked.diversity, "probe": asked.probe, "clusters": asked.clusters,
+        "disentanglement": asked.disentanglement, "held_out": asked.anomalies,
+    }.items():  # fmt: skip
+        if getattr(arguments, option) not in (None, False):
+            try:
+                answer |= section()
+            except ConfigError as error:
+                named = str(error).startswith("--")
+                raise error if named else ConfigError(f"--{option.replace('_', '-')}: {error}") from None
     if asked.notes:
         answer["notes"] = asked.notes
     if arguments.json:

@@ -5,7 +5,7 @@ import numpy as np
 from ..data.dataset import class_name, find_class
 from ..data.examples import shaped
 from ..errors import ConfigError
-from .arguments import CALLED, POSITIVE, number, print_line, run_options
+from .arguments import CALLED, POSITIVE, add_json, number, print_json, print_line, run_options
 from .trained import load_part, load_run, output_file, save_arrays
 
 OF_EACH, ACROSS = 8, 12  # samples of a class by default, and at most beside each other
@@ -28,6 +28,7 @@ def sample_options(parser):
     add("--labels", metavar="CLASS[,CLASS...]", help=f"{asked}; a .png has a row for each")
     add("--temperature", type=number, metavar="T", help="of pixelcnn: below 1 nearer the most probable (default 1)")
     add("--top-k", type=POSITIVE, metavar="K", help="of pixelcnn: draw among the K most probable values (default all)")
+    add_json(add)
 
 
 def sample(arguments):
@@ -48,7 +49,15 @@ def sample(arguments):
     else:
         labels = {"labels": given["labels"]} if model.uses_labels else {}
         save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}) | labels)
-    print_line(out)
+    answer(arguments, model, len(images), out)
+
+
+def answer(arguments, model, count, out):
+    """What was written, for programs or in a line."""
+    if arguments.json:
+        print_json({"model": model.name, "images": count, "out": out})
+    else:
+        print_line(out)
 
 
 def asked_classes(text, model):
@@ -86,6 +95,7 @@ def of_the_draw(arguments, model):
 def reconstruct_options(parser):
     add = run_options(parser, "a .png, or .npy or .npz for arrays (default: reconstructions beside the run)")
     add("-n", type=POSITIVE, default=10, metavar="N", help="how many images to show in a .png (default 10)")
+    add_json(add)
 
 
 def reconstruct(arguments):
@@ -93,12 +103,13 @@ def reconstruct(arguments):
     model, origin = load_run(arguments)
     out, kind = picture_or_arrays(arguments, model, "reconstructions")
     part, _ = load_part(arguments, origin, model)
+    x = part.x[: arguments.n] if kind == ".png" else part.x
     if kind == ".png":
         from .. import plot
 
-        x = shaped(part.x[: arguments.n], model.input_shape, model.name)
+        x = shaped(x, model.input_shape, model.name)
         given = model.given(None if part.labels is None else part.labels[: arguments.n])
         plot.reconstructions(out, x, model.reconstruct(x, **given))
     else:
-        save_arrays(out, {"x": model.reconstruct(part.x, **model.given(part.labels))})
-    print_line(out)
+        save_arrays(out, {"x": model.reconstruct(x, **model.given(part.labels))})
+    answer(arguments, model, len(x), out)

@@ -25,9 +25,17 @@ def given_options(model_class, arguments):
         if not separator:
             raise ConfigError(f"--set {text}: expected KEY=VALUE, e.g. hidden=512,256")
         if key not in defaults:
-            raise suggest(f"option of {model_class.name}", key, defaults)
+            raise ConfigError(f"{suggest(f'option of {model_class.name}', key, defaults)}{_whose(key)}")
         options[key] = read_value(key, value, defaults[key])
     return options
+
+
+def _whose(option):
+    """Which models have an option, for the message to one that has not."""
+    from ..models import NAMES
+
+    owners = [name for name, model_class in NAMES.items() if option in default_options(model_class)]
+    return f"; {' and '.join(owners[:3])} {'have' if owners[1:] else 'has'} it" if owners else ""
 
 
 def default_options(model_class):

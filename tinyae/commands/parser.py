@@ -27,7 +27,9 @@ class Parser(argparse.ArgumentParser):
         self._refuse(message)
 
     def _refuse(self, message):
-        raise ConfigError(f"{message} (see {self.prog} --help)")
+        command = next(iter(self.words), "") if self._subparsers is not None else ""
+        known = command in self._subparsers._group_actions[0].choices if command else False
+        raise ConfigError(f"{message} (see {self.prog}{f' {command}' if known else ''} --help)")
 
     def _passes_on(self):
         return any(action.nargs == argparse.REMAINDER for action in self._actions)

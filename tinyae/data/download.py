@@ -4,6 +4,7 @@ import os
 from contextlib import contextmanager
 
 from tinyae.errors import DataError
+from tinyae.wording import either
 
 from . import sources
 from .files import BLOCK, clear_errors, problem
@@ -24,7 +25,8 @@ def fetch(name, folder=None, progress=None, mirror=None):
     """
     source = sources.get(name)
     if not source.files:
-        raise DataError(f"data set '{name}' comes with tinyae: there is nothing to fetch, load it")
+        use = either("load it", f"use it with --data {name}")
+        raise DataError(f"data set '{name}' comes with tinyae: there is nothing to fetch, {use}")
     base = mirror or source.base_url
     if not base.startswith(("http://", "https://")):
         raise DataError(f"mirror {base!r} is no web address: give one that begins with https:// or http://")

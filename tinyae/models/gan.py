@@ -3,6 +3,7 @@
 from .. import adversarial
 from ..errors import ConfigError
 from ..options import WEIGHT, Choice, Count, Counts, Number, options
+from ..wording import either
 from .adversary import Adversary
 from .base import COMMON, Phase
 from .gan_networks import conv_discriminator, conv_generator, dense_discriminator, dense_generator
@@ -157,7 +158,8 @@ class GAN(Adversary):
         return self.backend.to_host(noise.normal("sample", (n, self.latent_dim), self.dtype))
 
     def encode(self, x):
-        raise ConfigError(f"{self.name} has no encoder, it draws from noise: use `sample`, or a model such as 'aae'")
+        sample = either("`sample`", "tinyae sample")
+        raise ConfigError(f"{self.name} has no encoder, it draws from noise: use {sample}, or a model such as 'aae'")
 
     def reconstruct(self, x):
         self.encode(x)

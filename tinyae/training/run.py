@@ -1,5 +1,6 @@
 """A run's folder: checkpoints, metrics.jsonl, and whether it may be written to."""
 
+import contextlib
 import glob
 import json
 import os
@@ -25,8 +26,13 @@ class Run:
         if resume and overwrite:
             raise ConfigError(f"{flag('resume')} and {flag('overwrite')} exclude each other: give one of them")
         self.path, self.resume, self.overwrite, self.lock = os.fspath(path), resume, overwrite, None
+        self.made = []  # folders that were not there before, the innermost first
 
     def __enter__(self):
+        folder = os.path.abspath(self.path)
+        while not os.path.exists(folder):
+            self.made.append(folder)
+            folder = os.path.dirname(folder)
         try:
             os.makedirs(self.path, exist_ok=True)
         except OSError as error:
@@ -45,6 +51,10 @@ class Run:
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None
+        if any(exception):
+            with contextlib.suppress(OSError):  # refused before anything was written: as if it had not begun
+                for folder in self.made:
+                    os.rmdir(folder)
 
     def _lock(self):
         """Have the folder alone, by a lock on the folder itself: it leaves no file, and ends with the process."""
