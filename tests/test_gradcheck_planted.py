@@ -174,6 +174,16 @@ def test_one_wrong_number_of_the_library_is_caught(library, monkeypatch, functio
     assert failed(name) == [name]
 
 
+def test_a_result_that_sums_nothing_up_is_held_to_a_few_roundings(library, monkeypatch):
+    def wrong(right, logits, x, count, scale, sums, dlogits, threads):
+        right(logits, x, count, scale, sums, dlogits, threads)
+        numbers(dlogits, count)[:] *= np.float32(1 + 1e-5)
+
+    monkeypatch.setattr(native, "_answer", (Library(library, "bce_with_logits", wrong), "planted"))
+    (report,) = check_by_name("primitives.bce_with_logits")
+    assert report.wrong == [f"dlogits (compiled, {count} numbers)" for count in (1, 3000)]
+
+
 def test_no_library_leaves_numpy_to_check(monkeypatch):
     monkeypatch.setattr(native, "_answer", (None, "none"))
     (report,) = check_by_name("primitives.relu")

@@ -22,8 +22,8 @@ class Case:
     """An operation on drawn arrays.
 
     label: what is special about it. arrays: float32 by name. run(**arrays): the results by name. terms: how many
-    numbers each result adds up, counting the roundings of what is added; 0 where it has to be exact. magnitudes(
-    **arrays): the sums of magnitudes by result, by default `run` of the absolute values.
+    numbers each result adds up, counting the roundings of what is added; 0 where it has to be exact; a dict where
+    results differ. magnitudes(**arrays): the sums of magnitudes by result, by default `run` of the absolute values.
     """
 
     def __init__(self, label, arrays, run, terms, magnitudes=None):
@@ -41,7 +41,8 @@ class Case:
             elif found.dtype == np.float64:
                 report.fault(f"{place}: float64 from float32")
             else:
-                report.add(_worst(abs(found - expected), magnitudes[name]), place, self.terms * EPS)
+                terms = self.terms[name] if isinstance(self.terms, dict) else self.terms
+                report.add(_worst(abs(found - expected), magnitudes[name]), place, terms * EPS)
 
 
 def _worst(errors, magnitudes):
@@ -244,7 +245,7 @@ def _bce(noise):
             loss = np.maximum(logits, 0) + abs(logits * target) + tail
             return {"loss": loss.sum(), "dlogits": 0.25 * (np.exp(np.minimum(logits, 0) - tail) + target)}
 
-        yield Case(f"{count} numbers", arrays, run, count + 16, magnitudes)
+        yield Case(f"{count} numbers", arrays, run, {"loss": count + 16, "dlogits": 16}, magnitudes)
 
 
 ADAM = 0.9, 0.99, 0.1, 1e-3, 0.98  # beta1, beta2, rate, epsilon, shrink
@@ -325,7 +326,8 @@ def _columns(noise):
                 "dx": a * dy + b * offset + c,
             }  # fmt: skip
 
-        yield Case(_named(shape), arrays, run, rows + 6, magnitudes)
+        sums = dict.fromkeys(("mean", "var", "sums of dy", "sums of dy (x - mean)"), rows + 6)
+        yield Case(_named(shape), arrays, run, sums | {"y": 4, "dx": 6}, magnitudes)
 
 
 # Codes
