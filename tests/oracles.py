@@ -275,6 +275,18 @@ def adam(w, gradients, lr, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.
         yield np.array(w)
 
 
+def keras_adam(w, gradients, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    """By the text of Keras 2's Adam.get_updates."""
+    w, m, v = [float(x) for x in w], [0.0] * len(w), [0.0] * len(w)
+    for t, gradient in enumerate(gradients, start=1):
+        lr_t = lr * (math.sqrt(1 - beta2**t) / (1 - beta1**t))
+        for i, g in enumerate(map(float, gradient)):
+            m[i] = beta1 * m[i] + (1 - beta1) * g
+            v[i] = beta2 * v[i] + (1 - beta2) * g**2
+            w[i] = w[i] - lr_t * m[i] / (math.sqrt(v[i]) + epsilon)
+        yield np.array(w)
+
+
 def clip(gradient, max_norm):
     """(clipped, norm before)."""
     norm = math.sqrt(math.fsum(float(g) ** 2 for g in gradient))

@@ -270,6 +270,7 @@ REFUSED = [
     ((*TRAIN, "--lr", "nan"), "--lr: expected a number above 0, got nan"),
     ((*TRAIN, "--lr", "fast"), "--lr: invalid float value: 'fast'"),
     ((*TRAIN, "--clip-norm", "-1"), "--clip-norm: expected a number above 0, got -1.0"),
+    ((*TRAIN, "--optimizer", "sgd", "--epsilon", "1e-7"), "--epsilon: sgd has none, leave it out"),
     ((*TRAIN, "--validation", "1.5"), "--validation: expected a number of at least 0 and below 1, got 1.5"),
     ((*TRAIN, "--validation", "0.00001"), "leaves one side empty"),
     ((*TRAIN, "--optimizer", "adan"), "unknown optimizer 'adan': did you mean 'adam'?"),

@@ -18,8 +18,8 @@ from tinyae.training.run import Run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals as on POSIX")
 
-SETTINGS = ("--data", "digits", "--set", "hidden=16", "--batch-size", 50, "--clip-norm", 90, "--seed", 3)
-TRAIN = ("train", "vae", *SETTINGS, "--no-pictures")
+SETTINGS = ("--data", "digits", "--set", "hidden=16", "--batch-size", 50, "--clip-norm", 90, "--epsilon", 1e-7)
+TRAIN = ("train", "vae", *SETTINGS, "--seed", 3, "--no-pictures")
 RESUME = ("train", "vae", "--out", "r", "--resume", "--no-pictures")
 
 
@@ -159,6 +159,7 @@ def test_resume_of_nothing_says_so_and_begins(tmp_path):
     [
         (("--lr", "0.1"), "the run has --lr 0.001, now it is 0.1"),
         (("--batch-size", "7"), "the run has --batch-size 50, now it is 7"),
+        (("--epsilon", "1e-5"), "the run has --epsilon 1e-07, now it is 1e-05"),
         (("--seed", "5"), "the run has --seed 3, now it is 5"),
         (("--data", "fashion-mini"), "expected x of shape (N, 8, 8, 1), got (5000, 28, 28, 1)"),
         (("--data", "other.npy"), "the run has --data "),

@@ -35,6 +35,11 @@ VARIANTS = {
         lambda lr: optim.Adam(lr, beta1=0.5, beta2=0.9, epsilon=1e-5),
         lambda *a: oracles.adam(*a, beta1=0.5, beta2=0.9, epsilon=1e-5),
     ),
+    "keras-adam": (lambda lr: optim.KerasAdam(lr), oracles.keras_adam),
+    "keras-adam-epsilon": (
+        lambda lr: optim.KerasAdam(lr, epsilon=1e-3),
+        lambda *a: oracles.keras_adam(*a, epsilon=1e-3),
+    ),
     "adamw": (lambda lr: optim.AdamW(lr, weight_decay=0.1), lambda *a: oracles.adam(*a, weight_decay=0.1)),
 }
 each_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -160,7 +165,7 @@ def test_nesterov_needs_momentum():
 
 def test_optimisers_by_name():
     assert {name: cls.__name__ for name, cls in optim.OPTIMIZERS.items()} == {
-        "sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW",
+        "sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW", "keras-adam": "KerasAdam",
     }  # fmt: skip
 
 

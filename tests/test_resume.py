@@ -69,6 +69,23 @@ def test_resume_with_other_data_is_refused(change, says, tmp_path):
     refused(small(), data(**change), tmp_path, f"cannot resume: the run has {says}")
 
 
+@pytest.mark.parametrize("before, now", [(None, 1e-7), (1e-7, None), (1e-7, 1e-3)])
+def test_resume_with_another_epsilon_is_refused(before, now, tmp_path):
+    fit(small(), data(), tmp_path, epsilon=before)
+    refused(small(), data(), tmp_path, f"cannot resume: the run has epsilon {before}, now it is {now}", epsilon=now)
+
+
+def test_resume_goes_on_with_epsilon(tmp_path):
+    """A run without one is as runs were before there was the option."""
+    whole, parted = small(), small()
+    fit(whole, data(), tmp_path / "whole", epochs=3, epsilon=1e-2)
+    fit(parted, data(), tmp_path / "parted", epsilon=1e-2)
+    fit(parted, data(), tmp_path / "parted", epochs=3, epsilon=1e-2, resume=True)
+    np.testing.assert_array_equal(whole.store.flat, parted.store.flat)
+    fit(small(), data(), tmp_path / "old")
+    assert "epsilon" not in checkpoint.read(tmp_path / "old" / "last.npz").training["settings"]
+
+
 def test_resume_without_the_labels_or_the_test_part_is_refused(tmp_path):
     whole = data()
     fit(small(), whole, tmp_path)

@@ -1,5 +1,7 @@
 """Published presets beside their sources, written here in PyTorch from the sources' text: loss and all gradients."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional as F  # noqa: E402
 
+import tinyae  # noqa: E402
 from tinyae import models  # noqa: E402
 from tinyae.layers.initialisers import fans  # noqa: E402
 
@@ -218,3 +221,64 @@ def test_aae_reference_begins_as_pytorch_does():
         assert np.abs(value).max() <= most, name
         assert value.size < 200 or np.abs(value).max() > 0.98 * most and abs(value.mean()) < 0.1 * most, name
     assert not models.AAE(network="reference", latent_dim=120).named_parameters()["encoder.1.bias"].any()
+
+
+# Optimisers
+
+
+def keras(step, w, lr=1e-2):
+    """Keras 2's rmsprop and adam, by the text of their get_updates."""
+    a, m, v = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    for t in range(1, 7):
+        g = yield w
+        if step == "rmsprop":
+            a = 0.9 * a + (1.0 - 0.9) * g**2
+            w = w - lr * g / (np.sqrt(a) + 1e-7)
+        else:
+            lr_t = lr * (np.sqrt(1.0 - 0.999**t) / (1.0 - 0.9**t))
+            m = 0.9 * m + (1.0 - 0.9) * g
+            v = 0.999 * v + (1.0 - 0.999) * g**2
+            w = w - lr_t * m / (np.sqrt(v) + 1e-7)
+    yield w
+
+
+def pytorch(make, w):
+    w = torch.tensor(w.copy(), requires_grad=True)
+    optimizer = make([w])
+    while True:
+        w.grad = torch.tensor((yield w.detach().numpy().copy()))
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "options, source",
+    [
+        ({"optimizer": "rmsprop", "epsilon": 1e-7}, lambda w: keras("rmsprop", w)),
+        ({"optimizer": "keras-adam"}, lambda w: keras("adam", w)),
+        ({"optimizer": "adam"}, lambda w: pytorch(lambda w: torch.optim.Adam(w, 1e-2), w)),
+        ({"optimizer": "adam", "epsilon": 1e-4}, lambda w: pytorch(lambda w: torch.optim.Adam(w, 1e-2, eps=1e-4), w)),
+        ({"optimizer": "adamw", "epsilon": 1e-4}, lambda w: pytorch(lambda w: torch.optim.AdamW(w, 1e-2, eps=1e-4), w)),
+        (
+            {"optimizer": "rmsprop", "epsilon": 1e-4},
+            lambda w: pytorch(lambda w: torch.optim.RMSprop(w, 1e-2, alpha=0.9, eps=1e-4), w),
+        ),
+    ],
+)
+def test_fit_moves_as_the_frameworks_do(options, source):
+    """Six steps of all the data, whose gradients are about as small as epsilon."""
+    make = partial(models.AE, (4,), 2, (), loss="mse", dtype="float64")
+    ours, theirs, x = make(), make(), 1e-3 * drawn((8, 4))
+    tinyae.fit(ours, x, epochs=6, batch_size=8, lr=1e-2, progress=False, **options)
+    steps = source(theirs.store.flat.copy())
+    w = next(steps)
+    for _ in range(6):
+        theirs.store.flat[...] = w
+        w = steps.send(np.concatenate([g.ravel() for g in theirs.loss_and_grads({"x": x})[1].values()]))
+    np.testing.assert_allclose(ours.store.flat, w, rtol=0, atol=1e-9)
+
+
+def test_sgd_has_no_epsilon():
+    with pytest.raises(tinyae.errors.ConfigError, match="^epsilon: sgd has none, leave it out$"):
+        tinyae.fit(models.AE((4,), 2, ()), drawn((8, 4)), optimizer="sgd", epsilon=1e-7, progress=False)
+    with pytest.raises(tinyae.errors.ConfigError, match="^epsilon: expected "):
+        tinyae.fit(models.AE((4,), 2, ()), drawn((8, 4)), epsilon=0.0, progress=False)

@@ -138,7 +138,7 @@ def test_clipping_comes_before_the_step(x):
     assert np.linalg.norm(model.store.flat - before) == pytest.approx(1e-3, rel=1e-3)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw", "keras-adam"])
 def test_resume_is_exact_with_every_optimizer(x, tmp_path, optimizer):
     straight, resumed = small(), small()
     options = dict(optimizer=optimizer, lr=1e-2)

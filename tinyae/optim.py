@@ -163,7 +163,27 @@ class Adam(Optimizer):
         s = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
         rate = lr * (1 - self.beta1) / ((1 - self.beta1**t) * s)
         shrink = 1 - lr * self.weight_decay
-        primitives.adam(w, gradients, mean, square, self.beta1, self.beta2, rate, self.epsilon / s, shrink)
+        primitives.adam(w, gradients, mean, square, self.beta1, self.beta2, rate, self.added(s), shrink)
+
+    def added(self, s):
+        """What is added to sqrt(v)."""
+        return self.epsilon / s
+
+
+class KerasAdam(Adam):
+    """Adam as in Keras and TensorFlow, with epsilon before the correction of bias (Kingma & Ba 2015, end of section 2):
+
+        w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) mean / (sqrt(square) + epsilon)
+
+    which is a larger epsilon in the first steps. Keras has 1e-7, TensorFlow 1's AdamOptimizer 1e-8.
+    """
+
+    @of_layer()
+    def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-7):
+        super().__init__(lr, beta1, beta2, epsilon)
+
+    def added(self, s):
+        return self.epsilon / math.sqrt(1 - self.beta2)
 
 
 class AdamW(Adam):
@@ -175,7 +195,7 @@ class AdamW(Adam):
         self.weight_decay = weight_decay
 
 
-OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW, "keras-adam": KerasAdam}
 
 
 # A schedule is a partial function of a module's function: those within functions cannot be pickled.

@@ -15,7 +15,7 @@ DEFAULT_DATA = "fashion-mini"
 SMALL = 10_000  # images; a smaller set is passed over more often by default
 # Options of `train` that `fit` takes as they are; None means the run's own value on --resume, else fit's default.
 FIT_OPTIONS = (
-    "epochs", "batch_size", "lr", "seed", "optimizer", "schedule", "warmup", "clip_norm", "validation",
+    "epochs", "batch_size", "lr", "seed", "optimizer", "epsilon", "schedule", "warmup", "clip_norm", "validation",
     "standardize", "binarize", "without_class",
 )  # fmt: skip
 
@@ -31,7 +31,8 @@ def train_options(parser):
     add("--batch-size", type=POSITIVE, metavar="N", help="images per step (default 128)")
     add("--latent-dim", type=POSITIVE, metavar="N", help="dimensions of the code (default: the model's)")
     add("--lr", type=float, metavar="X", help="learning rate (default 0.001)")
-    add("--optimizer", metavar="NAME", help="adam, adamw, rmsprop or sgd (default adam)")
+    add("--optimizer", metavar="NAME", help="adam, adamw, keras-adam, rmsprop or sgd (default adam)")
+    add("--epsilon", type=float, metavar="X", help="of the optimizer (default 1e-8; of keras-adam, as in Keras, 1e-7)")
     add("--schedule", metavar="NAME", help="of the learning rate: constant, step or cosine (default constant)")
     add("--warmup", type=NATURAL, metavar="STEPS", help="steps of linear rise of the learning rate (default 0)")
     add("--clip-norm", type=float, metavar="X", help="clip the gradient's global norm to X (default: no clipping)")

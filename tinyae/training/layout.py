@@ -26,7 +26,8 @@ SETTINGS = schema.Record(
     },
     {
         "binarize": schema.Maybe(schema.NAME), "without_class": schema.Maybe(schema.INTEGER),
-        "standardize": schema.BOOL, "epochs": schema.COUNT, "labels": schema.Maybe(schema.TEXT),
+        "standardize": schema.BOOL, "epochs": schema.COUNT, "epsilon": schema.FINITE,
+        "labels": schema.Maybe(schema.TEXT),
         "watched": schema.Table(schema.Row(schema.TEXT, schema.Maybe(schema.TEXT))),
         "class_names": schema.Maybe(NAMES),
     },

@@ -17,7 +17,7 @@ from ..data import Dataset
 from ..data import binarize as binarized
 from ..data.examples import seen, unit_range
 from ..data.labels import check_numbered, without_examples
-from ..errors import CheckpointError, ConfigError, DataError, DivergedError, ShapeError, suggest
+from ..errors import CheckpointError, ConfigError, DataError, DivergedError, ShapeError
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
 from ..options import (
@@ -46,7 +46,7 @@ from .step import Optimizers, Step, check_memory
 from .threads import workers
 
 LONG = 500  # steps before which a model's warnings mean nothing: sound trainings begin with a hundred of the same look
-MOMENTA = {"sgd": "momentum", "adam": "beta1", "adamw": "beta1"}  # what optimisers call it
+MOMENTA = {"sgd": "momentum", "adam": "beta1", "adamw": "beta1", "keras-adam": "beta1"}  # what optimisers call it
 
 # Settings that the first runs did not keep, in words.
 LATER = {"labels": "labels", "watched": "test data", "class_names": "class names"}
@@ -87,23 +87,26 @@ class _Display(Kind):
 @options(
     "flag",
     model=_Trainable(), epochs=Count(), batch_size=Count(1, None), optimizer=Choice(OPTIMIZERS, "optimizer"), lr=RATE,
-    schedule=Choice(SCHEDULES, "schedule"), warmup=Count(0, None), clip_norm=Optional(RATE), seed=SEED,
+    epsilon=Optional(RATE), schedule=Choice(SCHEDULES, "schedule"), warmup=Count(0, None), clip_norm=Optional(RATE),
+    seed=SEED,
     validation=Number(least=0, below=1), binarize=Optional(Choice(binarized.KINDS, "way to binarize")),
     standardize=Flag(), without_class=Optional(Either(Count(0), Text())), out=Optional(Path()),
     resume=Flag(), overwrite=Flag(), checkpoint_every=Number(least=0, finite=False), progress=_Display(),
     threads=Optional(Count(1, 1024)), on_start=Optional(Function()), on_epoch=Optional(Function()),
 )  # fmt: skip
 def fit(
-    model, data, *, epochs=10, batch_size=128, optimizer="adam", lr=1e-3, schedule="constant", warmup=0, clip_norm=None,
-    validation=0.0, test=None, standardize=False, binarize=None, without_class=None, seed=0, out=None, resume=False,
-    overwrite=False, checkpoint_every=30.0, progress=True, on_start=None, on_epoch=None, threads=None,
+    model, data, *, epochs=10, batch_size=128, optimizer="adam", lr=1e-3, epsilon=None, schedule="constant", warmup=0,
+    clip_norm=None, validation=0.0, test=None, standardize=False, binarize=None, without_class=None, seed=0, out=None,
+    resume=False, overwrite=False, checkpoint_every=30.0, progress=True, on_start=None, on_epoch=None, threads=None,
 ):  # fmt: skip
     """Train a model; it is changed in place. Returns a History.
 
     data: a Dataset (its training part), a Split, x (N, ...), (x, labels) or {"x": ..., "labels": ...}; x and labels may
     be arrays, lists, tensors, a Series or a DataFrame, and are taken by position.
-    epochs, batch_size: the last batch of an epoch may be short. optimizer: "adam", "adamw", "sgd" (momentum 0.9) or
-    "rmsprop"; lr its rate, on a schedule ("constant", "step", "cosine") after `warmup` steps of linear rise.
+    epochs, batch_size: the last batch of an epoch may be short. optimizer: "adam", "adamw", "keras-adam" (as
+    in Keras and TensorFlow), "rmsprop" or "sgd" (momentum 0.9); lr its rate, on a schedule ("constant", "step",
+    "cosine") after `warmup` steps of linear rise. epsilon: what is added to the root that divides, of all but sgd; None
+    takes 1e-8, of keras-adam 1e-7 (Keras has 1e-7 for rmsprop too, TensorFlow 1 has 1e-8 for Adam).
     clip_norm: the gradient's global norm is clipped to it. validation: the share of the examples held out, by which
     the best epoch is chosen (without one: by a Dataset's own validation part, else by the training loss). test:
     examples whose loss is reported after each epoch and decides nothing; a Dataset's own test part if None.
@@ -160,6 +163,8 @@ def fit(
     )  # fmt: skip
     if standardize:
         settings["standardize"] = True
+    if epsilon is not None:
+        settings["epsilon"] = epsilon
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
     trainer = Trainer(model, x, labels, test, settings, epochs, whole, known)
@@ -384,9 +389,10 @@ def evaluate(model, feed, seed):
 def _optimizer(settings, phase, steps):
     """The optimiser of a phase in a run of so many steps."""
     name = settings["optimizer"]
-    if name not in OPTIMIZERS:
-        raise suggest("optimizer", name, OPTIMIZERS)
-    if settings["schedule"] not in SCHEDULES:
-        raise suggest("schedule", settings["schedule"], SCHEDULES)
     rate = make_schedule(settings["schedule"], settings["lr"] * phase.rate, phase.updates(steps), settings["warmup"])
-    return OPTIMIZERS[name](rate, **({MOMENTA[name]: phase.momentum} if name in MOMENTA else {}))
+    constants = {MOMENTA[name]: phase.momentum} if name in MOMENTA else {}
+    if "epsilon" in settings:
+        if name == "sgd":
+            raise ConfigError(f"{flag('epsilon')}: sgd has none, leave it out")
+        constants["epsilon"] = settings["epsilon"]
+    return OPTIMIZERS[name](rate, **constants)
