@@ -107,9 +107,9 @@ def reconstruct(arguments):
     if kind == ".png":
         from .. import plot
 
-        x = shaped(x, model.input_shape, model.name)
         given = model.given(None if part.labels is None else part.labels[: arguments.n])
-        plot.reconstructions(out, x, model.reconstruct(x, **given))
+        y = model.reconstruct(x, **given)
+        plot.reconstructions(out, shaped(x, model.input_shape, model.name), y)
     else:
         save_arrays(out, {"x": model.reconstruct(x, **model.given(part.labels))})
     answer(arguments, model, len(x), out)
