@@ -27,10 +27,10 @@ def drawn(shape, seed=0):
     return np.random.default_rng(seed).random(shape)
 
 
-def shaken(model, seed=1):
+def shaken(model, seed=1, amount=0.1):
     """The model with parameters that are no longer at their start: biases and scales, too."""
     rng = np.random.default_rng(seed)
-    model.store.flat[...] += 0.1 * rng.normal(size=model.store.flat.size)
+    model.store.flat[...] += amount * rng.normal(size=model.store.flat.size)
     return model
 
 
@@ -166,7 +166,80 @@ def assert_begins_as_glorot(model):
             assert np.abs(value).max() <= most and (value.size < 200 or np.abs(value).max() > 0.9 * most), name
 
 
+# Autoencoders
+
+
+@pytest.mark.parametrize("name, channels", [("conv-ae", (16, 8, 8)), ("denoising-ae", (32, 32, 16))])
+def test_conv_ae_is_the_notebook_convolutional_autoencoder_solution(name, channels):
+    """Of images of 28 pixels its loss is 1/784 of ours."""
+    model, images = shaken(models.NAMES[name](init="glorot", dtype="float64")), drawn((2, 28, 28, 1))
+    assert tuple(model.config["channels"]) == channels
+    p, noise = tensors(model), None
+    targets = inputs = torch.tensor(images).movedim(-1, 1)
+    if name == "denoising-ae":
+        noise = {"noise": np.random.default_rng(2).normal(size=images.shape)}
+        inputs = torch.clip(inputs + 0.5 * torch.tensor(noise["noise"]).movedim(-1, 1), 0.0, 1.0)
+    conv1 = F.relu(conv(p, "encoder.0", inputs))
+    conv2 = F.relu(conv(p, "encoder.3", F.max_pool2d(conv1, 2, ceil_mode=True)))
+    conv3 = F.relu(conv(p, "encoder.6", F.max_pool2d(conv2, 2, ceil_mode=True)))
+    encoded = F.max_pool2d(conv3, 2, ceil_mode=True)
+    conv4 = F.relu(conv(p, "decoder.2", F.interpolate(encoded, (7, 7))))
+    conv5 = F.relu(conv(p, "decoder.5", F.interpolate(conv4, (14, 14))))
+    conv6 = F.relu(conv(p, "decoder.8", F.interpolate(conv5, (28, 28))))
+    cost = F.binary_cross_entropy_with_logits(conv(p, "decoder.10", conv6), targets)
+    assert_agrees(model, {"x": images}, cost, p, 1 / 784, noise)
+
+
 # Variational autoencoders
+
+
+def dense(p, name, x):
+    return x @ p[f"{name}.weight"] + p[f"{name}.bias"]
+
+
+def parted(p, name, h, units):
+    """A dense layer for the mean and another for the logarithm of the variance."""
+    weight, bias = p[f"{name}.weight"], p[f"{name}.bias"]
+    return h @ weight[:, :units] + bias[:units], h @ weight[:, units:] + bias[units:]
+
+
+@pytest.mark.parametrize("name", ("vae", "class-mean-vae"))
+def test_vae_is_vae_keras_py_and_class_mean_vae_cvae_keras_py(name):
+    model = shaken(models.NAMES[name]((7, 7, 1), hidden=(6,), init="glorot", dtype="float64"))
+    images, labels, p = drawn((4, 7, 7, 1)), np.array([3, 0, 9, 3]), tensors(model)
+    noise, x = np.random.default_rng(2).normal(size=(4, 2)), torch.tensor(images).reshape(4, -1)
+    z_mean, z_log_var = parted(p, "encoder.3", F.relu(dense(p, "encoder.1", x)), 2)
+    yh = 0.0
+    if name == "class-mean-vae":
+        yh = dense(p, "prior", torch.nn.functional.one_hot(torch.tensor(labels), 10).to(x.dtype))
+    z = z_mean + torch.exp(z_log_var / 2) * torch.tensor(noise)
+    x_decoded_mean = torch.sigmoid(dense(p, "decoder.2", F.relu(dense(p, "decoder.0", z))))
+    xent_loss = F.binary_cross_entropy(x_decoded_mean, x, reduction="none").sum(-1)
+    kl_loss = -0.5 * (1 + z_log_var - (z_mean - yh) ** 2 - torch.exp(z_log_var)).sum(-1)
+    batch = {"x": images} | ({"labels": labels} if model.uses_labels else {})
+    assert_agrees(model, batch, (xent_loss + kl_loss).mean(), p, 1, {"z": noise})
+
+
+def test_beta_vae_locatello_is_disentanglement_lib():
+    """conv_encoder, deconv_decoder, bernoulli_loss of logits, and the regularizer of BetaVAE."""
+    options = dict(latent_dim=3, beta=4.0, network="locatello", init="glorot", dtype="float64")
+    model, images = shaken(models.BetaVAE((64, 64, 1), **options), amount=0.01), drawn((2, 64, 64, 1))
+    p, noise = tensors(model), np.random.default_rng(2).normal(size=(2, 3))
+    x = h = torch.tensor(images).movedim(-1, 1)
+    for i in (0, 2, 4, 6):
+        h = F.relu(conv(p, f"encoder.{i}", h, 2))
+    assert [p[f"encoder.{i}.weight"].shape[0] for i in (0, 2, 4, 6)] == [4, 4, 2, 2]
+    e5 = F.relu(dense(p, "encoder.9", h.movedim(1, -1).flatten(1)))
+    z_mean, z_logvar = parted(p, "encoder.11", e5, 3)
+    z = z_mean + torch.exp(z_logvar / 2) * torch.tensor(noise)
+    d2 = F.relu(dense(p, "decoder.2", F.relu(dense(p, "decoder.0", z))))
+    h = d2.reshape(2, 4, 4, 64).movedim(-1, 1)
+    for i in (5, 7, 9):
+        h = F.relu(transposed(p, f"decoder.{i}", h, 2))
+    logits = transposed(p, "decoder.11", h, 2)
+    per_sample_loss = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))
+    kl_loss = (0.5 * (z_mean**2 + torch.exp(z_logvar) - z_logvar - 1).sum(1)).mean()
+    assert_agrees(model, {"x": images}, per_sample_loss.mean() + 4.0 * kl_loss, p, 1, {"z": noise})
 
 
 def test_mixture_vae_is_vae_keras_cluster_py():

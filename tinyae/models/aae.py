@@ -34,8 +34,9 @@ class AAE(Labelled, Adversary, AE):
     example of label -1, whose class is unknown (their section 2.3).
 
     The source of "reference", main_aae.py of bfarzin/pytorch_aae, whole: network="reference", latent_dim=120, scale=5,
-    init="pytorch", lr 0.0001. It never clears gradients between the phases of a step, so that each phase moves by the
-    sum of those before it too; ours clears them. It adds 1e-15 in logarithms, and takes the mean over pixels.
+    init="pytorch", lr 0.0001, batches of 100. It never clears gradients between the phases of a step, so that the
+    generator's moves the encoder by the sum of all three; ours clears them. It adds 1e-15 in logarithms. Its
+    reconstruction error is the mean over pixels, so that Adam's epsilon of 1e-8 counts 784 times as much there.
 
     Parameters
     ----------

@@ -30,6 +30,10 @@ class BetaVAE(VAE):
     In evaluation w and C are the final ones. The terms are those of the ELBO, so that they compare for every form, and
     what the form adds:   loss = reconstruction + kl + penalty,   penalty = w(t) P - KL, negative where KL is cheap.
 
+    The source of "locatello", disentanglement_lib, whole: network="locatello", init="glorot", trained with
+    optimizer="keras-adam", epsilon=1e-8, lr 0.0001 and batches of 64. "burgess" is that of the paper's text, which says
+    nothing of how weights begin.
+
     Parameters
     ----------
     beta: the weight of the KL; with `capacity` the weight of its distance from the capacity.
@@ -40,7 +44,7 @@ class BetaVAE(VAE):
     capacity_steps: training steps in which the capacity rises from 0.
     free_bits: the KL in bits below which a dimension of the code costs nothing less; 0 switches this off.
     network: "dense" (with layers of `hidden` units), "conv" (the networks of conv-vae), or the networks of a paper,
-        "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. 2019, whose code has init=glorot).
+        "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. 2019).
     hidden: units of the hidden layers of network=dense, from the encoder's first one on; the decoder mirrors them.
     """
 

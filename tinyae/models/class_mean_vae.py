@@ -22,8 +22,8 @@ class ClassMeanVAE(Labelled, VAE):
     The label reaches neither encoder nor decoder, so both work without; it draws the codes of a class together, and
     images of a class are drawn around its mean. The default has 404,266 parameters.
 
-    The source, cvae_keras.py of bojone/vae, whole: init="glorot", trained with rmsprop; what it does otherwise is that
-    of VAE's source.
+    The source, cvae_keras.py of bojone/vae, whole: init="glorot", trained with optimizer="rmsprop" and epsilon=1e-7,
+    batches of 100. It clips probabilities to [1e-7, 1 - 1e-7].
 
     Parameters
     ----------

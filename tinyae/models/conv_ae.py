@@ -13,8 +13,11 @@ class ConvAE(AE):
     """An AE, its training step with it, whose networks are convolutional; for images (H, W, C) of any size.
 
     The code is the last map, flattened: latent_dim follows from the image. The default takes 28 x 28 x 1 through 14, 7
-    to 4 x 4 x 8 = 128 numbers with 4,385 parameters. The source, a TensorFlow notebook, whole: init="glorot"; it takes
-    the mean over pixels.
+    to 4 x 4 x 8 = 128 numbers with 4,385 parameters.
+
+    The source, Convolutional_Autoencoder_Solution of udacity/deep-learning, whole: init="glorot", trained with
+    optimizer="keras-adam" and epsilon=7.84e-6, batches of 200. Its loss is the mean over the 784 pixels, its epsilon
+    1e-8.
 
     Parameters
     ----------

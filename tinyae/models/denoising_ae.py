@@ -30,7 +30,8 @@ class DenoisingAE(ConvAE):
     """A ConvAE that is given damaged(x) and has to return x:   loss(decoder(encoder(damaged(x))), x).
 
     The noise is drawn anew in every step, and for the loss in evaluation too. `encode` and `reconstruct` add none: they
-    take an image as it is, and return it restored. The default has 30,689 parameters.
+    take an image as it is, and return it restored. The default has 30,689 parameters. It is the second network of
+    ConvAE's source, with the same options; its last batch of an epoch, where short, is left out.
 
     Parameters
     ----------

@@ -31,8 +31,9 @@ class MixtureVAE(VAE):
     Images (H, W, C) of any size will do. `cluster` gives each image the class that is the most probable at its mean
     code. The default sigma^2 = 0.4 weighs half the squared error 2.5 times. The default has 366,331 parameters.
 
-    The source, vae_keras_cluster.py of bojone/vae, whole: output="sigmoid", init="glorot", Adam. It leaves constants
-    out of its loss, adds 1e-7 to q(y|z) in the logarithm, and the decoder's convolutions of stride 1 are transposed.
+    The source, vae_keras_cluster.py of bojone/vae, whole: output="sigmoid", init="glorot", trained with
+    optimizer="keras-adam", batches of 100. It leaves constants out of its loss, adds 1e-7 to q(y|z) in the logarithm,
+    and the decoder's convolutions of stride 1 are transposed.
 
     Parameters
     ----------

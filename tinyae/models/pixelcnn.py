@@ -34,6 +34,11 @@ class PixelCNN(Labelled, Model):
     [0, 1], whose values are rounded to `levels` of them. The channels of a pixel then follow one another, as pixels of
     a map (H, W C). The default, for 7 x 7 codes of 128, has 1,049,728 parameters.
 
+    The sources whole, with lr 0.0003 for maps of 7 x 7: network="residual", init="glorot", trained with
+    optimizer="keras-adam" and epsilon=4.9e-6 (Keras's example vq_vae.py); network="gated", init="glorot", classes,
+    with optimizer="adam" and epsilon=4.9e-7 (ritheshkumar95/pytorch-vqvae). Their losses are means over pixels, their
+    epsilons 1e-7 and 1e-8. The second's first kernels have a row or column of zeros more, so that they begin smaller.
+
     Parameters
     ----------
     levels: how many values a place may have: the number of codes, or the grey levels that images are rounded to.

@@ -19,8 +19,8 @@ class VAE(GaussianCodes):
 
     The default is 784-256-2, 404,244 parameters.
 
-    The source of the default, vae_keras.py of bojone/vae, whole: init="glorot", trained with rmsprop. It clips
-    probabilities to [1e-7, 1 - 1e-7], and its rmsprop has an epsilon of 1e-7 where ours has 1e-8.
+    The source of the default, vae_keras.py of bojone/vae, whole: init="glorot", trained with optimizer="rmsprop" and
+    epsilon=1e-7, batches of 100. It clips probabilities to [1e-7, 1 - 1e-7].
 
     Parameters
     ----------
