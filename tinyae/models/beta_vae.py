@@ -31,8 +31,7 @@ class BetaVAE(VAE):
     what the form adds:   loss = reconstruction + kl + penalty,   penalty = w(t) P - KL, negative where KL is cheap.
 
     The source of "locatello", disentanglement_lib, whole: network="locatello", init="glorot", trained with
-    optimizer="keras-adam", epsilon=1e-8, lr 0.0001 and batches of 64. "burgess" is that of the paper's text, which says
-    nothing of how weights begin.
+    optimizer="keras-adam", epsilon=1e-8, lr 0.0001 and batches of 64. "burgess" follows a paper's text, no code.
 
     Parameters
     ----------

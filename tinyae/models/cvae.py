@@ -20,7 +20,7 @@ class CVAE(Labelled, VAE):
         -E_q log p(x|z, y) + KL(q(z|x, y) || N(0, I))
 
     The decoder is told the class, so the code is left to say the rest: the style. `encode`, `decode` and `reconstruct`
-    take labels (N,) beside x or z.
+    take labels (N,) beside x or z. The form is the paper's; layers and sizes follow no published code.
 
     Parameters
     ----------

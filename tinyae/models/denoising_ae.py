@@ -31,7 +31,7 @@ class DenoisingAE(ConvAE):
 
     The noise is drawn anew in every step, and for the loss in evaluation too. `encode` and `reconstruct` add none: they
     take an image as it is, and return it restored. The default has 30,689 parameters. It is the second network of
-    ConvAE's source, with the same options; its last batch of an epoch, where short, is left out.
+    ConvAE's source, with the same options.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class GAN(Adversary):
     In the first phase G draws as in training, BatchNorm with the batch's own statistics, but its running ones move in
     the second alone. D, which has no BatchNorm, sees real and drawn examples apart.
 
-    The default has 1,083,921 parameters.
+    The default has 1,083,921 parameters. The losses are the papers'; layers and sizes follow no published code.
 
     Terms: "discriminator" what D lessens, "loss" what G lessens, "accuracy" the share that D tells right; of the
     Wasserstein loss "distance", E D(x) - E D(G(z)), and "penalty".

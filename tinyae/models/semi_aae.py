@@ -40,7 +40,7 @@ class SemiAAE(Labelled, Adversary, AE):
     of examples whose label is the most probable class, are those of the examples evaluated.
     A code is (p, z), of `latent_dim` numbers after the `classes` of p. So that a few labels are not memorised, the
     encoder has in training noise on x and dropout after its hidden layers; the discriminators are trained on codes
-    without either.
+    without either. The phases are the paper's; layers and sizes follow no published code.
 
     Parameters
     ----------
