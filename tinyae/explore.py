@@ -144,21 +144,30 @@ def add(codes, direction, strengths):
     return codes[:, None] + strengths.astype(codes.dtype)[:, None] * direction.astype(codes.dtype)
 
 
+@options(side=Count(), latent_dim=Count(1))
 def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, centre=None):
     """Codes at equal steps of probability over two dimensions, the others at `centre` (D,) or their mean:
     (side, side, D), and the values (2, side) of the two.
 
     The first of `chosen` grows along the columns, the second from the last row up. The probability is that of the prior
     N(0, I); `codes` (N, D) stand in for a prior where a model has none, with their own quantiles and mean.
+    Raises `ConfigError` and `ShapeError`.
     """
+    _check_pair(chosen, latent_dim, "this code")
+    if not 0 < low < 1 or not 0 < high < 1:
+        raise ConfigError(f"a plane goes from one probability in (0, 1) to another, got {low} and {high}")
     steps = np.linspace(low, high, side)
     if codes is None:
         centre = np.zeros(latent_dim) if centre is None else floats(centre)
         values = np.tile([NormalDist().inv_cdf(q) for q in steps], (2, 1))
     else:
         codes = floats(codes)
+        if codes.ndim != 2 or not len(codes) or codes.shape[1] != latent_dim:
+            raise ShapeError(f"a plane of codes: expected shape (N, {latent_dim}), got {codes.shape}")
         centre = codes.mean(axis=0, dtype=np.float64) if centre is None else floats(centre)
         values = np.stack([np.quantile(codes[:, i], steps) for i in chosen])
+    if centre.shape != (latent_dim,):
+        raise ShapeError(f"the centre of a plane: expected shape ({latent_dim},), got {centre.shape}")
     grid = np.tile(centre, (side, side, 1))
     grid[..., chosen[0]], grid[..., chosen[1]] = values[0], values[1, ::-1, None]
     return grid, values
@@ -166,17 +175,26 @@ def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, cent
 
 def check_plane(model, chosen):
     """Refuse what is no pair of dimensions of a model's code."""
-    if model.latent_dim < 2:
-        raise ConfigError(f"a plane needs a code of two dimensions or more, {model.name} has {model.latent_dim}")
-    check_dimensions(model, chosen)
+    _check_pair(chosen, model.latent_dim, model.name)
+
+
+def _check_pair(chosen, latent_dim, who):
+    if latent_dim < 2:
+        raise ConfigError(f"a plane needs a code of two dimensions or more, {who} has {latent_dim}")
+    _check_within(chosen, latent_dim, who)
     if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise ConfigError(f"a plane needs two different dimensions, got {' and '.join(str(i + 1) for i in chosen)}")
 
 
 def check_dimensions(model, chosen):
+    """Refuse what is no dimension, from 0, of a model's code."""
+    _check_within(chosen, model.latent_dim, model.name)
+
+
+def _check_within(chosen, latent_dim, who):
     for i in chosen:
-        if not 0 <= i < model.latent_dim:
-            raise ConfigError(f"dimension {i + 1}: {model.name} has dimensions 1 to {model.latent_dim}")
+        if not 0 <= i < latent_dim:
+            raise ConfigError(f"dimension {i + 1}: {who} has dimensions 1 to {latent_dim}")
 
 
 def decode(model, codes, labels=None):
@@ -185,6 +203,8 @@ def decode(model, codes, labels=None):
     labels: (rows,), or one for all, where the model is told them.
     """
     codes = floats(codes)
+    if codes.ndim != 3:
+        raise ShapeError(f"expected codes (rows, columns, D), got {codes.shape}")
     rows, columns, dim = codes.shape
     told = {} if labels is None else model.given(as_labels(one_for_all(labels, rows), rows).repeat(columns))
     return model.decode(codes.reshape(-1, dim).astype(model.dtype), **told).reshape(rows, columns, *model.input_shape)
@@ -198,6 +218,7 @@ def transfer(model, x, labels, targets):
     """
     if not hasattr(model, "styled"):
         raise ConfigError(f"{model.name} knows no labels to move a style to: train cvae or class-mean-vae")
+    model.check_labels(targets)
     styles, targets = model.style(x, labels), as_labels(targets)
     n, moved = len(styles), styles.repeat(len(targets), axis=0)
     return model.styled(moved, np.tile(targets, n)).reshape(n, len(targets), *model.input_shape)

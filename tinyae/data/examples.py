@@ -84,8 +84,9 @@ def to_float(x, dtype="float32"):
 
 
 def as_rows(x, dtype):
-    """Examples (N, ...), uint8 or floats, as finite rows (N, D) of `dtype`."""
+    """Examples (N, ...), uint8 or floats, as finite rows (N, D) of `dtype`. Raises `DataError` and `ShapeError`."""
     x = as_array(x)
+    check_some(x)
     bounds(x)
     return to_float(np.asarray(x).reshape(len(x), -1), dtype)
 
@@ -114,6 +115,12 @@ def bounds(x, name="the data"):
     if max(-float(low), float(high)) > float(np.finfo(np.float32).max):
         raise DataError(f"{name} have values {_range(low, high)}, beyond float32: rescale them")
     return low, high
+
+
+def check_some(x, who="x"):
+    """Refuse x that is no examples (N, ...), or none at all. Raises `ShapeError`."""
+    if not x.shape or not x.shape[0]:
+        raise ShapeError(f"{who}: no examples (x has shape {x.shape})")
 
 
 def shaped(x, shape, who):
@@ -165,8 +172,8 @@ def like(model, x):
     `ShapeError`.
     """
     x = as_array(x)
-    if x.shape and not len(x):
-        raise ShapeError(f"{model.name}: no examples (x has shape {x.shape})")
+    if x.shape:
+        check_some(x, model.name)
     check_shape(x, model.input_shape, model.name)
     bounds(x)
     model._inputs(x[:1])  # one example has the dtype of all

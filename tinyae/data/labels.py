@@ -35,6 +35,8 @@ def one_for_all(labels, count):
 
 def check_classes(labels, classes, who, least=0):
     """Refuse labels (N,) that are no classes of 0 to `classes` - 1, or -1 where `least` is -1. Raises `DataError`."""
+    if labels is None:
+        raise DataError(f"{who} needs labels, and there are none: give labelled data")
     if labels.size and not least <= labels.min() <= labels.max() < classes:
         unknown = ", or -1 if unknown" if least else ""
         raise DataError(

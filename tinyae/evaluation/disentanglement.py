@@ -11,7 +11,7 @@ is the posterior's mean. Where memory would grow with N x D, the work is done in
 import numpy as np
 
 from ..backend import Noise
-from ..data.examples import as_array
+from ..data.examples import as_array, check_some
 from ..errors import DataError, ShapeError
 from ..options import Count, options
 from .probe import LinearProbe
@@ -28,6 +28,7 @@ def disentanglement(encode, x, factors, seed=0):
     encode: (n, ...) examples -> (n, D) codes; it is given 1,000 at a time. x: an array or what is indexed like one.
     """
     x = as_array(x)
+    check_some(x, "disentanglement")
     starts = range(0, len(x), IMAGES)
     codes = np.concatenate([np.asarray(encode(x[first : first + IMAGES])) for first in starts])
     gaps = information_gaps(codes, factors)

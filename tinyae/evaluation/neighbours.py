@@ -44,6 +44,8 @@ def vote(neighbours):
     Among classes with as many votes, that of the nearest neighbour.
     """
     neighbours = as_array(neighbours, "labels")
+    if neighbours.ndim != 2 or not neighbours.shape[1]:
+        raise ShapeError(f"vote: expected the labels (Q, k) of each query's neighbours, got {neighbours.shape}")
     # votes[q, i]: how many of query q's neighbours have the class of the i-th of them
     votes = sum((neighbours == neighbours[:, [i]]).astype(int) for i in range(neighbours.shape[1]))
     return neighbours[np.arange(len(neighbours)), votes.argmax(axis=1)]

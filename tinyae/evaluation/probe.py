@@ -74,6 +74,8 @@ class LinearProbe:
         return labels
 
     def _scaled(self, codes):
+        if codes.shape[1:] != self.mean.shape:
+            raise ShapeError(f"a probe of codes (N, {len(self.mean)}) was given {codes.shape}")
         return (codes - self.mean) * self.scale
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..data import to_float
-from ..data.examples import as_array, shaped
+from ..data.examples import as_array, check_some, shaped
 from ..data.labels import as_labels
 from ..image_losses import WINDOW, edges, ssim
 
@@ -50,6 +50,7 @@ def pairs(model, x, labels=None):
     columns = model.standardization
     scale = 1.0 if columns is None else model.backend.to_host(columns.scale).astype("float64")
     x, labels = as_array(x), as_labels(labels)
+    check_some(x, "quality")
     for first in range(0, len(x), model.chunk):
         rows = slice(first, first + model.chunk)
         target = to_float(shaped(np.asarray(x[rows]), model.input_shape, "quality"), "float64")

@@ -6,7 +6,7 @@ from ..backend import on_device
 from ..backend.indices import one_hot
 from ..data.examples import as_array
 from ..data.labels import as_labels, check_classes, one_for_all
-from ..errors import ConfigError
+from ..errors import ConfigError, ShapeError
 
 
 class Labelled:
@@ -75,6 +75,8 @@ class Labelled:
     def across(self, z):
         """(N, classes, *input_shape): each of the styles z (N, D) under every label."""
         z = as_array(z, "z")
+        if z.ndim != 2:
+            raise ShapeError(f"{self.name}: expected styles of shape (N, {self.style_dim}), got {z.shape}")
         n = len(z)
         images = self.styled(z.repeat(self.classes, axis=0), np.tile(np.arange(self.classes), n))
         return images.reshape(n, self.classes, *self.input_shape)
