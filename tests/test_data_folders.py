@@ -174,3 +174,33 @@ def test_a_run_says_what_it_recognised_and_judges_by_the_validation_part(tmp_pat
     assert saved["files"].tolist() == [
         "train/cat/1.png", "train/cat/2.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("strays", (["1.png"], ["photos/1.png"], ["1.png", "photos/1.png"]))
+def test_pictures_beside_a_folder_around_the_parts(tmp_path, strays):
+    fill(tmp_path, *(f"photos/{name}/1.png" for name in ("train/cat", "train/dog", "val/cat", "test/dog")), *strays)
+    assert read(tmp_path) == (("cat", "dog"), THREE)
+    assert load(tmp_path).notes[-1] == f"left out, as they lie beside the folders: {', '.join(strays)}"
+
+
+@pytest.mark.parametrize("part", ("", "train/"))
+def test_a_picture_beside_a_folder_around_the_classes(tmp_path, part):
+    fill(tmp_path, f"{part}a/cat/1.png", f"{part}a/dog/1.png", f"{part}1.png")
+    assert read(tmp_path) == (("cat", "dog"), {"train": [(0, 0), (1, 1)]})
+
+
+def test_most_pictures_beside_a_folder_around_the_classes(tmp_path):
+    fill(tmp_path, "a/cat/1.png", "a/dog/1.png", "1.png", "2.png", "3.png")
+    refused(lambda: load(tmp_path), "holds 3 images beside folders of images (a)")
+
+
+@pytest.mark.parametrize("around", ("", "a/"))
+def test_parts_inside_of_classes_are_not_mixed(tmp_path, around):
+    fill(tmp_path, *(f"{around}{name}/1.png" for name in ("cat/train", "cat/test", "dog/train", "dog/test")))
+    words = "has test, train inside of cat, dog: put test and the others outside, test/cat and so on"
+    refused(lambda: load(tmp_path), words)
+
+
+def test_a_part_in_odd_case(tmp_path):
+    fill(tmp_path, "tRAIN/cat/1.png", "tRAIN/dog/1.png", "vAl/cat/1.png", "TeSt/dog/1.png")
+    assert read(tmp_path) == (("cat", "dog"), THREE)

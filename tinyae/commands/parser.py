@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from ..errors import ConfigError
 from .model_options import as_text, default_options
 
+NO_SHORT_FORMS = ("--label",)  # a class on some commands: on others it must not be short for --label-column
+
 
 class Parser(argparse.ArgumentParser):
     """For a flag that a command does not have, the message names what to type instead: a flag of the command that is
@@ -47,11 +49,12 @@ class Parser(argparse.ArgumentParser):
         if not flag.startswith("-") or not flag.strip("-") or flag[1] in "0123456789.":
             return False
         if flag.startswith("--"):
-            return not any(known.startswith(flag) for known in self._option_string_actions)
+            known = self._option_string_actions
+            return flag not in known and (flag in NO_SHORT_FORMS or not any(name.startswith(flag) for name in known))
         return flag[:2] not in self._option_string_actions
 
     def _signpost(self, flag, values=None):
-        """": use --set hidden=512", ": did you mean --seed?", or "" where nothing is like the flag.
+        """ ": use --set hidden=512", ": did you mean --seed?", or "" where nothing is like the flag.
 
         values: what was given to it, by default the words after it.
         """

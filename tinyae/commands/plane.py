@@ -3,8 +3,11 @@
 import numpy as np
 
 from .. import explore
+from ..errors import ConfigError
 from .arguments import POSITIVE, at_least
 from .coded import MANY, Coded, coded_options, label_option
+
+FEWEST = 3  # images of a map: some to learn the classes from, and one to try them on
 
 
 def manifold_options(parser):
@@ -51,6 +54,9 @@ def map_classes(arguments):
 
     coded = Coded(arguments, "map", kinds=(".png",))
     coded.need_labels("name the regions")
+    if len(coded.part) < FEWEST:
+        where = f"the {arguments.split} part of {coded.data.name}"
+        raise ConfigError(f"{where} has {len(coded.part)} images, and a map needs {FEWEST}: choose another by --split")
     check_classes(coded.data.class_count)
     chosen = _chosen(arguments, coded)
     rows = coded.spread(MANY)

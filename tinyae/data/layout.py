@@ -25,6 +25,7 @@ def arrange(folder, images, folders):
     its classes; a folder around everything is passed through. Images beside class folders or parts are left out, and
     the notes say so. Raises `DataError` where the names leave open what is meant.
     """
+    images, strays = _peeled(folder, images, 0)
     depth, names = _parts(folder, images, folders)
     if names:
         inside = {part: [path for path in images if path[depth] == name] for part, name in names.items()}
@@ -37,7 +38,10 @@ def arrange(folder, images, folders):
         inside, levels = {"train": images}, {"train": 0}
     counts = {part: f"{len(paths):,} image{'s'[: len(paths) > 1]}" for part, paths in inside.items()}
     notes = [f"{part}: {counts[part]} in {listed([name])}" for part, name in names.items()]
-    strays = sorted(set(images) - {path for paths in inside.values() for path in paths})
+    strays += sorted(set(images) - {path for paths in inside.values() for path in paths})
+    for part in inside:
+        inside[part], beside = _peeled(folder, inside[part], levels[part])
+        strays += beside
 
     wrappers = {part: _common(paths, levels[part]) for part, paths in inside.items()}
     classes = {part: _below(paths, levels[part] + len(wrappers[part])) for part, paths in inside.items()}
@@ -51,14 +55,10 @@ def arrange(folder, images, folders):
             found[part] = [(path, None) for path in paths]
             continue
         loose = [path for path in paths if len(path) == level + 1]
-        if len(loose) > len(paths) // 2:
-            raise problem(
-                os.path.join(folder, *paths[0][:level]),
-                f"holds {len(loose):,} images beside folders of images ({listed(_below(paths, level))}): move all of "
-                "them into folders by class, or out of them",
-            )
+        _refuse_many(folder, loose, paths, level)
         strays += loose
         found[part] = [(path, path[level]) for path in paths if len(path) > level + 1]
+    _refuse_parts_of_classes(folder, found)
     named = sorted({name for pairs in found.values() for _, name in pairs if name is not None})
     if named:
         notes.append(f"{len(named)} classes by folder: {listed(named)}")
@@ -86,6 +86,38 @@ def wrapped(folder):
 def shown(name):
     """Whether the folder called `name` is one that the user made: neither hidden nor left behind by a system."""
     return not name.startswith(".") and name not in JUNK
+
+
+def _peeled(folder, images, level):
+    """(images, strays) without those beside a folder around all others, if folders of classes or parts lie in it."""
+    rest, strays, around = images, [], level
+    while len(names := _below(rest, around)) == 1:
+        strays += [path for path in rest if len(path) == around + 1]
+        rest = [path for path in rest if len(path) > around + 1]
+        around += 1
+    if len(names) < 2 or not strays:
+        return images, []
+    _refuse_many(folder, strays, images, level)
+    return rest, strays
+
+
+def _refuse_many(folder, loose, paths, level):
+    """Refuse to leave out `loose`, images beside folders of images, where they are most of `paths`."""
+    if len(loose) > len(paths) // 2:
+        beside = f"{len(loose):,} images beside folders of images ({listed(_below(paths, level))})"
+        where = os.path.join(folder, *loose[0][:level])
+        raise problem(where, f"holds {beside}: move all of them into folders by class, or out of them")
+
+
+def _refuse_parts_of_classes(folder, found):
+    """Refuse cat/train, cat/test, dog/train and the like: classes with parts inside, all to be trained on."""
+    for pairs in found.values():
+        below = {(name, path[path.index(name) + 1]) for path, name in pairs if name and path[-2] != name}
+        parts = sorted({inner for _, inner in below if _kind(inner)})
+        if len({_kind(inner) for inner in parts}) > 1:
+            classes = listed(sorted({name for name, inner in below if inner in parts}))
+            advice = f"put {parts[0]} and the others outside, {parts[0]}/{sorted(below)[0][0]} and so on"
+            raise problem(folder, f"has {listed(parts)} inside of {classes}: {advice}")
 
 
 def _parts(folder, images, folders):
@@ -129,6 +161,8 @@ def _words(name):
 
 def _kind(name):
     """The part that a folder's name says, or None."""
+    if part := WORDS.get(name.lower()):  # "tEST", too
+        return part
     words = [word for word in _words(name) if word not in FILLERS]
     return WORDS.get(words[0]) if len(words) == 1 else None
 
