@@ -163,7 +163,7 @@ def test_the_map_says_how_right_its_probe_is(here, tmp_path, capsys):
 def test_a_map_of_too_few_images_says_how_many_it_needs(here, tmp_path, capsys):
     np.savez(tmp_path / "few.npz", x_train=np.zeros((4, 8, 8)), x_test=np.zeros((2, 8, 8)), y_train=[0, 1, 0, 1],
              y_test=[0, 1])  # fmt: skip
-    assert main(["map", "vae", "--data", str(tmp_path / "few.npz"), "--out", str(tmp_path / "m.png")]) == 2
+    assert cli.main(["map", "vae", "--data", str(tmp_path / "few.npz"), "--out", str(tmp_path / "m.png")]) == 2
     assert "the test part of few has 2 images, and a map needs 3: choose another by --split" in capsys.readouterr().err
 
 
