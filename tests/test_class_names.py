@@ -240,3 +240,9 @@ def test_the_class_that_was_left_out_is_known_by_its_name(answer):
 
 def test_runs_with_other_classes_are_not_compared(refused):
     assert "learned different classes" in refused("compare", "cvae", "numbered", "--data", "three", "--codes")
+
+
+@pytest.mark.parametrize("names", [("a", "b", "b"), "abc"])
+def test_every_class_has_a_name_of_its_own(names):
+    with pytest.raises(DataError, match="class_names are different names, one for each class, got"):
+        Dataset("mine", Split(np.zeros((3, 4), "uint8"), np.arange(3)), class_names=names)

@@ -72,6 +72,10 @@ class Dataset:
         self.validation = _split(validation)
         self.feature_names = feature_names
         self.notes = tuple(notes)
+        if class_names is not None and (
+            isinstance(class_names, str) or len(set(map(str, class_names))) != len(class_names)
+        ):
+            raise DataError(f"{name}: class_names are different names, one for each class, got {class_names!r}"[:200])
 
     @property
     def parts(self):
