@@ -254,3 +254,13 @@ def test_running_statistics_are_those_of_what_is_drawn():
     trained = model.forward("generator", z, train=True)[0].mean()
     assert model.decode(z).mean() == pytest.approx(trained, rel=0.1)
     assert dict(walk(model.state.tree["discriminator"])) == {}
+
+
+def test_an_epoch_may_end_before_the_generator_has_had_a_step(tmp_path):
+    """The second epoch has two steps of D and none of G, so no term of G's: it is trained, saved and resumed."""
+    options = DENSE | dict(loss="wasserstein", critic_steps=5)
+    settings = dict(batch_size=4, progress=False, out=tmp_path)
+    records = tinyae.fit(models.GAN(**options), images(), epochs=2, **settings).records
+    assert ["loss" in record["train"] for record in records] == [True, False]
+    more = tinyae.fit(models.GAN(**options), images(), epochs=3, resume=True, **settings)
+    assert [record["epoch"] for record in more.records] == [1, 2, 3] and more.best["epoch"] == 3

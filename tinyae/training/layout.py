@@ -37,7 +37,9 @@ TRAINING = schema.Record(
     {
         "step": schema.COUNT,
         "sums": schema.Table(schema.Row(schema.NUMBER, schema.COUNT)),
-        "best": schema.Maybe(schema.Record({"epoch": schema.COUNT, "step": schema.COUNT, "loss": schema.NUMBER})),
+        "best": schema.Maybe(
+            schema.Record({"epoch": schema.COUNT, "step": schema.COUNT, "loss": schema.Maybe(schema.NUMBER)})
+        ),
         "settings": SETTINGS,
     },
     {

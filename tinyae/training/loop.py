@@ -291,7 +291,8 @@ class Trainer:
         alarms = self.model.alarms(self.records)
         if alarms:
             record["alarms"] = alarms
-        judged = record.get("validation", record["train"])[self.model.judged_by]
+        # None for a term of a phase that had no step in this epoch.
+        judged = record.get("validation", record["train"]).get(self.model.judged_by)
         unsettled = self.best is None or self.model.last_is_best or self._unsettled(self.best["step"])
         if unsettled or judged < self.best["loss"]:
             self.best = {"epoch": epoch, "step": self.step, "loss": judged}
