@@ -7,11 +7,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from test_aae_torch import twin  # noqa: E402
+from test_pixelcnn_torch import gated, residual  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 import tinyae  # noqa: E402
-from tinyae import models  # noqa: E402
+from tinyae import losses, models  # noqa: E402
+from tinyae.commands.model_options import as_text, default_options, meanings  # noqa: E402
+from tinyae.latent import mixture  # noqa: E402
 from tinyae.layers.initialisers import fans  # noqa: E402
+from tinyae.training.feed import Feed  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_on_one_thread")
 
@@ -110,8 +115,8 @@ def bojone(p, x, moved):
 
 
 def test_vq_vae_bojone_is_vq_vae_keras_py():
-    options = dict(codes=5, latent_dim=4, relative=False, restart=False, dtype="float64")
-    model, images = shaken(models.VQVAE((8, 8, 3), "bojone", **options)), drawn((3, 8, 8, 3))
+    options = dict(codes=5, latent_dim=4, dtype="float64")
+    model, images = shaken(models.VQVAE((8, 8, 3), source="bojone", **options)), drawn((3, 8, 8, 3))
     assert model.code_weight == (8 * 8 * 3) / (2 * 2 * 4)
     p, moved = tensors(model), {}
     loss = bojone(p, torch.tensor(2 * images - 1).movedim(-1, 1), moved)
@@ -124,17 +129,17 @@ def test_vq_vae_bojone_is_vq_vae_keras_py():
 
 
 def test_of_the_sizes_published_a_codes_terms_weigh_three_eighths():
-    model = models.VQVAE((128, 128, 3), "bojone", relative=False, restart=False)
+    model = models.VQVAE((128, 128, 3), source="bojone")
     assert model.code_weight == 0.375 and model.param_count == 1_536_899 - 3_584
     assert models.VQVAE((128, 128, 3), "residual").code_weight == 1
 
 
 def test_vq_vae_keras_is_the_keras_example():
-    model = shaken(models.VQVAE((8, 8, 1), "keras", codes=6, latent_dim=3, restart=False, dtype="float64"))
+    model = shaken(models.VQVAE((8, 8, 1), source="keras", codes=6, latent_dim=3, dtype="float64"))
     images, p = drawn((4, 8, 8, 1)), tensors(model)
     variance = model.state.tree["scale"]["variance"]
     model.begin({"x": images}, model.backend.noise(0))
-    assert float(variance) == pytest.approx(images.var() + 1e-6, rel=1e-12)
+    assert float(variance) == pytest.approx(images.var(), rel=1e-12)
     x = torch.tensor(images - 0.5).movedim(-1, 1)
     z = conv(p, "encoder.4", F.relu(conv(p, "encoder.2", F.relu(conv(p, "encoder.0", x, 2)), 2)))
     q, e = quantised(p, z)
@@ -148,13 +153,22 @@ def test_vq_vae_keras_is_the_keras_example():
 
 @pytest.mark.parametrize("network", ("keras", "bojone"))
 def test_sources_of_vq_vae_begin_as_keras_does(network):
-    model = models.VQVAE((16, 16, 1), network, restart=False)
+    model = models.VQVAE((16, 16, 1), source=network)
     before = model.store.flat.copy()
     weight = model.named_parameters()["codebook.weight"]
     assert 0.049 < np.abs(weight).max() < 0.05
     model.begin({"x": drawn((8, 16, 16, 1))}, model.backend.noise(0))
     np.testing.assert_array_equal(model.store.flat, before)  # no centres of the data
     assert_begins_as_glorot(model)
+
+
+def test_a_source_of_vq_vae_takes_the_variance_of_all_its_data():
+    """Other models look at as many images as they compute at once."""
+    model = models.VQVAE(source="keras")
+    assert model.begin_on >= 70_000 > models.VQVAE(network="keras").begin_on
+    black = np.zeros((2, 28, 28, 1), "float32")
+    model.begin({"x": black}, model.backend.noise(0))
+    assert 0 < model.state.tree["scale"]["variance"] <= 1e-6
 
 
 def assert_begins_as_glorot(model):
@@ -172,7 +186,7 @@ def assert_begins_as_glorot(model):
 @pytest.mark.parametrize("name, channels", [("conv-ae", (16, 8, 8)), ("denoising-ae", (32, 32, 16))])
 def test_conv_ae_is_the_notebook_convolutional_autoencoder_solution(name, channels):
     """Of images of 28 pixels its loss is 1/784 of ours."""
-    model, images = shaken(models.NAMES[name](init="glorot", dtype="float64")), drawn((2, 28, 28, 1))
+    model, images = shaken(models.NAMES[name](source="udacity", dtype="float64")), drawn((2, 28, 28, 1))
     assert tuple(model.config["channels"]) == channels
     p, noise = tensors(model), None
     targets = inputs = torch.tensor(images).movedim(-1, 1)
@@ -203,9 +217,28 @@ def parted(p, name, h, units):
     return h @ weight[:, :units] + bias[:units], h @ weight[:, units:] + bias[units:]
 
 
+def binary_crossentropy(target, output):
+    """K.binary_crossentropy of Keras on TensorFlow, of probabilities: clipped, and turned back into logits."""
+    output = torch.clip(output, 1e-7, 1 - 1e-7)
+    return F.binary_cross_entropy_with_logits(torch.log(output / (1 - output)), target, reduction="none")
+
+
+@pytest.mark.parametrize("target", (0.0, 0.3, 1.0))
+def test_ours_is_binary_crossentropy_wherever_keras_does_not_clip(target):
+    """Beyond a logit of 16.1 the loss stays as it is there, and there is no gradient, right or wrong."""
+    logits = torch.linspace(-30, 30, 61, dtype=torch.float64, requires_grad=True)
+    theirs = binary_crossentropy(torch.full_like(logits, target), torch.sigmoid(logits)).sum()
+    theirs.backward()
+    x, bound = logits.detach().numpy()[None], np.log((1 - 1e-7) / 1e-7)
+    kept = np.clip(x, -bound, bound)
+    loss, dlogits = losses.bce_with_logits(kept, np.full_like(kept, target))
+    assert theirs.item() == pytest.approx(loss, abs=61 * 1e-8)  # 1 - p, 1e-7 and more, has the roundings of p
+    np.testing.assert_allclose(logits.grad.numpy()[None], np.where(kept == x, dlogits, 0), rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize("name", ("vae", "class-mean-vae"))
 def test_vae_is_vae_keras_py_and_class_mean_vae_cvae_keras_py(name):
-    model = shaken(models.NAMES[name]((7, 7, 1), hidden=(6,), init="glorot", dtype="float64"))
+    model = shaken(models.NAMES[name]((7, 7, 1), hidden=(6,), source="bojone", dtype="float64"))
     images, labels, p = drawn((4, 7, 7, 1)), np.array([3, 0, 9, 3]), tensors(model)
     noise, x = np.random.default_rng(2).normal(size=(4, 2)), torch.tensor(images).reshape(4, -1)
     z_mean, z_log_var = parted(p, "encoder.3", F.relu(dense(p, "encoder.1", x)), 2)
@@ -214,7 +247,7 @@ def test_vae_is_vae_keras_py_and_class_mean_vae_cvae_keras_py(name):
         yh = dense(p, "prior", torch.nn.functional.one_hot(torch.tensor(labels), 10).to(x.dtype))
     z = z_mean + torch.exp(z_log_var / 2) * torch.tensor(noise)
     x_decoded_mean = torch.sigmoid(dense(p, "decoder.2", F.relu(dense(p, "decoder.0", z))))
-    xent_loss = F.binary_cross_entropy(x_decoded_mean, x, reduction="none").sum(-1)
+    xent_loss = binary_crossentropy(x, x_decoded_mean).sum(-1)
     kl_loss = -0.5 * (1 + z_log_var - (z_mean - yh) ** 2 - torch.exp(z_log_var)).sum(-1)
     batch = {"x": images} | ({"labels": labels} if model.uses_labels else {})
     assert_agrees(model, batch, (xent_loss + kl_loss).mean(), p, 1, {"z": noise})
@@ -222,7 +255,7 @@ def test_vae_is_vae_keras_py_and_class_mean_vae_cvae_keras_py(name):
 
 def test_beta_vae_locatello_is_disentanglement_lib():
     """conv_encoder, deconv_decoder, bernoulli_loss of logits, and the regularizer of BetaVAE."""
-    options = dict(latent_dim=3, beta=4.0, network="locatello", init="glorot", dtype="float64")
+    options = dict(latent_dim=3, beta=4.0, source="disentanglement-lib", dtype="float64")
     model, images = shaken(models.BetaVAE((64, 64, 1), **options), amount=0.01), drawn((2, 64, 64, 1))
     p, noise = tensors(model), np.random.default_rng(2).normal(size=(2, 3))
     x = h = torch.tensor(images).movedim(-1, 1)
@@ -244,7 +277,7 @@ def test_beta_vae_locatello_is_disentanglement_lib():
 
 def test_mixture_vae_is_vae_keras_cluster_py():
     """Ours has constants more: of the Gaussian, -D/2 of the entropy of q(z|x), and log K of p(y)."""
-    options = dict(latent_dim=3, classes=4, channels=(2, 3), units=5, output="sigmoid", init="glorot", dtype="float64")
+    options = dict(latent_dim=3, classes=4, channels=(2, 3), units=5, source="bojone", dtype="float64")
     model, images = shaken(models.MixtureVAE((8, 8, 1), **options)), drawn((3, 8, 8, 1))
     p, noise = tensors(model), np.random.default_rng(2).normal(size=(3, 3))
     x = h = torch.tensor(images).movedim(-1, 1)
@@ -269,6 +302,23 @@ def test_mixture_vae_is_vae_keras_cluster_py():
     assert_agrees(model, {"x": images}, loss, p, 1, {"z": noise}, constant)
 
 
+def test_what_1e_7_in_the_logarithm_of_q_is_in_vae_keras_cluster_py(e=1e-7):
+    """cat_loss is the mean of sum_k q_k log(q_k + e). For any q,
+
+        0 <= q log(q + e) - q log q <= e        and, of the derivatives by q,        0 <= q d <= e,
+
+    so that d loss / d logit_k = q_k d_k - q_k sum_j q_j d_j differs by K e at most.
+    """
+    logits = torch.tensor(np.random.default_rng(0).normal(scale=8, size=(50, 6)), requires_grad=True)
+    q = F.softmax(logits, dim=1)
+    assert q.min() < e < q.max()
+    loss = (q * torch.log(q + e)).sum(1).mean()
+    loss.backward()
+    kl, dlogits = mixture.kl_to_uniform(logits.detach().numpy())
+    assert 0 <= loss.item() - (kl - np.log(6)) <= 6 * e
+    np.testing.assert_allclose(50 * dlogits, 50 * logits.grad.numpy(), rtol=0, atol=6 * e)
+
+
 def test_mixture_vae_of_bounded_means_has_a_likelihood_of_values():
     for likelihood in ("bernoulli", "categorical", "learned-gaussian"):
         with pytest.raises(models.base.ConfigError, match="^output=sigmoid gives means in "):
@@ -277,16 +327,46 @@ def test_mixture_vae_of_bounded_means_has_a_likelihood_of_values():
     assert 0 < reconstructed.min() and reconstructed.max() < 1
 
 
-@pytest.mark.parametrize("name", ("vae", "class-mean-vae", "mixture-vae", "beta-vae", "conv-ae", "denoising-ae"))
-def test_presets_begin_as_keras_and_tensorflow_do(name):
-    assert_begins_as_glorot(models.NAMES[name](init="glorot"))
+@pytest.mark.parametrize(
+    "name, source",
+    [
+        ("vae", "bojone"), ("class-mean-vae", "bojone"), ("mixture-vae", "bojone"), ("conv-ae", "udacity"),
+        ("denoising-ae", "udacity"), ("beta-vae", "disentanglement-lib"), ("pixelcnn", "keras"),
+    ],
+)  # fmt: skip
+def test_presets_begin_as_keras_and_tensorflow_do(name, source):
+    assert_begins_as_glorot(models.NAMES[name](source=source))
+
+
+# PixelCNN
+
+
+@pytest.mark.parametrize("source, network, classes", [("keras", residual, 0), ("ritheshkumar95", gated, 3)])
+def test_pixelcnn_is_vq_vae_py_of_keras_and_the_gated_pixelcnn_of_pytorch_vqvae(source, network, classes):
+    """Keras multiplies kernels by masks; pytorch-vqvae sets to 0 what the first layer must not see."""
+    options = dict(levels=5, width=6, blocks=2, classes=classes, dtype="float64")
+    model, rng = shaken(models.PixelCNN((4, 3), source=source, **options)), np.random.default_rng(3)
+    codes, labels, p = rng.integers(0, 5, (4, 4, 3)), np.array([2, 0, 1, 1]), tensors(model)
+    logits = network(model, p, torch.tensor(codes), torch.tensor(labels) if classes else None)
+    loss = F.cross_entropy(logits.movedim(1, -1).reshape(-1, 5), torch.tensor(codes).flatten())
+    assert_agrees(model, {"x": codes} | ({"labels": labels} if classes else {}), loss, p, 1 / 12)
+
+
+def test_the_gated_pixelcnn_begins_as_pytorch_vqvae_does():
+    parameters = models.PixelCNN(source="ritheshkumar95", classes=10).named_parameters()
+    for name, value in parameters.items():
+        if name.startswith(("input", "classes")):
+            assert value.std() == pytest.approx(1, rel=0.05), name  # of torch.nn.Embedding
+        else:
+            most = np.sqrt(6 / sum(fans(value.shape))) if name.endswith("weight") else 0
+            assert np.abs(value).max() <= most, name
 
 
 # Adversarial autoencoder
 
 
 def test_aae_reference_begins_as_pytorch_does():
-    model = models.AAE(network="reference", latent_dim=120, scale=5, init="pytorch")
+    model = models.AAE(source="bfarzin")
     assert model.param_count == 1_906_120 + 1_906_784 + 311_501
     parameters = model.named_parameters()
     for name, value in parameters.items():
@@ -296,23 +376,118 @@ def test_aae_reference_begins_as_pytorch_does():
     assert not models.AAE(network="reference", latent_dim=120).named_parameters()["encoder.1.bias"].any()
 
 
+EPS = 1e-15
+LAYERS = {"encoder": ((2, 5), 1000, 0.25), "decoder": ((1, 4), 1000, 0.25), "discriminator": ((1, 4), 500, 0.2)}
+
+
+class MainAAE:
+    """main_aae.py of bfarzin/pytorch_aae, with gradients cleared before each phase, as they are not there.
+
+    It draws what our noise draws.
+    """
+
+    def __init__(self, model, rate):
+        self.nets = {n: twin(model, n, share, last_relu=n != "decoder") for n, (_, _, share) in LAYERS.items()}
+        self.q, self.p, self.d = self.nets.values()
+        rates = (self.p, rate), (self.q, rate), (self.q, rate / 2), (self.d, rate / 2)
+        self.adams = [torch.optim.Adam(net.parameters(), lr=lr) for net, lr in rates]
+
+    def cleared(self, loss):
+        for net in self.nets.values():
+            net.zero_grad()
+        loss.backward()
+        return loss.item()
+
+    def step(self, images, noise):
+        """The losses of the phases, each while the gradients are its own."""
+        p, q, d, images = self.p, self.q, self.d, torch.tensor(images).flatten(1)
+        optim_p, optim_q_enc, optim_q_gen, optim_d = self.adams
+
+        def keep(*names):
+            rng, (places, units, rate) = child(noise, *names), LAYERS[names[-1]]
+            masks = (rng.child(str(i)).bernoulli("keep", (len(images), units), 1 - rate, "float64") for i in places)
+            return list(map(torch.tensor, masks))
+
+        z_sample = q(images, keep("reconstruction", "encoder"))
+        x_sample = torch.sigmoid(p(z_sample, keep("reconstruction", "decoder")))
+        yield self.cleared(F.binary_cross_entropy(x_sample + EPS, images + EPS))
+        optim_p.step()
+        optim_q_enc.step()
+
+        z_real = child(noise, "discriminator", "prior").normal("z", z_sample.shape, "float64")
+        d_real_gauss = torch.sigmoid(d(torch.tensor(z_real) * 5.0, keep("discriminator", "real", "discriminator")))
+        d_fake_gauss = torch.sigmoid(d(q(images), keep("discriminator", "fake", "discriminator")))
+        yield self.cleared(-torch.mean(torch.log(d_real_gauss + EPS) + torch.log(1 - d_fake_gauss + EPS)))
+        optim_d.step()
+
+        z_fake_gauss = q(images, keep("generator", "encoder"))
+        d_fake_gauss = torch.sigmoid(d(z_fake_gauss, keep("generator", "discriminator")))
+        yield self.cleared(-torch.mean(torch.log(d_fake_gauss + EPS)))
+        optim_q_gen.step()
+
+    def assert_alike(self, ours, of, factor=1.0):
+        """ours: {name: array}, `factor` of which is `of` the source's parameter, for all parameters of a network."""
+        for name, net in self.nets.items():
+            arrays = [array for place, array in ours.items() if place.startswith(f"{name}.")]
+            for array, parameter in zip(arrays, net.parameters() if arrays else (), strict=True):
+                theirs = of(parameter).numpy().T
+                np.testing.assert_allclose(factor * array, theirs, rtol=0, atol=TOLERANCE * np.abs(theirs).max())
+
+
+def child(noise, *names):
+    for name in names:
+        noise = noise.child(name)
+    return noise
+
+
+@pytest.fixture
+def aae():
+    """The model of the source for small images, the images, and what each phase's loss is of ours there."""
+    model = models.AAE((5, 5, 1), source="bfarzin", latent_dim=3, dtype="float64")
+    return model, drawn((6, 5, 5, 1)), {"reconstruction": 1 / 25, "discriminator": 1.0, "generator": 1.0}
+
+
+def test_aae_is_main_aae_py(aae):
+    """Losses and gradients of all phases, at one and the same parameters."""
+    model, images, factors = aae
+    source = MainAAE(model, rate=0.0)
+    terms, grads = model.loss_and_grads({"x": images})
+    for phase, loss in zip(model.phases, source.step(images, model.backend.noise(0, 0)), strict=True):
+        factor = factors[phase.name]
+        assert factor * terms[phase.objective] == pytest.approx(loss, rel=TOLERANCE)
+        source.assert_alike(grads[phase.name], lambda parameter: parameter.grad, factor)
+
+
+def test_fit_of_aae_is_main_aae_py(aae, steps=5):
+    """Losses of all steps, and the parameters after them. Our reconstruction's epsilon is 25 times as large."""
+    model, images, factors = aae
+    source, feed, expected = MainAAE(model, rate=0.0001), Feed(images, None, model.backend, 100, 0), []
+    for step in range(steps):
+        (batch,) = feed.epoch(step)
+        expected.append(list(source.step(batch["x"], model.backend.noise(0, step))))
+    history = tinyae.fit(model, images, epochs=steps, progress=False)
+    objectives = [(phase.objective, factors[phase.name]) for phase in model.phases]
+    ours = [[factor * record["train"][name] for name, factor in objectives] for record in history.records]
+    np.testing.assert_allclose(ours, expected, rtol=TOLERANCE)
+    source.assert_alike(model.named_parameters(), torch.Tensor.detach)
+
+
 # Optimisers
 
 
-def keras(step, w, lr=1e-2):
+def keras(step, w, lr=1e-2, epsilon=1e-7):
     """Keras 2's rmsprop and adam, by the text of their get_updates."""
-    a, m, v = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
-    for t in range(1, 7):
-        g = yield w
+    a, m, v, t = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w), 0
+    while True:
+        g, t = (yield w), t + 1
         if step == "rmsprop":
             a = 0.9 * a + (1.0 - 0.9) * g**2
-            w = w - lr * g / (np.sqrt(a) + 1e-7)
+            w = w - lr * g / (np.sqrt(a) + epsilon)
         else:
             lr_t = lr * (np.sqrt(1.0 - 0.999**t) / (1.0 - 0.9**t))
             m = 0.9 * m + (1.0 - 0.9) * g
             v = 0.999 * v + (1.0 - 0.999) * g**2
-            w = w - lr_t * m / (np.sqrt(v) + 1e-7)
-    yield w
+            w = w - lr_t * m / (np.sqrt(v) + epsilon)
 
 
 def pytorch(make, w):
@@ -342,12 +517,80 @@ def test_fit_moves_as_the_frameworks_do(options, source):
     make = partial(models.AE, (4,), 2, (), loss="mse", dtype="float64")
     ours, theirs, x = make(), make(), 1e-3 * drawn((8, 4))
     tinyae.fit(ours, x, epochs=6, batch_size=8, lr=1e-2, progress=False, **options)
-    steps = source(theirs.store.flat.copy())
+    follow(theirs, source(theirs.store.flat.copy()), 6 * [{"x": x}])
+    np.testing.assert_allclose(ours.store.flat, theirs.store.flat, rtol=0, atol=1e-9)
+
+
+def follow(model, steps, batches, factor=1.0):
+    """Move a model as the source's optimiser does on these batches, by `factor` of our gradients."""
     w = next(steps)
-    for _ in range(6):
-        theirs.store.flat[...] = w
-        w = steps.send(np.concatenate([g.ravel() for g in theirs.loss_and_grads({"x": x})[1].values()]))
-    np.testing.assert_allclose(ours.store.flat, w, rtol=0, atol=1e-9)
+    for step, batch in enumerate(batches):
+        model.store.flat[...] = w
+        w = steps.send(factor * np.concatenate([g.ravel() for g in model.loss_and_grads(batch, step=step)[1].values()]))
+    model.store.flat[...] = w
+
+
+# By model and source: options of a small model, the size of a batch, and the optimiser, as the source's text has them.
+TRAININGS = {
+    ("vae", "bojone"): (dict(hidden=(4,)), 100, partial(keras, "rmsprop", lr=1e-3)),
+    ("class-mean-vae", "bojone"): (dict(hidden=(4,)), 100, partial(keras, "rmsprop", lr=1e-3)),
+    ("mixture-vae", "bojone"): (dict(channels=(2,), units=3), 100, partial(keras, "adam", lr=1e-3)),
+    ("beta-vae", "disentanglement-lib"): (dict(latent_dim=2), 64, partial(keras, "adam", lr=1e-4, epsilon=1e-8)),
+    ("conv-ae", "udacity"): (dict(channels=(2, 2)), 200, partial(keras, "adam", lr=1e-3, epsilon=1e-8)),
+    ("denoising-ae", "udacity"): (dict(channels=(2, 2)), 200, partial(keras, "adam", lr=1e-3, epsilon=1e-8)),
+    ("vq-vae", "keras"): (dict(latent_dim=2), 128, partial(keras, "adam", lr=1e-3)),
+    ("vq-vae", "bojone"): (dict(latent_dim=2), 64, partial(keras, "adam", lr=1e-3)),
+    ("pixelcnn", "keras"): (dict(levels=3, width=4), 128, partial(keras, "adam", lr=3e-4)),
+    ("pixelcnn", "ritheshkumar95"): (
+        dict(levels=3, width=4, blocks=2), 128, partial(pytorch, lambda w: torch.optim.Adam(w, 3e-4)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, source", TRAININGS)
+def test_fit_trains_as_the_source_does(name, source):
+    """Two epochs of a batch and one example more. The source's loss is a mean over pixels where Source says so, and its
+    epsilon is added to the root of that loss's gradients."""
+    options, size, steps = TRAININGS[name, source]
+    make = partial(models.NAMES[name], (4, 4, 1), source=source, **options, dtype="float64")
+    ours, theirs, x, labels = make(), make(), drawn((size + 1, 4, 4, 1)), np.arange(size + 1) % 10
+    theirs.begin({"x": x}, theirs.backend.noise(0))
+    feed = Feed(x, labels, theirs.backend, size, 0)
+    mean = source not in ("bojone", "disentanglement-lib") or name == "vq-vae"
+    follow(theirs, steps(theirs.store.flat.copy()), [*feed.epoch(0), *feed.epoch(1)], 1 / 16 if mean else 1.0)
+    assert tinyae.fit(ours, (x, labels), epochs=2, progress=False).steps == 4
+    np.testing.assert_allclose(ours.store.flat, theirs.store.flat, rtol=0, atol=1e-9)
+
+
+def test_every_source_is_trained_in_a_test_and_explained():
+    """Those that a model takes; the aae's is above. Its text gives all the values that it stands for."""
+    takes = {n: kind for n, kind in models.NAMES.items() if "source" in default_options(kind)}
+    pairs = [(n, source) for n, kind in takes.items() for source in kind.sources]
+    assert sorted(pairs) == sorted([*TRAININGS, ("aae", "bfarzin")])
+    for name, source in pairs:
+        text, (options, training, _) = meanings(takes[name])["source"], takes[name].sources[source]
+        training = dict(training)
+        assert f"batches of {training.pop('batch_size')}" in text
+        for option, value in (options | training).items():
+            said = f"{option}={as_text(value)}".replace("e-0", "e-").removesuffix(".0")
+            assert said in text, (name, said)
+
+
+def test_what_is_given_beside_a_source_holds():
+    model = models.VQVAE((8, 8, 3), source="bojone", restart=True)
+    kept = {name: model.config[name] for name in ("network", "restart", "relative", "source")}
+    assert kept == dict(network="bojone", restart=True, relative=False, source="bojone")
+    model, x = models.VAE((3, 3, 1), hidden=(4,), source="bojone"), drawn((8, 3, 3, 1))
+    assert tinyae.fit(model, x, epochs=1, batch_size=2, optimizer="sgd", progress=False).steps == 4  # has no epsilon
+    assert model.config["init"] == "glorot" and models.VAE((3, 3, 1)).published is None
+
+
+def test_a_source_is_saved_with_its_model(tmp_path):
+    model = models.AAE((3, 3, 1), source="bfarzin", network="small", hidden=(4,), units=(4,))
+    model.save(tmp_path / "m.npz")
+    loaded = tinyae.load(tmp_path / "m.npz")
+    assert loaded.config == model.config and loaded.published.fit["lr"] == 1e-4
+    assert [phase.scale for phase in loaded.phases] == [9, 1, 1]
 
 
 def test_sgd_has_no_epsilon():

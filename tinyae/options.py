@@ -15,6 +15,7 @@ import math
 import numbers
 import operator
 import os
+from collections import namedtuple
 
 import numpy as np
 
@@ -43,6 +44,9 @@ def options(_naming=None, /, **kinds):
                 bound = signature().bind(*args, **kwargs)
             except TypeError:
                 return function(*args, **kwargs)  # it says itself which arguments are missing or unknown
+            given = dict(bound.arguments)
+            for name in kinds.keys() & given.keys():
+                bound.arguments.update(kinds[name].implied(given[name], given.keys()) | given)
             bound.apply_defaults()
             owner = type(args[0]).__name__ if _naming == "owner" else None
             for name, value in bound.arguments.items():
@@ -78,6 +82,10 @@ class Kind:
 
     def convert(self, value):
         return value
+
+    def implied(self, value, given):
+        """{name: value} that this value stands for, of the options that are not among the names `given`."""
+        return {}
 
 
 class Count(Kind):
@@ -208,6 +216,23 @@ class Choice(Kind):
         short = isinstance(value, str) and value.isprintable() and len(value) <= SHOWN
         error = suggest(self.what or name, value if short else shown(value), self.known)
         return ConfigError(f"{owner}: {error}") if owner else error
+
+
+# A published code: the options of the model that reproduce it; those of `fit`, as its text has them; and whether its
+# loss is the mean over the numbers of an example, where ours is their sum.
+Source = namedtuple("Source", "options fit mean", defaults=(False,))
+
+
+class Sources(Choice):
+    """ "none", or the name of a published code, {name: Source}: its options hold where no other value is given."""
+
+    def __init__(self, sources):
+        super().__init__(("none", *sources), "source")
+        self.sources = sources
+
+    def implied(self, value, given):
+        known = isinstance(value, str) and value in self.sources
+        return self.sources[value].options if known else {}
 
 
 class Text(Kind):

@@ -6,7 +6,7 @@ from .. import adversarial
 from ..backend import array_module
 from ..latent.priors import PRIORS
 from ..layers import ACTIVATIONS, Dense, Dropout, Flatten, ReLU, Reshape, Sequential
-from ..options import RATE, WEIGHT, Choice, Count, Counts, Text, options
+from ..options import RATE, WEIGHT, Choice, Count, Counts, Source, Sources, Text, options
 from .adversary import Adversary
 from .ae import AE
 from .base import COMMON, Model, Phase
@@ -33,10 +33,9 @@ class AAE(Labelled, Adversary, AE):
     With classes D is told the label beside the code, as one number more for each class, and none of them is 1 for an
     example of label -1, whose class is unknown (their section 2.3).
 
-    The source of "reference", main_aae.py of bfarzin/pytorch_aae, whole: network="reference", latent_dim=120, scale=5,
-    init="pytorch", lr 0.0001, batches of 100. It never clears gradients between the phases of a step, so that the
-    generator's moves the encoder by the sum of all three; ours clears them. It adds 1e-15 in logarithms. Its
-    reconstruction error is the mean over pixels, so that Adam's epsilon of 1e-8 counts 784 times as much there.
+    source="bfarzin" is main_aae.py of bfarzin/pytorch_aae, but for one thing: it never clears gradients between the
+    phases of a step, so that the generator's moves the encoder by the sum of all three; ours clears them. Its
+    reconstruction error is the mean over the pixels, 1/784 of ours, and it adds 1e-15 in logarithms.
 
     Parameters
     ----------
@@ -52,6 +51,8 @@ class AAE(Labelled, Adversary, AE):
     generator_rate: what the learning rate is multiplied by in the generator's phase; 0 takes the network's own factor
         (0.5). A lower one takes longer to fill the prior and costs less reconstruction.
     init: how weights begin: "own" (the network's way), or as in Keras ("glorot") or PyTorch ("pytorch", biases too).
+    source: "none", or "bfarzin", which stands for network=reference, latent_dim=120, scale=5, init=pytorch and training
+        by optimizer=adam with epsilon=1e-8 and lr=0.0001 in batches of 100. What is given beside it holds.
     """
 
     name = "aae"
@@ -60,16 +61,23 @@ class AAE(Labelled, Adversary, AE):
     uses_labels = False  # unless told the number of classes
     unlabelled = "leave classes out"
     least_label = -1  # of an unknown class
+    sources = {
+        "bfarzin": Source(
+            dict(network="reference", latent_dim=120, scale=5.0, init="pytorch"),
+            dict(optimizer="adam", epsilon=1e-8, lr=1e-4, batch_size=100),
+            mean=True,
+        )
+    }
 
     @options(
         latent_dim=Count(), prior=Choice(PRIORS), scale=RATE, classes=Count(0), network=Choice(NETWORKS),
         hidden=Counts(), units=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), discriminator_rate=WEIGHT,
-        generator_rate=WEIGHT, init=INIT, **COMMON,
+        generator_rate=WEIGHT, init=INIT, source=Sources(sources), **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, prior="gaussian", scale=1.0, classes=0, network="small",
         hidden=(512, 256), units=(256, 256), activation="relu", loss="bce", discriminator_rate=0.0, generator_rate=0.0,
-        init="own", seed=0, backend="numpy", dtype="float32",
+        init="own", source="none", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
@@ -82,7 +90,7 @@ class AAE(Labelled, Adversary, AE):
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, prior=prior, scale=scale, classes=classes,
             network=network, hidden=hidden, units=units, activation=activation, loss=loss,
-            discriminator_rate=discriminator_rate, generator_rate=generator_rate, init=init,
+            discriminator_rate=discriminator_rate, generator_rate=generator_rate, init=init, source=source,
         )  # fmt: skip
         if network == "reference":
             encoder, decoder, discriminator = reference_networks(latent_dim, self.input_shape)
@@ -112,7 +120,7 @@ class AAE(Labelled, Adversary, AE):
             return Phase(name, step, (network,), rate, objective=name, momentum=momentum)
 
         return [
-            Phase("reconstruction", self.autoencode, ("encoder", "decoder")),
+            Phase("reconstruction", self.autoencode, ("encoder", "decoder"), scale=self.loss_scale),
             side("discriminator", self.discriminate, "discriminator"),
             side("generator", self.generate, "encoder"),
         ]

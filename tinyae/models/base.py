@@ -31,12 +31,13 @@ class Phase:
     name: "" where there is but one. step: a function like `Model.step`, that returns the terms of this phase. trains:
     the networks that are moved, neighbours in the model's order; all others are frozen, and pass gradients on. rate:
     what the learning rate is multiplied by. every: k for a phase of each k-th step, the first among them. objective:
-    the term that it lessens. momentum: beta1 of its Adam, and the momentum of SGD.
+    the term that it lessens. momentum: beta1 of its Adam, and the momentum of SGD. scale: what the optimiser's epsilon
+    is multiplied by.
     """
 
-    def __init__(self, name, step, trains, rate=1.0, every=1, objective="loss", momentum=0.9):
+    def __init__(self, name, step, trains, rate=1.0, every=1, objective="loss", momentum=0.9, scale=1):
         self.name, self.step, self.trains, self.rate, self.every = name, step, tuple(trains), rate, every
-        self.objective, self.momentum = objective, momentum
+        self.objective, self.momentum, self.scale = objective, momentum, scale
 
     @property
     def prefix(self):
@@ -74,6 +75,7 @@ class Model:
     integer_input = False  # whether examples are maps of codes instead of images or rows
     bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
     standardization = trained_on = class_names = None
+    sources = {}  # {name: Source}: the published codes that the option `source` takes
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -137,7 +139,23 @@ class Model:
     @property
     def phases(self):
         """The phases of a training step, in their order: one here, that of `step`."""
-        return [Phase("", self.step, self.networks)]
+        return [Phase("", self.step, self.networks, scale=self.loss_scale)]
+
+    @property
+    def published(self):
+        """The Source that the option `source` names, or None."""
+        name = self.config.get("source")
+        return self.sources[name] if name in self.sources else None
+
+    @property
+    def loss_scale(self):
+        """How many times the source's loss ours is.
+
+        With an epsilon that is as many times the source's, updates are the same: a factor of the loss is one of Adam's
+        mean gradient and of its root mean square too, and cancels. So in RMSprop.
+        """
+        mean = self.published is not None and self.published.mean
+        return math.prod(self.input_shape) if mean else 1
 
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
         """-> (terms, caches): the loss and its parts, and the networks' caches by name for `update_state`.

@@ -8,7 +8,7 @@ from ..backend import array_module
 from ..errors import ConfigError
 from ..latent import gaussian, kl_forms
 from ..layers import ACTIVATIONS
-from ..options import WEIGHT, Choice, Count, Counts, options
+from ..options import WEIGHT, Choice, Count, Counts, Source, Sources, options
 from .base import COMMON
 from .likelihood import OPTIONS as LIKELIHOOD
 from .likelihood import likelihood as likelihood_of
@@ -30,8 +30,8 @@ class BetaVAE(VAE):
     In evaluation w and C are the final ones. The terms are those of the ELBO, so that they compare for every form, and
     what the form adds:   loss = reconstruction + kl + penalty,   penalty = w(t) P - KL, negative where KL is cheap.
 
-    The source of "locatello", disentanglement_lib, whole: network="locatello", init="glorot", trained with
-    optimizer="keras-adam", epsilon=1e-8, lr 0.0001 and batches of 64. "burgess" follows a paper's text, no code.
+    source="disentanglement-lib" is that library of google-research, whole, for images of 64 pixels: its networks are
+    "locatello", and its `beta_vae`'s beta is to be given. "burgess" follows a paper's text, no code.
 
     Parameters
     ----------
@@ -45,20 +45,28 @@ class BetaVAE(VAE):
     network: "dense" (with layers of `hidden` units), "conv" (the networks of conv-vae), or the networks of a paper,
         "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. 2019).
     hidden: units of the hidden layers of network=dense, from the encoder's first one on; the decoder mirrors them.
+    source: "none", or "disentanglement-lib", which stands for network=locatello, init=glorot and training by
+        optimizer=keras-adam with epsilon=1e-8 and lr=0.0001 in batches of 64. What is given beside it holds.
     """
 
     name = "beta-vae"
     terms = ("loss", "reconstruction", "kl", "penalty")
+    sources = {
+        "disentanglement-lib": Source(
+            dict(network="locatello", init="glorot"),
+            dict(optimizer="keras-adam", epsilon=1e-8, lr=1e-4, batch_size=64),
+        )
+    }
 
     @options(
         latent_dim=Count(), beta=WEIGHT, warmup=Choice(WARMUPS), warmup_steps=Count(1, None), capacity=WEIGHT,
         capacity_steps=Count(1, None), free_bits=WEIGHT, network=Choice(NETWORKS), hidden=Counts(),
-        activation=Choice(ACTIVATIONS), init=INIT, **LIKELIHOOD, **COMMON,
+        activation=Choice(ACTIVATIONS), init=INIT, source=Sources(sources), **LIKELIHOOD, **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=10, beta=4.0, warmup="none", warmup_steps=2000, capacity=0.0,
         capacity_steps=10_000, free_bits=0.0, network="dense", hidden=(256,), activation="relu", likelihood="bernoulli",
-        sigma=1.0, init="own", seed=0, backend="numpy", dtype="float32",
+        sigma=1.0, init="own", source="none", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.warmup, self.warmup_steps, self.capacity_steps = warmup, warmup_steps, capacity_steps
@@ -69,7 +77,7 @@ class BetaVAE(VAE):
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, beta=beta, warmup=warmup, warmup_steps=warmup_steps,
             capacity=capacity, capacity_steps=capacity_steps, free_bits=free_bits, network=network, hidden=hidden,
-            activation=activation, likelihood=likelihood, sigma=sigma, init=init,
+            activation=activation, likelihood=likelihood, sigma=sigma, init=init, source=source,
         )  # fmt: skip
         encoder, output = encoder_and_decoder(
             network,

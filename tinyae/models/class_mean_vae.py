@@ -5,7 +5,7 @@ import numpy as np
 from ..backend import array_module
 from ..latent import gaussian
 from ..layers import ACTIVATIONS, Dense
-from ..options import Choice, Count, Counts, options
+from ..options import Choice, Count, Counts, Sources, options
 from .base import COMMON
 from .labelled import Labelled
 from .likelihood import OPTIONS as LIKELIHOOD
@@ -22,8 +22,7 @@ class ClassMeanVAE(Labelled, VAE):
     The label reaches neither encoder nor decoder, so both work without; it draws the codes of a class together, and
     images of a class are drawn around its mean. The default has 404,266 parameters.
 
-    The source, cvae_keras.py of bojone/vae, whole: init="glorot", trained with optimizer="rmsprop" and epsilon=1e-7,
-    batches of 100. It clips probabilities to [1e-7, 1 - 1e-7].
+    source="bojone" is cvae_keras.py of bojone/vae, whole; it also clips probabilities, as VAE's source does.
 
     Parameters
     ----------
@@ -39,18 +38,19 @@ class ClassMeanVAE(Labelled, VAE):
         hidden=Counts(),
         activation=Choice(ACTIVATIONS),
         init=INIT,
+        source=Sources(VAE.sources),
         **LIKELIHOOD,
         **COMMON,
     )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, classes=10, hidden=(256,), activation="relu",
-        likelihood="bernoulli", sigma=1.0, init="own", seed=0, backend="numpy", dtype="float32",
+        likelihood="bernoulli", sigma=1.0, init="own", source="none", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = input_shape, latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma, init=init,
+            likelihood=likelihood, sigma=sigma, init=init, source=source,
         )  # fmt: skip
         encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
         output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)

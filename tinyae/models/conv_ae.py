@@ -3,7 +3,7 @@
 import math
 
 from ..layers import ACTIVATIONS
-from ..options import Choice, Counts, Text, options
+from ..options import Choice, Counts, Source, Sources, Text, options
 from .ae import AE, LOSSES
 from .base import COMMON
 from .networks import INIT, halved, image_shape, pooling_encoder, resizing_decoder
@@ -15,9 +15,8 @@ class ConvAE(AE):
     The code is the last map, flattened: latent_dim follows from the image. The default takes 28 x 28 x 1 through 14, 7
     to 4 x 4 x 8 = 128 numbers with 4,385 parameters.
 
-    The source, Convolutional_Autoencoder_Solution of udacity/deep-learning, whole: init="glorot", trained with
-    optimizer="keras-adam" and epsilon=7.84e-6, batches of 200. Its loss is the mean over the 784 pixels, its epsilon
-    1e-8.
+    source="udacity" is Convolutional_Autoencoder_Solution of udacity/deep-learning, whole. Its loss is the mean over
+    the pixels, 1/784 of ours.
 
     Parameters
     ----------
@@ -27,20 +26,29 @@ class ConvAE(AE):
         "softplus".
     init: how weights begin: "own" (He's before ReLU, else Glorot's), or as in Keras and TensorFlow ("glorot", as in the
         source) or PyTorch ("pytorch", biases too).
+    source: "none", or "udacity", which stands for init=glorot and training by optimizer=keras-adam with epsilon=1e-8 in
+        batches of 200. What is given beside it holds.
     """
 
     name = "conv-ae"
     part = 32  # convolution is as fast on few images
+    sources = {
+        "udacity": Source(dict(init="glorot"), dict(optimizer="keras-adam", epsilon=1e-8, batch_size=200), mean=True)
+    }
 
-    @options(channels=Counts(1), activation=Choice(ACTIVATIONS), loss=Text(), init=INIT, **COMMON)
+    @options(
+        channels=Counts(1), activation=Choice(ACTIVATIONS), loss=Text(), init=INIT, source=Sources(sources), **COMMON
+    )
     def __init__(
-        self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", init="own", seed=0,
-        backend="numpy", dtype="float32",
+        self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", init="own", source="none",
+        seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape = image_shape(input_shape)
         self.use_loss(loss)
         self.latent_dim = math.prod(halved(self.input_shape[:2], len(channels))[-1]) * channels[-1]
-        config = dict(input_shape=self.input_shape, channels=channels, activation=activation, loss=loss, init=init)
+        config = dict(
+            input_shape=self.input_shape, channels=channels, activation=activation, loss=loss, init=init, source=source
+        )
         encoder = pooling_encoder(channels, activation), self.encoder_shape
         decoder = resizing_decoder(channels, self.input_shape, activation), (self.latent_dim,)
         self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype, init)

@@ -2,7 +2,7 @@
 
 from ..backend import array_module
 from ..errors import ConfigError
-from ..options import WEIGHT, Choice, options
+from ..options import WEIGHT, Choice, Sources, options
 from .conv_ae import ConvAE
 
 
@@ -43,16 +43,16 @@ class DenoisingAE(ConvAE):
 
     name = "denoising-ae"
 
-    @options(noise=Choice(NOISES), level=WEIGHT)
+    @options(noise=Choice(NOISES), level=WEIGHT, source=Sources(ConvAE.sources))
     def __init__(
         self, input_shape=(28, 28, 1), channels=(32, 32, 16), noise="gaussian", level=0.5, activation="relu",
-        loss="bce", init="own", seed=0, backend="numpy", dtype="float32",
+        loss="bce", init="own", source="none", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         if noise != "gaussian" and level > 1:
             raise ConfigError(f"level: {noise} noise takes a share in [0, 1], got {level}")
         self.noise, self.level = noise, level
         self.bounded = None if noise == "dropout" else f"{noise} noise"
-        super().__init__(input_shape, channels, activation, loss, init, seed, backend, dtype)
+        super().__init__(input_shape, channels, activation, loss, init, source, seed, backend, dtype)
         self.config |= dict(noise=noise, level=level)
 
     @classmethod

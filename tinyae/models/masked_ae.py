@@ -37,7 +37,8 @@ class MaskedAE(ConvAE):
         self, input_shape=(28, 28, 1), channels=(32, 32, 32), patch=0, share=0.75, activation="relu", loss="bce",
         init="own", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
-        super().__init__(input_shape, channels, activation, loss, init, seed, backend, dtype)
+        super().__init__(input_shape, channels, activation, loss, init, "none", seed, backend, dtype)
+        del self.config["source"]  # no code was published
         height, width, _ = self.input_shape
         self.patch = patch_size(height, width, patch)
         self.rows, self.columns = height // self.patch, width // self.patch

@@ -10,7 +10,7 @@ from ..errors import ConfigError, ShapeError
 from ..latent import gaussian, mixture
 from ..layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Sigmoid
 from ..layers.convolution import resolve_padding
-from ..options import Choice, Count, Counts, options
+from ..options import Choice, Count, Counts, Source, Sources, options
 from .base import COMMON
 from .importance import log_mean_exp
 from .likelihood import OPTIONS as LIKELIHOOD
@@ -31,9 +31,8 @@ class MixtureVAE(VAE):
     Images (H, W, C) of any size will do. `cluster` gives each image the class that is the most probable at its mean
     code. The default sigma^2 = 0.4 weighs half the squared error 2.5 times. The default has 366,331 parameters.
 
-    The source, vae_keras_cluster.py of bojone/vae, whole: output="sigmoid", init="glorot", trained with
-    optimizer="keras-adam", batches of 100. It leaves constants out of its loss, adds 1e-7 to q(y|z) in the logarithm,
-    and the decoder's convolutions of stride 1 are transposed.
+    source="bojone" is vae_keras_cluster.py of bojone/vae, whole. It leaves constants out of its loss, adds 1e-7 to
+    q(y|z) in the logarithm, and its decoder's convolutions of stride 1 are transposed, which turns their kernels round.
 
     Parameters
     ----------
@@ -42,12 +41,19 @@ class MixtureVAE(VAE):
         them.
     units: units of the hidden layer of the classifier that gives q(y|z).
     output: "linear", or "sigmoid" for means between 0 and 1.
+    source: "none", or "bojone", which stands for output=sigmoid, init=glorot and training by optimizer=keras-adam with
+        epsilon=1e-7 in batches of 100. What is given beside it holds.
     """
 
     name = "mixture-vae"
     terms = ("loss", "reconstruction", "kl_z", "kl_y")
     standard_prior = False
     part = 32  # convolution is as fast on few images
+    sources = {
+        "bojone": Source(
+            dict(output="sigmoid", init="glorot"), dict(optimizer="keras-adam", epsilon=1e-7, batch_size=100)
+        )
+    }
 
     @options(
         latent_dim=Count(),
@@ -56,19 +62,20 @@ class MixtureVAE(VAE):
         units=Count(),
         output=Choice(OUTPUTS),
         init=INIT,
+        source=Sources(sources),
         **LIKELIHOOD,
         **COMMON,
     )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=20, classes=10, channels=(32, 64), units=256, likelihood="gaussian",
-        sigma=REFERENCE_SIGMA, output="linear", init="own", seed=0, backend="numpy", dtype="float32",
+        sigma=REFERENCE_SIGMA, output="linear", init="own", source="none", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = image_shape(input_shape), latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, channels=channels,
             units=units, likelihood=likelihood, sigma=sigma, output=output,
-            init=init,
+            init=init, source=source,
         )  # fmt: skip
         if output == "sigmoid" and likelihood not in ("gaussian", "laplace"):
             raise ConfigError(f"output=sigmoid gives means in [0, 1], {likelihood} takes others: use output=linear")

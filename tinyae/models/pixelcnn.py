@@ -10,7 +10,7 @@ from ..data.examples import check_dtype, shaped
 from ..errors import ConfigError, DataError
 from ..latent.mixture import softmax
 from ..losses import cross_entropy_with_logits
-from ..options import Choice, Count, options
+from ..options import Choice, Count, Source, Sources, options
 from . import raster
 from .base import COMMON, Model
 from .gated import gated_networks
@@ -34,10 +34,9 @@ class PixelCNN(Labelled, Model):
     [0, 1], whose values are rounded to `levels` of them. The channels of a pixel then follow one another, as pixels of
     a map (H, W C). The default, for 7 x 7 codes of 128, has 1,049,728 parameters.
 
-    The sources whole, with lr 0.0003 for maps of 7 x 7: network="residual", init="glorot", trained with
-    optimizer="keras-adam" and epsilon=4.9e-6 (Keras's example vq_vae.py); network="gated", init="glorot", classes,
-    with optimizer="adam" and epsilon=4.9e-7 (ritheshkumar95/pytorch-vqvae). Their losses are means over pixels, their
-    epsilons 1e-7 and 1e-8. The second's first kernels have a row or column of zeros more, so that they begin smaller.
+    source="keras" is vq_vae.py of Keras's examples, whole, and source="ritheshkumar95" with classes is the
+    GatedPixelCNN of that author's pytorch-vqvae. Their losses are means over pixels, 1/49 of ours for maps of 7 x 7.
+    The second's first two kernels have a row or a column of zeros more, so that their weights begin smaller.
 
     Parameters
     ----------
@@ -46,7 +45,10 @@ class PixelCNN(Labelled, Model):
     width: channels of the network's layers; 0 takes the network's own (residual 128, gated 64).
     blocks: how many blocks of layers the network has; 0 takes the network's own (residual 2, gated 15).
     classes: how many classes the labels have that images depend on; 0 learns them without labels.
-    init: how weights begin: "own", or as in Keras ("glorot", as the source of network=residual) or PyTorch ("pytorch").
+    init: how weights begin: "own", or as in Keras ("glorot", as in both sources) or PyTorch ("pytorch").
+    source: "none"; or "keras", which stands for network=residual, init=glorot and training by optimizer=keras-adam with
+        epsilon=1e-7; or "ritheshkumar95", for network=gated, init=glorot and optimizer=adam with epsilon=1e-8; both
+        with lr=0.0003 in batches of 128. What is given beside it holds.
     """
 
     name = "pixelcnn"
@@ -56,21 +58,28 @@ class PixelCNN(Labelled, Model):
     uses_labels = False  # unless told the number of classes
     unlabelled = "leave classes out"
     codec = None  # the VQVAE whose codes these are, where there is one
+    sources = {
+        name: Source(dict(network=network, init="glorot"), optimizer | dict(lr=3e-4, batch_size=128), mean=True)
+        for name, network, optimizer in (
+            ("keras", "residual", dict(optimizer="keras-adam", epsilon=1e-7)),
+            ("ritheshkumar95", "gated", dict(optimizer="adam", epsilon=1e-8)),
+        )
+    }
 
     @options(
         levels=Count(), network=Choice(NETWORKS), width=Count(0), blocks=Count(0, MOST_BLOCKS), classes=Count(0),
-        init=INIT, **COMMON,
+        init=INIT, source=Sources(sources), **COMMON,
     )  # fmt: skip
     def __init__(
-        self, input_shape=(7, 7), levels=128, network="residual", width=0, blocks=0, classes=0, init="own", seed=0,
-        backend="numpy", dtype="float32",
+        self, input_shape=(7, 7), levels=128, network="residual", width=0, blocks=0, classes=0, init="own",
+        source="none", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.levels = input_shape, levels
         if len(self.input_shape) not in (2, 3):
             raise ConfigError(f"input_shape: pixelcnn takes maps (H, W) or images (H, W, C), got {input_shape!r}")
         config = dict(
             input_shape=self.input_shape, levels=levels, network=network, width=width, blocks=blocks, classes=classes,
-            init=init,
+            init=init, source=source,
         )  # fmt: skip
         networks, usual_width, usual_blocks = NETWORKS[network]
         self.classes, self.uses_labels = classes, classes > 0

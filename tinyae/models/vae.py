@@ -3,7 +3,7 @@
 from ..backend import array_module
 from ..latent import gaussian
 from ..layers import ACTIVATIONS
-from ..options import Choice, Count, Counts, options
+from ..options import Choice, Count, Counts, Source, Sources, options
 from . import importance
 from .base import COMMON
 from .gaussian_codes import GaussianCodes
@@ -19,8 +19,8 @@ class VAE(GaussianCodes):
 
     The default is 784-256-2, 404,244 parameters.
 
-    The source of the default, vae_keras.py of bojone/vae, whole: init="glorot", trained with optimizer="rmsprop" and
-    epsilon=1e-7, batches of 100. It clips probabilities to [1e-7, 1 - 1e-7].
+    source="bojone" is vae_keras.py of bojone/vae, whole. It also clips probabilities to [1e-7, 1 - 1e-7], so that
+    pixels beyond have no gradient.
 
     Parameters
     ----------
@@ -36,11 +36,14 @@ class VAE(GaussianCodes):
     samples: draws of z for each example; more than one train the importance-weighted bound (Burda et al. 2016).
     init: how weights begin: "own" (He's before ReLU, else Glorot's), or as in Keras and TensorFlow ("glorot") or
         PyTorch ("pytorch", biases too).
+    source: "none", or "bojone", which stands for init=glorot and training by optimizer=rmsprop with epsilon=1e-7 in
+        batches of 100. What is given beside it holds.
     """
 
     name = "vae"
     terms = ("loss", "reconstruction", "kl")
     samples = 1  # of z for each example
+    sources = {"bojone": Source(dict(init="glorot"), dict(optimizer="rmsprop", epsilon=1e-7, batch_size=100))}
 
     @options(
         latent_dim=Count(),
@@ -48,18 +51,19 @@ class VAE(GaussianCodes):
         activation=Choice(ACTIVATIONS),
         samples=Count(),
         init=INIT,
+        source=Sources(sources),
         **LIKELIHOOD,
         **COMMON,
     )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, hidden=(256,), activation="relu", likelihood="bernoulli",
-        sigma=1.0, samples=1, init="own", seed=0, backend="numpy", dtype="float32",
+        sigma=1.0, samples=1, init="own", source="none", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma, samples=samples, init=init,
+            likelihood=likelihood, sigma=sigma, samples=samples, init=init, source=source,
         )  # fmt: skip
         encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
         output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)

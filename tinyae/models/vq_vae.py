@@ -10,13 +10,14 @@ from ..latent import quantize
 from ..latent.codebook import MOST_BOOKS, Codebook, HeldCodebook
 from ..layers.base import Layer
 from ..losses import mse
-from ..options import SHARE, WEIGHT, Choice, Count, Flag, options
+from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source, Sources, options
 from ..wording import flag, setting
 from .base import COMMON, Model
 from .code_networks import NETWORKS, code_size, network_for
 from .networks import image_shape
 
 SOURCE_BOUND = 0.05  # codes are drawn within it in Keras
+WHOLE = 2**26  # numbers of the data whose variance a source takes: those of 85,000 images of 28 x 28
 COLLAPSED = 0.1  # of the codes in use, below which a codebook did not spread over the data
 
 
@@ -29,18 +30,17 @@ class VQVAE(Model):
     encoder says of the data. A code is a map of integers (N, h, w), with several codebooks (N, h, w, codebooks). The
     default has 49,937 parameters: 19,856 + 28,033 + 2,048.
 
-    The sources whole, up to one factor of the loss: network="keras", restart=False (Keras's example) and
-    network="bojone", relative=False, restart=False (vq_vae_keras.py of bojone/vae). There the terms are means over
-    elements, so that those of a code weigh less; weights begin as Glorot's, and codes within 0.05 of 0 instead of the
-    centres. "keras" sees images less 0.5; BatchNorm in "bojone" has momentum 0.99 and epsilon 0.001. Both are
-    trained with optimizer="keras-adam", whose epsilon is to be 1e-7 times the number of values in an image, 7.84e-5 and
-    0.0049152, since their loss is that many times smaller.
+    source="keras" is vq_vae.py of Keras's examples, whole, and source="bojone" is vq_vae_keras.py of bojone/vae. Their
+    loss is a mean over the values of an image, so many times smaller than ours. Their networks of the same names differ
+    from "small" and "residual" in this: the terms of a code are means over its own elements, and so weigh less; weights
+    begin as Glorot's, and codes within 0.05 of 0 instead of the centres; "keras" sees images less 0.5, and BatchNorm in
+    "bojone" has momentum 0.99 and epsilon 0.001. "paper" follows a paper's text, no code.
 
     Parameters
     ----------
     network: the encoder and its decoder: "small" (published for 28 pixels), "paper" (for 32 pixels), "residual" (for
         128 pixels), each for images of any size; "auto" takes the one published for about the size of the images.
-        "keras" and "bojone" are "small" and "residual" as their code has them, see above.
+        "keras" and "bojone" are "small" and "residual" as their code has them, see above and `source`.
     codes: how many codes a codebook has, K; 0 takes the network's own number (small 128, paper 512, residual 64).
     latent_dim: how many numbers a code stands for, D; 0 takes the network's own number (small 16, paper 256, residual
         128).
@@ -53,6 +53,9 @@ class VQVAE(Model):
     cosine: vectors and codes are compared by their direction alone (true), or by their distance (false).
     restart: a code that hardly any vector chooses is set to a vector of the batch (true; Dhariwal et al. 2020).
     relative: the squared error is divided by the variance of the data (true), or by 1 (false).
+    source: "none"; or "keras", which stands for network=keras, restart=false and training in batches of 128; or
+        "bojone", for network=bojone, relative=false, restart=false and batches of 64; both by optimizer=keras-adam with
+        epsilon=1e-7. What is given beside it holds.
     """
 
     name = "vq-vae"
@@ -60,17 +63,24 @@ class VQVAE(Model):
     terms = ("loss", "reconstruction", "codebook", "commitment")
     discrete_codes = True
     code_weight = 1  # of the codebook's terms
+    sources = {
+        name: Source(options, dict(optimizer="keras-adam", epsilon=1e-7, batch_size=size), mean=True)
+        for name, options, size in (
+            ("keras", dict(network="keras", restart=False), 128),
+            ("bojone", dict(network="bojone", relative=False, restart=False), 64),
+        )
+    }
     judged_by = "reconstruction"  # the other terms grow while vectors spread over more of the space
 
     @options(
         network=Choice(("auto", *NETWORKS)), codes=Count(0), latent_dim=Count(0), codebooks=Count(1, MOST_BOOKS),
         residual_codes=Flag(), commitment=WEIGHT, ema=Flag(), decay=SHARE, cosine=Flag(), restart=Flag(),
-        relative=Flag(), **COMMON,
+        relative=Flag(), source=Sources(sources), **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), network="auto", codes=0, latent_dim=0, codebooks=1, residual_codes=False,
         commitment=0.25, ema=False, decay=0.99, cosine=False, restart=True, relative=True,
-        seed=0, backend="numpy", dtype="float32",
+        source="none", seed=0, backend="numpy", dtype="float32",
     ):  # fmt: skip
         self.input_shape = image_shape(input_shape)
         network = network_for(self.input_shape) if network == "auto" else network
@@ -81,7 +91,7 @@ class VQVAE(Model):
         config = dict(
             input_shape=self.input_shape, network=network, codes=self.code_count, latent_dim=self.latent_dim,
             codebooks=codebooks, residual_codes=residual_codes, commitment=commitment, ema=ema,
-            decay=decay, cosine=cosine, restart=restart, relative=relative,
+            decay=decay, cosine=cosine, restart=restart, relative=relative, source=source,
         )  # fmt: skip
         encoder, decoder = self.kind.make(self.input_shape, self.latent_dim)
         self.codebook = Codebook(
@@ -157,6 +167,11 @@ class VQVAE(Model):
         self.codebook.update_state(self.state.tree["codebook"], caches["codebook"], self.store.tree["codebook"])
         self.store.version += 1
 
+    @property
+    def begin_on(self):
+        """A source takes the variance of all its data."""
+        return max(self.chunk, WHOLE // math.prod(self.input_shape)) if self.published else self.chunk
+
     def begin(self, batch, noise):
         """Before the first step, by a batch of the training data: the codes and the variance to start from.
 
@@ -166,7 +181,9 @@ class VQVAE(Model):
             return
         x = self.scaled(self.prepare(batch)["x"])
         if self.relative:
-            self.state.tree["scale"]["variance"][...] = x.var() + 1e-6  # of a single grey there is none
+            variance = x.var()  # 0 of a single grey
+            variance = variance.clip(1e-6) if self.published else variance + 1e-6
+            self.state.tree["scale"]["variance"][...] = variance
         if self.kind.source:
             return
         z, _ = self.forward("encoder", x, train=True, rng=noise)

@@ -74,6 +74,11 @@ class _Trainable(Kind):
             raise TypeError
         return value
 
+    def implied(self, value, given):
+        """How the model's source is trained. Epsilon is that of the source's optimiser alone."""
+        options = getattr(getattr(value, "published", None), "fit", {})
+        return {name: options[name] for name in options if name != "epsilon" or "optimizer" not in given}
+
 
 class _Display(Kind):
     wanted = "True, False, a line to begin with, or a display"
@@ -106,7 +111,9 @@ def fit(
     epochs, batch_size: the last batch of an epoch may be short. optimizer: "adam", "adamw", "keras-adam" (as
     in Keras and TensorFlow), "rmsprop" or "sgd" (momentum 0.9); lr its rate, on a schedule ("constant", "step",
     "cosine") after `warmup` steps of linear rise. epsilon: what is added to the root that divides, of all but sgd; None
-    takes 1e-8, of keras-adam 1e-7 (Keras has 1e-7 for rmsprop too, TensorFlow 1 has 1e-8 for Adam).
+    takes 1e-8, of keras-adam 1e-7 (Keras has 1e-7 for rmsprop too, TensorFlow 1 has 1e-8 for Adam). Of a model with a
+    `source`, batch_size, optimizer, lr and epsilon are the source's where they are not given, and epsilon counts in
+    units of the source's loss.
     clip_norm: the gradient's global norm is clipped to it. validation: the share of the examples held out, by which
     the best epoch is chosen (without one: by a Dataset's own validation part, else by the training loss). test:
     examples whose loss is reported after each epoch and decides nothing; a Dataset's own test part if None.
@@ -395,5 +402,5 @@ def _optimizer(settings, phase, steps):
     if "epsilon" in settings:
         if name == "sgd":
             raise ConfigError(f"{flag('epsilon')}: sgd has none, leave it out")
-        constants["epsilon"] = settings["epsilon"]
+        constants["epsilon"] = settings["epsilon"] * phase.scale
     return OPTIMIZERS[name](rate, **constants)
