@@ -42,6 +42,11 @@ class SemiAAE(Labelled, Adversary, AE):
     encoder has in training noise on x and dropout after its hidden layers; the discriminators are trained on codes
     without either. The phases are the paper's; layers and sizes follow no published code.
 
+    Another's code, aae_semisupervised.py of fducau/AAE_pytorch, has layers of 1000 units with dropout and no noise.
+    Batches of 3000 labelled images alternate with the others. Its reconstruction error is the mean over the pixels, its
+    Adams have rates of 0.0006, 0.0008 for both sides, and 0.001 for the classes, and its cross-entropy takes p, the
+    softmax, for logits.
+
     Parameters
     ----------
     latent_dim: how many numbers the style z has.
