@@ -28,10 +28,10 @@ def train_options(parser):
     add("--codes", metavar="RUN", help="for pixelcnn: learn the codes that the vq-vae in this run gives the images")
     add_loading(add)
     add("--epochs", type=POSITIVE, metavar="N", help="passes over the training images (default 20; 100 of small sets)")
-    add("--batch-size", type=POSITIVE, metavar="N", help="images per step (default 128)")
+    add("--batch-size", type=POSITIVE, metavar="N", help="images per step (default 128, or the source's)")
     add("--latent-dim", type=POSITIVE, metavar="N", help="dimensions of the code (default: the model's)")
-    add("--lr", type=float, metavar="X", help="learning rate (default 0.001)")
-    add("--optimizer", metavar="NAME", help="adam, adamw, keras-adam, rmsprop or sgd (default adam)")
+    add("--lr", type=float, metavar="X", help="learning rate (default 0.001, or the source's)")
+    add("--optimizer", metavar="NAME", help="adam, adamw, keras-adam, rmsprop or sgd (default adam, or the source's)")
     add("--epsilon", type=float, metavar="X", help="of the optimizer (default 1e-8; of keras-adam, as in Keras, 1e-7)")
     add("--schedule", metavar="NAME", help="of the learning rate: constant, step or cosine (default constant)")
     add("--warmup", type=NATURAL, metavar="STEPS", help="steps of linear rise of the learning rate (default 0)")
@@ -45,7 +45,7 @@ def train_options(parser):
     add("--out", metavar="DIR", help="folder for checkpoints, metrics and pictures (default runs/MODEL)")
     add("--resume", action="store_true", help="go on with the run in --out, with its own data and settings")
     add("--overwrite", action="store_true", help="replace the run in --out")
-    option = "an option of the model, e.g. hidden=512,256; 'tinyae models MODEL' explains them; may be repeated"
+    option = "an option of the model, e.g. hidden=512,256 or source=NAME; see 'tinyae models MODEL'; may be repeated"
     add("--set", action="append", default=[], metavar="KEY=VALUE", help=option)
     add("--no-pictures", action="store_true", help="write no pictures")
     add_json(add)

@@ -30,8 +30,8 @@ class BetaVAE(VAE):
     In evaluation w and C are the final ones. The terms are those of the ELBO, so that they compare for every form, and
     what the form adds:   loss = reconstruction + kl + penalty,   penalty = w(t) P - KL, negative where KL is cheap.
 
-    source="disentanglement-lib" is that library of google-research, whole, for images of 64 pixels: its networks are
-    "locatello", and its `beta_vae`'s beta is to be given. "burgess" follows a paper's text, no code.
+    source="disentanglement-lib" is the beta_vae of google-research/disentanglement_lib, whole, for images of 64 pixels;
+    beta is to be given, as there. "burgess" follows a paper's text, no code.
 
     Parameters
     ----------

@@ -1,5 +1,7 @@
 """Models whose encoder says a Gaussian of codes for each example, with N(0, I) as the prior of codes."""
 
+import math
+
 from ..latent import gaussian
 from ..wording import setting
 from .base import Model
@@ -12,6 +14,13 @@ class GaussianCodes(Model):
     """q(z|x) = N(mu(x), exp(logvar(x))): the network "encoder" puts out both, (N, 2 latent_dim). The code is mu."""
 
     generative = standard_prior = True
+
+    def build(self, networks, config, seed, backend, dtype, init="own"):
+        super().build(networks, config, seed, backend, dtype, init)
+        if self.published and init == "glorot":  # there mu and logvar are layers of their own, of half the fan out
+            weight = self.store.tree["encoder"][str(len(self.networks["encoder"].layers) - 1)]["weight"]
+            fan_in, both = weight.shape
+            weight *= math.sqrt((fan_in + both) / (fan_in + both / 2))
 
     def split(self, h):
         """(N, 2D) -> mu, logvar, (N, D) each."""

@@ -36,7 +36,7 @@ class PixelCNN(Labelled, Model):
 
     source="keras" is vq_vae.py of Keras's examples, whole, and source="ritheshkumar95" with classes is the
     GatedPixelCNN of that author's pytorch-vqvae. Their losses are means over pixels, 1/49 of ours for maps of 7 x 7.
-    The second's first two kernels have a row or a column of zeros more, so that their weights begin smaller.
+    The first two kernels of the second have a row or a column of zeros more.
 
     Parameters
     ----------
@@ -86,6 +86,9 @@ class PixelCNN(Labelled, Model):
         self.integer_input = len(self.input_shape) == 2
         parts = networks(self.map_shape, levels, width or usual_width, blocks or usual_blocks, classes)
         self.build(parts, config, seed, backend, dtype, init)
+        if source == "ritheshkumar95" and (network, init) == ("gated", "glorot"):
+            for name in ("vertical", "horizontal"):  # there 4 x 7 and 1 x 4, of larger fans
+                self.store.tree["stack"]["0"][name]["weight"] *= math.sqrt(3 / 4)
         if network == "gated":
             self.chunk = max(1, self.chunk // 8)  # so many more maps are in a gated layer than come out of it
 

@@ -170,7 +170,8 @@ class VQVAE(Model):
     @property
     def begin_on(self):
         """A source takes the variance of all its data."""
-        return max(self.chunk, WHOLE // math.prod(self.input_shape)) if self.published else self.chunk
+        whole = self.published and self.relative
+        return max(self.chunk, WHOLE // math.prod(self.input_shape)) if whole else self.chunk
 
     def begin(self, batch, noise):
         """Before the first step, by a batch of the training data: the codes and the variance to start from.
