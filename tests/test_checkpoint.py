@@ -205,10 +205,10 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(tmp_path):
     assert [json.loads(line)["epoch"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3]
 
 
-def test_both_checkpoints_damaged(tmp_path):
+def test_all_checkpoints_damaged(tmp_path):
     data = np.random.default_rng(0).random((60, 4, 4, 1), dtype="float32")
     tinyae.fit(small(), data, epochs=2, batch_size=20, out=tmp_path, progress=False)
-    for name in ("last.npz", "previous.npz"):
+    for name in ("last.npz", "previous.npz", "best.npz"):
         (tmp_path / name).write_bytes(b"PK nonsense")
     with pytest.raises(CheckpointError, match="no checkpoint is left to resume from"):
         tinyae.fit(small(), data, epochs=3, batch_size=20, out=tmp_path, resume=True, progress=False)

@@ -197,8 +197,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(copy):
     assert done.stdout.startswith("done: 58 steps")
 
 
-def test_both_damaged(copy):
-    for name in ("last.npz", "previous.npz"):
+def test_all_damaged(copy):
+    for name in ("last.npz", "previous.npz", "best.npz"):
         (copy / "r" / name).write_bytes(b"x")
     said = refused(*RESUME, cwd=copy)
     assert "no checkpoint is left to resume from: start anew (--overwrite)" in said

@@ -159,6 +159,30 @@ def test_restoring_takes_away_a_standardisation_that_the_file_does_not_have(tmp_
 # replaced
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_where_only_the_best_epoch_is_left_a_run_goes_on_from_it(damaged, tmp_path, capsys):
+    """It is not taken for a folder without a run, whose files a new one would replace."""
+    fit(small(), data(), tmp_path)
+    for name in ("last.npz", "previous.npz"):
+        (tmp_path / name).unlink()  # best.npz may be the same file
+        if damaged:
+            (tmp_path / name).write_bytes(b"PK")
+    step = checkpoint.read(tmp_path / "best.npz").training["step"]
+    with pytest.raises(ConfigError, match="holds a run already"):
+        fit(small(), data(), tmp_path)
+    model, straight = small(), small()
+    history = tinyae.fit(model, data(), epochs=3, batch_size=20, out=tmp_path, resume=True)
+    assert f": going on from best.npz, step {step}\n" in capsys.readouterr().err
+    fit(straight, data(), tmp_path / "straight", epochs=3)
+    assert history.steps == 6 and model.store.flat.tobytes() == straight.store.flat.tobytes()
+    assert (tmp_path / "metrics.jsonl").read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
+
+
+def test_a_saved_model_alone_is_no_run_and_stays(tmp_path):
+    small().save(tmp_path / "best.npz")
+    refused(small(), data(), tmp_path, "best.npz holds a model, not a run: it cannot be resumed", CheckpointError)
+
+
 @pytest.mark.parametrize("removals", range(4))
 def test_killed_while_a_run_is_removed_it_is_gone(removals, tmp_path, monkeypatch):
     fit(small(), data(), tmp_path)
@@ -228,6 +252,17 @@ def test_any_damaged_line(line, tmp_path):
     assert [record["epoch"] for record in history.records] == [1, 2, 3]
     path.write_bytes(whole + line)  # torn by a crash, this one is
     assert len(Run(tmp_path).records(8, said.append)) == 2 and said == []
+
+
+@pytest.mark.parametrize("kept", [0, 1, None])
+def test_lines_that_are_missing_are_counted(kept, tmp_path, capsys):
+    fit(small(), data(), tmp_path, epochs=3)
+    path = tmp_path / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.unlink() if kept is None else path.write_text("".join(lines[3 - kept :]))
+    tinyae.fit(small(), data(), epochs=3, batch_size=20, out=tmp_path, resume=True)
+    said = f"{path} has lines of {kept or 0} of the 3 epochs so far: the curves lack the others\n"
+    assert said in capsys.readouterr().err
 
 
 def test_lines_are_on_the_disk_when_they_are_written(tmp_path, monkeypatch):

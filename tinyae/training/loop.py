@@ -341,7 +341,7 @@ class Trainer:
         self.optimizers.load_state(found.optimizer_state(), self.model.store)
         found.restore(self.model)
         self.step, self.sums, self.best = position["step"], position["sums"], position["best"]
-        self.records = run.records(self.step, display.message)
+        self.records = run.records(self.step, display.message, self.step // self.feed.steps_per_epoch)
         if found.path == run.file(LAST):
             run.mark_best(position)
 

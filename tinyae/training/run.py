@@ -84,7 +84,7 @@ class Run:
             checkpoint.sync_folder(self.path)
             os.remove(self.file(REPLACED))
         # A run that was killed before its first checkpoint leaves lines of epochs that come again.
-        if not any(os.path.exists(self.file(name)) for name in (LAST, PREVIOUS)):
+        if not any(os.path.exists(self.file(name)) for name in CHECKPOINTS):
             checkpoint.remove_if_there(self.file(METRICS))
 
     def refuse_if_used(self):
@@ -113,14 +113,17 @@ class Run:
     def newest(self, warn=lambda text: None, model_class=None):
         """The newest whole Checkpoint, or None in an empty folder; `warn(text)` names a damaged one passed over.
 
+        Where last.npz and previous.npz are both lost, the best epoch's file is a run's checkpoint like them.
         model_class: of the model that goes on (see `checkpoint.read`).
         """
         if self._is_replaced:
             return None
-        found, damage = checkpoint.first_whole([self.file(LAST), self.file(PREVIOUS)], model_class)
+        found, damage = checkpoint.first_whole([self.file(name) for name in CHECKPOINTS], model_class)
         if found is None and damage:
             damage.append(f"no checkpoint is left to resume from: start anew ({flag('overwrite', True)})")
             raise CheckpointError("; ".join(damage))
+        if found is not None and not os.path.lexists(self.file(LAST)):
+            damage.append(f"{self.file(LAST)} is missing")
         for text in damage:
             step = f", step {found.training['step']}" if found.training else ""
             warn(f"{text}: going on from {os.path.basename(found.path)}{step}")
@@ -149,28 +152,33 @@ class Run:
         except OSError as error:
             raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
 
-    def records(self, up_to_step, warn=lambda text: None):
+    def records(self, up_to_step, warn=lambda text: None, epochs=0):
         """The records of metrics.jsonl up to a step; later lines are removed from the file, and damaged ones, too.
 
-        A torn last line is what a crash leaves; `warn(text)` names any other that is damaged.
+        A torn last line is what a crash leaves; `warn(text)` names any other that is damaged, and says where lines of
+        the `epochs` before that step are missing.
         """
         path = self.file(METRICS)
         try:
             with open(path, "rb") as file:
                 *lines, torn = file.read().split(b"\n")
         except FileNotFoundError:
-            return []
-        records = []
+            lines, torn = [], b""
+        records, damaged = [], 0
         for number, line in enumerate([*lines, torn], 1):
             try:
                 record = json.loads(line)
                 RECORD.check(record, "it")
             except (ValueError, RecursionError, Unfit):
                 if number <= len(lines):
+                    damaged += 1
                     warn(f"{path}: line {number} is damaged and was removed; the whole lines are kept")
                 continue
             if record["step"] <= up_to_step:
                 records.append(record)
-        text = "".join(json.dumps(record) + "\n" for record in records)
-        checkpoint.replace_whole(path, lambda file: file.write(text.encode()))
+        if len(records) + damaged < epochs:
+            warn(f"{path} has lines of {len(records)} of the {epochs} epochs so far: the curves lack the others")
+        if lines or torn:
+            text = "".join(json.dumps(record) + "\n" for record in records)
+            checkpoint.replace_whole(path, lambda file: file.write(text.encode()))
         return records
