@@ -15,7 +15,7 @@ from command_line import contents
 import tinyae
 from tinyae import cli, models
 from tinyae.commands import prior
-from tinyae.data.codes import codes_of
+from tinyae.data.codes import checksum, codes_of
 from tinyae.data.examples import check_range
 from tinyae.errors import DataError
 from tinyae.training import checkpoint
@@ -74,9 +74,11 @@ def test_codes_have_the_least_dtype_that_holds_them(count, dtype):
 
 
 def test_codes_keep_labels_classes_and_where_they_come_from():
-    codes = codes_of(DIGITS, models.VQVAE(input_shape=(8, 8, 1), codes=4))
+    codec = models.VQVAE(input_shape=(8, 8, 1), codes=4)
+    codes = codes_of(DIGITS, codec)
     np.testing.assert_array_equal(codes.train.labels, DIGITS.train.labels)
     assert codes.class_count == 10 and codes.name == "codes of digits"
+    assert codes.origin.pop("codec") == checksum(codec.store.flat, codec.state.flat)
     assert codes.origin == {"data": "digits", "size": None, "codes": True} and "codes" not in DIGITS.origin
 
 
@@ -384,6 +386,13 @@ def mistake(path):
     shutil.copy("prior/best.npz", path)
 
 
+def exchange(path):
+    """By a vq-vae of the same options and shapes."""
+    other = tinyae.load(path)
+    other.store.flat[0] += 1
+    other.save(path)
+
+
 def damage(path):
     path.write_bytes(path.read_bytes()[:1000])
 
@@ -394,6 +403,7 @@ def damage(path):
     [
         (lose, ".npz is of codes, and the vq-vae that made them is not beside it: copy best.npz of its run to"),
         (mistake, "prior/vq-vae.npz holds pixelcnn, not the vq-vae that made the codes"),
+        (exchange, "prior/vq-vae.npz is another vq-vae than the one that made the codes of prior/"),
         (damage, "prior/vq-vae.npz is damaged"),
     ],
 )

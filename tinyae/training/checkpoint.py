@@ -16,6 +16,7 @@ import zipfile
 
 import numpy as np
 
+from ..data.codes import checksum
 from ..data.examples import BYTES
 from ..data.standardization import Standardization
 from ..errors import CheckpointError
@@ -77,6 +78,11 @@ class Checkpoint:
         found = read(path)
         if found.meta["model"] != "vq-vae":
             raise CheckpointError(f"{path} holds {found.meta['model']}, not the vq-vae that made the codes")
+        own = checksum(found.arrays["params"], found.arrays["state"])
+        if self.origin.get("codec", own) != own:  # older files do not say whose the codes are
+            raise CheckpointError(
+                f"{path} is another vq-vae than the one that made the codes of {self.path}: copy the right one there"
+            )
         return found
 
     def check(self, model):
