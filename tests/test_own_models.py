@@ -156,6 +156,52 @@ def test_a_config_that_the_class_does_not_take_is_named(tmp_path):
         tinyae.load(tmp_path / "m.npz")
 
 
+class Open(Forgetful):
+    """It takes any options and keeps them all, although its parent has `dtype`."""
+
+    def __init__(self, units=2, **others):
+        self.input_shape, self.latent_dim = (4,), units
+        self.build({"encoder": (Dense(units), (4,))}, {"units": units, **others}, 0, "numpy", "float32")
+
+
+class Bare(Model):
+    """The same without a parent that has `dtype`."""
+
+    __init__, step = Open.__init__, Forgetful.step
+
+
+@pytest.mark.parametrize("kind", [Open, Bare])
+def test_a_class_of_any_options_comes_back_with_those_that_it_was_given(kind, tmp_path):
+    model = kind(3, note="mine")
+    tinyae.fit(model, X, epochs=1, out=tmp_path, progress=False)
+    loaded = tinyae.load(tmp_path)
+    assert type(loaded) is kind and loaded.config.items() >= {"units": 3, "note": "mine"}.items()
+    np.testing.assert_array_equal(loaded.store.flat, model.store.flat)
+    assert kind is Open or loaded.config == model.config
+
+
+class Nameless(Open):
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        terms, caches = super().step(batch, rng, grads, train, batch_size)
+        return {"mse": terms["loss"]}, caches
+
+
+def test_a_step_without_the_loss_is_named_before_the_first_epoch_is_over(tmp_path):
+    with pytest.raises(ConfigError, match="its step gives the terms mse, and none is loss, by which epochs"):
+        tinyae.fit(Nameless(), X, epochs=1, batch_size=6, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+class Shapeless(Model):
+    def __init__(self):
+        self.build({"encoder": (Dense(2), (4,))}, {}, 0, "numpy", "float32")
+
+
+def test_a_model_without_an_input_shape_is_named():
+    with pytest.raises(ConfigError, match="^Shapeless has no input_shape: set self.input_shape"):
+        Shapeless()
+
+
 def test_a_file_of_tinyaes_own_models_names_no_class(tmp_path):
     VAE(input_shape=(4,)).save(tmp_path / "m.npz")
     with np.load(tmp_path / "m.npz") as content:

@@ -74,7 +74,7 @@ class Model:
     uses_labels = False  # whether a batch needs "labels"
     integer_input = False  # whether examples are maps of codes instead of images or rows
     bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
-    standardization = trained_on = class_names = None
+    input_shape = standardization = trained_on = class_names = None
     sources = {}  # {name: Source}: the published codes that the option `source` takes
 
     def __init_subclass__(cls, **kwargs):
@@ -84,6 +84,8 @@ class Model:
 
     def build(self, networks, config, seed, backend, dtype, init="own"):
         """networks: {name: (layer, input shape)}. init: how weights begin (`networks.begin_as`)."""
+        if self.input_shape is None:
+            raise ConfigError(f"{self.name} has no input_shape: set self.input_shape = (28, 28, 1), say, before build")
         self.config = config
         self.backend = backend if isinstance(backend, Backend) else Backend(backend)
         self.dtype = np.dtype(Dtype().check("dtype", dtype))

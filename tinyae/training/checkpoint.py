@@ -94,8 +94,10 @@ class Checkpoint:
         options = inspect.signature(type(model)).parameters
         defaults = {name: options[name].default for name in model.config if name in options}
         defaults = json_ready({name: value for name, value in defaults.items() if value is not inspect.Parameter.empty})
-        theirs = {"model": self.meta["model"], "dtype": self.meta["dtype"], **defaults, **self.meta["config"]}
-        ours = {"model": model.name, "dtype": model.dtype.name, **json_ready(model.config)}
+        theirs = {**defaults, **self.meta["config"], "model": self.meta["model"], "dtype": self.meta["dtype"]}
+        ours = {**json_ready(model.config), "model": model.name, "dtype": model.dtype.name}
+        for side in (theirs, ours):
+            side.pop("backend", None)  # a class that keeps all that it is given keeps this, too
         for name in sorted(theirs.keys() | ours.keys(), key="model".__ne__):
             if theirs.get(name) != ours.get(name):
                 before, now = (schema.brief(side.get(name)) for side in (theirs, ours))

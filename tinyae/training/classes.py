@@ -51,12 +51,24 @@ def make(model_class, meta, path, backend):
     parameters = inspect.signature(model_class).parameters
     anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     common = {"dtype": meta["dtype"], "backend": backend}
-    options = meta["config"] | {name: value for name, value in common.items() if anything or name in parameters}
+    options = meta["config"] | {name: value for name, value in common.items() if _takes(model_class, name)}
     unknown = [name for name in options if name not in parameters and not anything]
     if unknown:
         given = f"the config that it gave to `build` has {unknown[0]}"
         raise CheckpointError(f"{path}: {model_class.__name__} takes no option {unknown[0]}, but {given}: add it")
     return model_class(**options)
+
+
+def _takes(model_class, option):
+    """Whether a class has an option of that name, or passes what it does not name on to a class that has."""
+    for kind in model_class.__mro__:
+        if "__init__" in vars(kind):
+            parameters = inspect.signature(kind.__init__).parameters
+            if option in parameters:
+                return True
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                return False
+    return False
 
 
 def check_class(model_class, meta, path):

@@ -55,6 +55,8 @@ LATER = {"labels": "labels", "watched": "test data", "class_names": "class names
 class History:
     """What `fit` returns: `records` (one per epoch, as in metrics.jsonl), `steps` done, `best` and `interrupted`.
 
+    The record of an epoch lacks the terms of a phase that had no step in it, as a generator beside a critic may.
+
     unshown: the error that kept the progress from being shown to the end, or None.
     """
 
@@ -280,6 +282,11 @@ class Trainer:
                 total, count = self.sums.get(name, (0.0, 0))
                 self.sums[name] = total + value * images, count + images
             shown |= terms
+        if self.step == 0 and self.model.judged_by not in shown:  # the first step has every phase
+            raise ConfigError(
+                f"{self.model.name}: its step gives the terms {', '.join(shown) or 'of no name'}, and none is "
+                f"{self.model.judged_by}, by which epochs are judged: name one so"
+            )
         self.step += 1
         display.step(images, shown)
 
