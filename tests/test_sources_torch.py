@@ -12,11 +12,12 @@ from test_pixelcnn_torch import gated, residual  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 import tinyae  # noqa: E402
-from tinyae import losses, models  # noqa: E402
+from tinyae import cli, losses, models  # noqa: E402
 from tinyae.commands.model_options import as_text, default_options, meanings  # noqa: E402
 from tinyae.latent import mixture  # noqa: E402
 from tinyae.layers.initialisers import fans  # noqa: E402
 from tinyae.models.gaussian_codes import GaussianCodes  # noqa: E402
+from tinyae.training import checkpoint  # noqa: E402
 from tinyae.training.feed import Feed  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_on_one_thread")
@@ -597,6 +598,18 @@ def test_what_is_given_beside_a_source_holds():
     model, x = models.VAE((3, 3, 1), hidden=(4,), source="bojone"), drawn((8, 3, 3, 1))
     assert tinyae.fit(model, x, epochs=1, batch_size=2, optimizer="sgd", progress=False).steps == 4  # has no epsilon
     assert model.config["init"] == "glorot" and models.VAE((3, 3, 1)).published is None
+
+
+def test_train_says_how_a_source_is_trained_and_resume_goes_on_so(tmp_path, capsys):
+    made = ["train", "vae", "--out", str(tmp_path / "r"), "--no-pictures"]
+    options = ["--data", "digits", "--set", "source=bojone", "--set", "hidden=4", "--batch-size", "500"]
+    assert cli.main([*made, *options, "--epochs", "1"]) == 0
+    assert "trained as in source=bojone: optimizer=rmsprop, epsilon=1e-07\n" in capsys.readouterr().err
+    assert cli.main([*made, "--resume", "--epochs", "2"]) == 0
+    assert "trained as in" not in capsys.readouterr().err
+    settings = checkpoint.find(tmp_path / "r").training["settings"]
+    kept = {name: settings[name] for name in ("optimizer", "epsilon", "batch_size", "lr")}
+    assert kept == dict(optimizer="rmsprop", epsilon=1e-7, batch_size=500, lr=1e-3)
 
 
 def test_a_source_is_saved_with_its_model(tmp_path):

@@ -8,7 +8,7 @@ import sys
 from ..errors import ConfigError, MissingExtraError
 from ..terminal import printable, say
 from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json, print_line
-from .model_options import find_model, given_options
+from .model_options import as_text, find_model, given_options
 from .trained import what_to_load
 
 DEFAULT_DATA = "fashion-mini"
@@ -82,6 +82,10 @@ def train(arguments):
     if codes is not None:
         model.codec, data = codes.codec, codes.of(data, model)
     opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {len(data.train):,} images")
+    implied = fit.kinds["model"].implied(model, given)
+    said = [f"{name}={as_text(value)}" for name, value in implied.items() if name not in given]
+    if said:
+        opening.append(f"trained as in source={model.config['source']}: {', '.join(said)}")
 
     pictures = None if arguments.no_pictures else Pictures(out, data)
     if pictures:

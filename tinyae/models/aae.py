@@ -33,9 +33,10 @@ class AAE(Labelled, Adversary, AE):
     With classes D is told the label beside the code, as one number more for each class, and none of them is 1 for an
     example of label -1, whose class is unknown (their section 2.3).
 
-    source="bfarzin" is main_aae.py of bfarzin/pytorch_aae, but for one thing: it never clears gradients between the
-    phases of a step, so that the generator's moves the encoder by the sum of all three; ours clears them. Its
-    reconstruction error is the mean over the pixels, 1/784 of ours, and it adds 1e-15 in logarithms.
+    source="bfarzin" is main_aae.py of bfarzin/pytorch_aae, with one exception: the source never clears gradients
+    between the phases of a step, so its generator phase moves the encoder by the sum of all three gradients; ours
+    clears them. Its reconstruction error is the mean over the pixels, 1/784 of ours, and it adds 1e-15 to images and
+    probabilities.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class AAE(Labelled, Adversary, AE):
         (0.5). A lower one takes longer to fill the prior and costs less reconstruction.
     init: how weights begin: "own" (the network's way), or as in Keras ("glorot") or PyTorch ("pytorch", biases too).
     source: "none", or "bfarzin", which stands for network=reference, latent_dim=120, scale=5, init=pytorch and training
-        by optimizer=adam with epsilon=1e-8 and lr=0.0001 in batches of 100. What is given beside it holds.
+        by optimizer=adam with epsilon=1e-8 and lr=0.0001 in batches of 100. Explicit options take precedence.
     """
 
     name = "aae"

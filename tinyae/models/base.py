@@ -31,8 +31,8 @@ class Phase:
     name: "" where there is but one. step: a function like `Model.step`, that returns the terms of this phase. trains:
     the networks that are moved, neighbours in the model's order; all others are frozen, and pass gradients on. rate:
     what the learning rate is multiplied by. every: k for a phase of each k-th step, the first among them. objective:
-    the term that it lessens. momentum: beta1 of its Adam, and the momentum of SGD. scale: what the optimiser's epsilon
-    is multiplied by.
+    the term that it lessens. momentum: beta1 of its Adam, and the momentum of SGD. scale: the factor of the optimiser's
+    epsilon.
     """
 
     def __init__(self, name, step, trains, rate=1.0, every=1, objective="loss", momentum=0.9, scale=1):
@@ -151,10 +151,10 @@ class Model:
 
     @property
     def loss_scale(self):
-        """How many times the source's loss ours is.
+        """How many times larger our loss is than the source's.
 
-        With an epsilon that is as many times the source's, updates are the same: a factor of the loss is one of Adam's
-        mean gradient and of its root mean square too, and cancels. So in RMSprop.
+        Adam and RMSprop divide by the root of squared gradients plus epsilon. If the loss and epsilon are multiplied by
+        the same factor, it cancels, and their updates are those of the source.
         """
         mean = self.published is not None and self.published.mean
         return math.prod(self.input_shape) if mean else 1

@@ -46,7 +46,7 @@ class BetaVAE(VAE):
         "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. 2019).
     hidden: units of the hidden layers of network=dense, from the encoder's first one on; the decoder mirrors them.
     source: "none", or "disentanglement-lib", which stands for network=locatello, init=glorot and training by
-        optimizer=keras-adam with epsilon=1e-8 and lr=0.0001 in batches of 64. What is given beside it holds.
+        optimizer=keras-adam with epsilon=1e-8 and lr=0.0001 in batches of 64. Explicit options take precedence.
     """
 
     name = "beta-vae"

@@ -22,7 +22,7 @@ class ClassMeanVAE(Labelled, VAE):
     The label reaches neither encoder nor decoder, so both work without; it draws the codes of a class together, and
     images of a class are drawn around its mean. The default has 404,266 parameters.
 
-    source="bojone" is cvae_keras.py of bojone/vae, whole; it also clips probabilities, as VAE's source does.
+    source="bojone" is cvae_keras.py of bojone/vae, whole. The source clips probabilities, as that of VAE does.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class ConvAE(AE):
     init: how weights begin: "own" (He's before ReLU, else Glorot's), or as in Keras and TensorFlow ("glorot", as in the
         source) or PyTorch ("pytorch", biases too).
     source: "none", or "udacity", which stands for init=glorot and training by optimizer=keras-adam with epsilon=1e-8 in
-        batches of 200. What is given beside it holds.
+        batches of 200. Explicit options take precedence.
     """
 
     name = "conv-ae"

@@ -23,8 +23,8 @@ class CVAE(Labelled, VAE):
     take labels (N,) beside x or z. The form is the paper's; layers and sizes follow no published code.
 
     The authors' code (kihyuks/nips2015_cvae) predicts which part of a photograph each pixel belongs to. Its prior
-    depends on the photograph; its convolutions begin in N(0, 0.01^2), and are trained with an L2 penalty of 1e-7 by
-    Adam at a falling rate, at first 0.0003, with epsilon 1e-6, in batches of 32.
+    depends on the photograph; its convolutions begin in N(0, 0.01^2) and are trained with an L2 penalty of 1e-7 by
+    Adam with epsilon 1e-6 and a learning rate that decays from 0.0003, in batches of 32.
 
     Parameters
     ----------

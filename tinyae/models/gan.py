@@ -32,8 +32,8 @@ class GAN(Adversary):
 
     The first paper's code (goodfeli/adversarial, mnist.yaml) has two layers of 1200 ReLU units in G and two of 240
     maxout units with dropout in D. Its z is uniform, of 100 numbers; weights begin in U(-0.05, 0.05) in G and in
-    U(-0.005, 0.005) in D. One draw of z moves both sides at once, D by half of its loss: by SGD at a falling rate, at
-    first 0.1, with a momentum that rises from 0.5 to 0.7, in batches of 100.
+    U(-0.005, 0.005) in D. Both sides are updated at once from one sample of z, D by half of its loss: by SGD in batches
+    of 100, with a learning rate that decays from 0.1 and a momentum that rises from 0.5 to 0.7.
 
     Terms: "discriminator" what D lessens, "loss" what G lessens, "accuracy" the share that D tells right; of the
     Wasserstein loss "distance", E D(x) - E D(G(z)), and "penalty".

@@ -31,8 +31,8 @@ class MixtureVAE(VAE):
     Images (H, W, C) of any size will do. `cluster` gives each image the class that is the most probable at its mean
     code. The default sigma^2 = 0.4 weighs half the squared error 2.5 times. The default has 366,331 parameters.
 
-    source="bojone" is vae_keras_cluster.py of bojone/vae, whole. It leaves constants out of its loss, adds 1e-7 to
-    q(y|z) in the logarithm, and its decoder's convolutions of stride 1 are transposed, which turns their kernels round.
+    source="bojone" is vae_keras_cluster.py of bojone/vae, whole. The source leaves constants out of its loss and adds
+    1e-7 to q(y|z) in the logarithm; its decoder's convolutions of stride 1 are transposed, which rotates their kernels.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class MixtureVAE(VAE):
     units: units of the hidden layer of the classifier that gives q(y|z).
     output: "linear", or "sigmoid" for means between 0 and 1.
     source: "none", or "bojone", which stands for output=sigmoid, init=glorot and training by optimizer=keras-adam with
-        epsilon=1e-7 in batches of 100. What is given beside it holds.
+        epsilon=1e-7 in batches of 100. Explicit options take precedence.
     """
 
     name = "mixture-vae"

@@ -48,7 +48,7 @@ class PixelCNN(Labelled, Model):
     init: how weights begin: "own", or as in Keras ("glorot", as in both sources) or PyTorch ("pytorch").
     source: "none"; or "keras", which stands for network=residual, init=glorot and training by optimizer=keras-adam with
         epsilon=1e-7; or "ritheshkumar95", for network=gated, init=glorot and optimizer=adam with epsilon=1e-8; both
-        with lr=0.0003 in batches of 128. What is given beside it holds.
+        with lr=0.0003 in batches of 128. Explicit options take precedence.
     """
 
     name = "pixelcnn"

@@ -42,10 +42,10 @@ class SemiAAE(Labelled, Adversary, AE):
     encoder has in training noise on x and dropout after its hidden layers; the discriminators are trained on codes
     without either. The phases are the paper's; layers and sizes follow no published code.
 
-    Another's code, aae_semisupervised.py of fducau/AAE_pytorch, has layers of 1000 units with dropout and no noise.
-    Batches of 3000 labelled images alternate with the others. Its reconstruction error is the mean over the pixels, its
-    Adams have rates of 0.0006, 0.0008 for both sides, and 0.001 for the classes, and its cross-entropy takes p, the
-    softmax, for logits.
+    Another implementation, aae_semisupervised.py of fducau/AAE_pytorch, has layers of 1000 units with dropout and no
+    noise. Batches of its 3000 labelled images alternate with unlabelled ones. The reconstruction error is the mean over
+    the pixels. Adam's rates are 0.0006, for both sides 0.0008, and for the classes 0.001. Its cross-entropy takes the
+    probabilities p for logits.
 
     Parameters
     ----------

@@ -19,8 +19,8 @@ class VAE(GaussianCodes):
 
     The default is 784-256-2, 404,244 parameters.
 
-    source="bojone" is vae_keras.py of bojone/vae, whole. It also clips probabilities to [1e-7, 1 - 1e-7], so that
-    pixels beyond have no gradient.
+    source="bojone" is vae_keras.py of bojone/vae, whole. The source clips probabilities to [1e-7, 1 - 1e-7], so that a
+    pixel outside has no gradient there.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class VAE(GaussianCodes):
     init: how weights begin: "own" (He's before ReLU, else Glorot's), or as in Keras and TensorFlow ("glorot") or
         PyTorch ("pytorch", biases too).
     source: "none", or "bojone", which stands for init=glorot and training by optimizer=rmsprop with epsilon=1e-7 in
-        batches of 100. What is given beside it holds.
+        batches of 100. Explicit options take precedence.
     """
 
     name = "vae"

@@ -36,9 +36,9 @@ class VAEGAN(Adversary, GaussianCodes):
     LeakyReLU(0.2), and one logit. The default has 2,528,074 parameters.
 
     The authors' code (andersbll/autoencoding_beyond_pixels) has convolutions 5x5 with BatchNorm and ReLU, in D too, and
-    images in [-1, 1]. It adds 0.001 in logarithms. RMSprop moves all three networks at once, at a falling rate, at
-    first 0.02; where decoder or D is far ahead of the other, it waits. The decoder minimises 1e-5 times the
-    reconstruction error less 1 - 1e-5 times D's loss, in which real images weigh 0.66 and all others 0.34.
+    images in [-1, 1]. It adds 0.001 to probabilities. RMSprop updates all three networks at once, with a learning rate
+    that decays from 0.02; decoder or D is not updated while it is far ahead of the other. For faces the decoder
+    minimises 1e-5 times the reconstruction error minus (1 - 1e-5) times D's loss, where real images weigh 0.66.
 
     Parameters
     ----------

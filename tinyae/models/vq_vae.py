@@ -31,10 +31,10 @@ class VQVAE(Model):
     default has 49,937 parameters: 19,856 + 28,033 + 2,048.
 
     source="keras" is vq_vae.py of Keras's examples, whole, and source="bojone" is vq_vae_keras.py of bojone/vae. Their
-    loss is a mean over the values of an image, so many times smaller than ours. Their networks of the same names differ
-    from "small" and "residual" in this: the terms of a code are means over its own elements, and so weigh less; weights
-    begin as Glorot's, and codes within 0.05 of 0 instead of the centres; "keras" sees images less 0.5, and BatchNorm in
-    "bojone" has momentum 0.99 and epsilon 0.001. "paper" follows a paper's text, no code.
+    loss is a mean over the values of an image, where ours is the sum. The networks of the same names differ from
+    "small" and "residual": the terms of a code are means over its own elements, and so weigh less; weights begin as
+    Glorot's, codes within 0.05 of 0; "keras" takes images minus 0.5, and BatchNorm in "bojone" has momentum 0.99 and
+    epsilon 0.001. "paper" follows a paper's text, no code.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class VQVAE(Model):
     relative: the squared error is divided by the variance of the data (true), or by 1 (false).
     source: "none"; or "keras", which stands for network=keras, restart=false and training in batches of 128; or
         "bojone", for network=bojone, relative=false, restart=false and batches of 64; both by optimizer=keras-adam with
-        epsilon=1e-7. What is given beside it holds.
+        epsilon=1e-7. Explicit options take precedence.
     """
 
     name = "vq-vae"
