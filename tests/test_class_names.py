@@ -10,6 +10,7 @@ import pytest
 import tinyae
 from tinyae import cli
 from tinyae.data import Dataset, Split
+from tinyae.data.dataset import find_class
 from tinyae.errors import ConfigError, DataError
 from tinyae.training import checkpoint
 
@@ -107,6 +108,33 @@ def test_a_class_is_left_out_by_its_name():
         train(one, pets(), without_class="cow")
     with pytest.raises(ConfigError, match="these data have no names of classes, give a number"):
         train(one, (pets().train.x, pets().train.labels), without_class="cat")
+
+
+COMPOSED, APART, BYTES = "K\u00e4tzchen", "Ka\u0308tzchen", "K\udcc3\udca4tzchen"  # the last: under LC_ALL=C
+
+
+@pytest.mark.parametrize("written", [COMPOSED, APART, BYTES])
+@pytest.mark.parametrize("known", [COMPOSED, APART, BYTES])
+def test_a_name_is_the_same_however_its_letters_are_written(written, known):
+    model = small()
+    model.class_names = ("bird", known, "dog")
+    renumbered = pets((written, "dog"), (written, "dog")).numbered_as(model.class_names, "cvae")
+    np.testing.assert_array_equal(renumbered.train.labels[:4], [1, 2, 1, 2])
+    assert find_class(written, model.class_names, 3, "cvae") == 1
+    with pytest.raises(DataError, match="class_names are different names"):
+        pets((written, known), (written, known))
+
+
+def test_a_name_with_half_a_character_stays():
+    assert find_class("\ud800", ("a", "\ud800"), 2, "cvae") == 1
+
+
+def test_folders_of_a_class_that_is_written_in_two_ways(tmp_path):
+    for part, name in (("train", COMPOSED), ("test", APART)):
+        write_folder(tmp_path / part, (name, "dog"), (name, "dog"), count=2)
+    data = tinyae.data.load(tmp_path)
+    assert data.class_names == (COMPOSED, "dog")
+    np.testing.assert_array_equal(data.test.labels, data.train.labels)
 
 
 # the command line

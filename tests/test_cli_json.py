@@ -45,8 +45,9 @@ def test_commands_that_write_arrays(command, count, run, tmp_path, capsys):
         (("data", "fetch", "digits"), "there is nothing to fetch, use it with --data digits"),
     ],
 )
-def test_an_error_is_json_too(words, says, capsys):
-    call(*words, "--json", code=2)
+@pytest.mark.parametrize("flag", ["--json", "--js"])
+def test_an_error_is_json_too(flag, words, says, capsys):
+    call(*words, flag, code=2)
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert answer["exit_code"] == 2 and says in answer["error"] and err == f"tinyae: {answer['error']}\n"

@@ -106,6 +106,12 @@ def test_an_answer_onto_a_full_disk(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_an_error_in_json_on_a_full_disk_is_a_line_alone(tmp_path):
+    command = ["bash", "-c", f"{' '.join(COMMAND)} sample nothing --json >/dev/full"]
+    assert run(cwd=tmp_path, command=command, code=2).stderr.startswith("tinyae: no run nothing")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_refusal_that_nobody_can_read(tmp_path):
     run(cwd=tmp_path, command=["bash", "-c", f"{' '.join(COMMAND)} train none 2>/dev/full"], code=2)
 

@@ -81,9 +81,17 @@ def _main(argv):
     except OSError as error:
         problem = f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
     say(f"tinyae: {problem}")
-    if "--json" in argv and argv[0] in COMMANDS.keys() - {"bench"}:  # whose --json is a file
-        print_json({"error": problem, "exit_code": code})
+    if _asks_for_json(argv) and argv[0] in COMMANDS.keys() - {"bench"}:  # whose --json is a file
+        with contextlib.suppress(OSError):  # where stdout cannot be written to, the line on stderr has said it
+            print_json({"error": problem, "exit_code": code})
+            if sys.stdout is not None:
+                sys.stdout.flush()
     return code
+
+
+def _asks_for_json(argv):
+    """Whether --json is among the words, in full or abbreviated as argparse takes it."""
+    return any(len(word) > 2 and "--json".startswith(word) for word in argv)
 
 
 def _threads(count):

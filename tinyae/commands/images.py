@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..data.dataset import class_name, find_class
+from ..data.dataset import canonical, class_name, find_class
 from ..data.examples import shaped
 from ..errors import ConfigError
 from .arguments import CALLED, POSITIVE, add_json, number, print_json, print_line, run_options
@@ -62,7 +62,7 @@ def answer(arguments, model, count, out):
 
 def asked_classes(text, model):
     """The labels of the classes that --labels names; a name may have a comma in it."""
-    texts = [text] if text in (model.class_names or ()) else text.split(",")
+    texts = [text] if canonical(text) in map(canonical, model.class_names or ()) else text.split(",")
     return [find_class(name, model.class_names, model.classes, model.name) for name in texts]
 
 

@@ -1,6 +1,8 @@
 """What every loader returns: a `Dataset` of a training `Split` and, where there are any, validation and test."""
 
+import contextlib
 import copy
+import unicodedata
 
 import numpy as np
 
@@ -73,7 +75,7 @@ class Dataset:
         self.feature_names = feature_names
         self.notes = tuple(notes)
         if class_names is not None and (
-            isinstance(class_names, str) or len(set(map(str, class_names))) != len(class_names)
+            isinstance(class_names, str) or len(set(map(canonical, class_names))) != len(class_names)
         ):
             raise DataError(f"{name}: class_names are different names, one for each class, got {class_names!r}"[:200])
 
@@ -109,14 +111,15 @@ class Dataset:
         Where the classes have no names, a label is the number of a class in `names` already. whose: for the message of
         the `DataError` about classes that are not among `names`.
         """
-        ours = None if self.class_names is None else tuple(map(str, self.class_names))
-        if ours == tuple(names):
+        ours = None if self.class_names is None else tuple(map(canonical, self.class_names))
+        if ours is not None and tuple(map(str, self.class_names)) == tuple(names):
             return self
         renumbered = copy.copy(self)
         renumbered.class_names = tuple(names)
         if ours is None:
             return renumbered
-        number = {label: names.index(name) for label, name in enumerate(ours) if name in names}
+        known = list(map(canonical, names))
+        number = {label: known.index(name) for label, name in enumerate(ours) if name in known}
         for name, part in vars(self).items():
             if isinstance(part, Split) and part.labels is not None:
                 found, places = np.unique(part.labels, return_inverse=True)
@@ -142,12 +145,23 @@ def find_class(text, names, count, whose):
     Where classes have no names, a class is called by its number, from 0 to `count` - 1. So it may be where no name is a
     number itself. whose: for the message of the `ConfigError` if there is no such class.
     """
-    known = [str(label) for label in range(count)] if names is None else list(map(str, names))
+    known = [str(label) for label in range(count)] if names is None else list(map(canonical, names))
+    text = canonical(text)
     if text in known:
         return known.index(text)
     if text.isdecimal() and len(text) < 10 and int(text) < count and not any(name.isdecimal() for name in known):
         return int(text)
     raise suggest(f"class of {whose}", text, known)
+
+
+def canonical(name):
+    """A class's name in the form in which equal names are equal: Unicode's NFC, as a folder's name may be written as
+    "e" and an accent (macOS does so), and read as UTF-8 where a locale without it has left bytes (LC_ALL=C).
+    """
+    text = str(name)
+    with contextlib.suppress(UnicodeEncodeError):  # half of a pair of code units, which no file's name has
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    return unicodedata.normalize("NFC", text)
 
 
 def class_name(label, names):

@@ -6,6 +6,7 @@ A path here is a tuple of names below the folder: ("train", "cat", "1.png").
 import os
 import re
 
+from .dataset import canonical
 from .files import clear_errors, listed, problem
 
 WORDS = {
@@ -59,6 +60,7 @@ def arrange(folder, images, folders):
         strays += loose
         found[part] = [(path, path[level]) for path in paths if len(path) > level + 1]
     _refuse_parts_of_classes(folder, found)
+    found = {part: [(path, name and canonical(name)) for path, name in pairs] for part, pairs in found.items()}
     named = sorted({name for pairs in found.values() for _, name in pairs if name is not None})
     if named:
         notes.append(f"{len(named)} classes by folder: {listed(named)}")
