@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyae
-from tinyae.errors import CheckpointError
+from tinyae.errors import CheckpointError, ConfigError
 from tinyae.training import checkpoint
 from tinyae.training.run import Run
 
@@ -144,6 +144,18 @@ def test_other_files_are_refused(tmp_path):
         tinyae.load(tmp_path / "missing.npz")
     with pytest.raises(CheckpointError, match="holds no run"):
         tinyae.load(tmp_path)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"m.npz", "m\0.npz", ["m.npz"]])
+def test_what_is_no_path(path):
+    for call in (tinyae.load, small().save):
+        with pytest.raises(ConfigError, match="^path: expected a path, got "):
+            call(path)
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path):
+    with pytest.raises(CheckpointError, match="File name too long"):
+        small().save(tmp_path / f"{'m' * 300}.npz")
 
 
 def test_unknown_model_and_option(saved):

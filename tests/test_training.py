@@ -171,8 +171,10 @@ def test_a_used_folder_is_refused(x, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, name", [({"lr": 0.5}, "lr"), ({"batch_size": 7}, "batch_size"), ({"seed": 2}, "seed")]
-)
+    "change, name",
+    [({"lr": 0.5}, "lr"), ({"batch_size": 7}, "batch_size"), ({"seed": 2}, "seed"),
+     ({"schedule": "cosine"}, "schedule 'constant', now it is 'cosine'")],
+)  # fmt: skip
 def test_resume_with_other_settings_is_refused(x, tmp_path, change, name):
     fit(small(), x, out=tmp_path)
     with pytest.raises(ConfigError, match=f"cannot resume: the run has {name}"):

@@ -12,7 +12,7 @@ from ..data import examples, to_float
 from ..data.examples import as_array, bounds, check_dtype, shaped
 from ..data.standardization import Standardization
 from ..errors import ConfigError, ShapeError, suggest
-from ..options import SEED, Count, Dtype, Shape
+from ..options import SEED, Count, Dtype, Path, Shape, options
 from ..params import ParamStore, walk
 from .networks import begin_as
 
@@ -360,6 +360,7 @@ class Model:
         """n images decoded from codes drawn from the prior, as a NumPy array."""
         raise ConfigError(f"{self.name} has no prior to sample from: use a variational model such as 'vae'")
 
+    @options(path=Path())
     def save(self, path):
         """Write parameters, state and configuration to one .npz, whole or not at all."""
         from ..training import checkpoint

@@ -7,6 +7,7 @@ array `standardization`. A file is written under another name, flushed to the di
 leaves the old file or the new one.
 """
 
+import contextlib
 import inspect
 import json
 import os
@@ -20,6 +21,7 @@ from ..data.codes import checksum
 from ..data.examples import BYTES
 from ..data.standardization import Standardization
 from ..errors import CheckpointError
+from ..options import Path, options
 from ..terminal import say
 from . import schema
 from .classes import check_class, find_class, make, own_class
@@ -199,7 +201,8 @@ def replace_whole(path, fill):
         os.replace(temporary, path)
         sync_folder(folder)
     except OSError as error:
-        remove_if_there(temporary)
+        with contextlib.suppress(OSError):  # as where the name is too long
+            os.remove(temporary)
         reason = error.strerror or error
         raise CheckpointError(f"cannot write {path}: {reason}; what was there before is intact") from None
     except BaseException:
@@ -365,6 +368,7 @@ def find(path, warn=None):
     return found
 
 
+@options(path=Path())
 def load(path, backend="numpy", model=None):
     """The model in a checkpoint file or in a run's folder: of its best epoch, or the last where that file is damaged,
     which is said on stderr.

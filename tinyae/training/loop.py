@@ -355,7 +355,8 @@ class Trainer:
     def _compare(self, position):
         """ConfigError unless the run has the same settings and the same data; its files may be older than a setting."""
         before, now = position["settings"], self.settings
-        for name in sorted(before.keys() | now.keys(), key=lambda name: (name in LATER, name)):
+        # A schedule keeps the epochs, too: where it is another, they say less.
+        for name in sorted(before.keys() | now.keys(), key=lambda name: (name in LATER, name == "epochs", name)):
             if before.get(name) != now.get(name) and not (name in LATER and name not in before):
                 what = LATER.get(name) or flag(brief(name)[1:-1])
                 raise ConfigError(
