@@ -79,9 +79,12 @@ def test_codebook_refuses_a_weight_and_a_gradient_of_other_shapes():
 A, ROW, COLUMN = np.ones((4, 3)), np.ones(3), np.ones((4, 1))
 UNEQUAL = {
     "sample": lambda: gaussian.sample(A, COLUMN, A),
+    "sample ": lambda: gaussian.sample(A, A, ROW),
+    "sample  ": lambda: gaussian.sample(A, A, A[:1]),
     "sample_backward": lambda: gaussian.sample_backward(A, ROW),
     "kl_to_mean": lambda: gaussian.kl_to_mean(A, A, ROW),
     "kl_to_mean ": lambda: gaussian.kl_standard(A, COLUMN),
+    "kl_free_bits": lambda: kl_forms.kl_free_bits(A, A[:3], 0.1),
     "kl_between": lambda: gaussian.kl_between(A, A, COLUMN, A),
     "kl_to_mixture": lambda: mixture.kl_to_mixture(A, COLUMN, A, np.ones((3, 3))),
     "kl_to_mixture ": lambda: mixture.kl_to_mixture(A, A, COLUMN, np.ones((3, 3))),

@@ -47,6 +47,16 @@ def call(name, seed=0, shape=(4, 3), dtype="float64", rows=slice(None), batch_si
 ALL = (*PAIRS, *NLLS, "cross_entropy_with_logits")
 
 
+@pytest.mark.parametrize("name", NLLS)
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_a_fixed_scale_may_be_a_numpy_number(name, kind):
+    """It is a Python number to the loss, which keeps the dtype of its arrays."""
+    mu, x = np.ones((4, 3), "float32"), np.zeros((4, 3), "float32")
+    (loss, dmu), (plain, dplain) = (getattr(losses, name)(mu, x, scale) for scale in (kind(1), 1.0))
+    assert loss == plain and loss.dtype == plain.dtype
+    assert dmu.dtype == np.float32 and np.array_equal(dmu, dplain)
+
+
 def test_every_loss_is_tested():
     public = inspect.getmembers(losses, lambda f: inspect.isfunction(f) and f.__module__ == losses.__name__)
     assert {name for name, _ in public if not name.startswith("_")} == set(ALL)

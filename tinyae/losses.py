@@ -5,6 +5,7 @@ Everywhere: summed over features, averaged over the batch, in nats where they ar
 """
 
 import math
+import numbers
 
 from .backend import array_module, primitives
 from .backend.indices import one_hot, within
@@ -53,7 +54,8 @@ def gaussian_nll(mu, target, logvar=0.0, batch_size=None):
     same_shape("gaussian_nll", mu, target)
     scale = 1 / examples(mu, batch_size)
     difference = mu - target
-    if isinstance(logvar, (int, float)):
+    if isinstance(logvar, numbers.Real):
+        logvar = float(logvar)
         precision = math.exp(-logvar)
         constant = mu.size * (LOG_2PI + logvar)
         loss = (0.5 * scale) * (precision * (difference * difference).sum() + constant)
@@ -76,7 +78,8 @@ def laplace_nll(mu, target, log_scale=0.0, batch_size=None):
     xp = array_module(mu)
     scale = 1 / examples(mu, batch_size)
     difference = mu - target
-    if isinstance(log_scale, (int, float)):
+    if isinstance(log_scale, numbers.Real):
+        log_scale = float(log_scale)
         precision = math.exp(-log_scale)
         constant = mu.size * (math.log(2) + log_scale)
         loss = scale * (precision * xp.abs(difference).sum() + constant)

@@ -14,11 +14,13 @@ from ..losses import LOG_2PI
 def sample(mu, logvar, noise):
     """z = mu + sigma noise, sigma = exp(logvar / 2): the reparameterisation (Kingma & Welling 2014, section 2.4).
 
-    noise: standard normal, (N, D). Returns (z, cache).
+    noise: standard normal, (N, D), of its own for each number of z; or (N, K, D) beside (N, 1, D), for K draws of each
+    code. Returns (z, cache).
     """
     same_shape("sample", mu, logvar)
     sigma = array_module(mu).exp(0.5 * logvar)
     scaled = sigma * noise
+    same_shape("sample: every number of z takes a noise of its own", scaled, noise)
     return mu + scaled, scaled
 
 

@@ -5,7 +5,7 @@ Rows that are a part of a larger batch all the same are weighted by their share 
 """
 
 from ..backend import array_module
-from ..batch import examples
+from ..batch import examples, same_shape
 from . import gaussian
 
 
@@ -15,6 +15,7 @@ def kl_free_bits(mu, logvar, floor, batch_size=None):
     The gradient is the KL's in dimensions above the floor, and zero in those below: they have that much for free.
     floor: nats per dimension. Returns (loss, dmu, dlogvar).
     """
+    same_shape("kl_free_bits", mu, logvar)
     xp = array_module(mu)
     batch_size = examples(mu, batch_size)
     each = gaussian.kl_elements(mu, logvar).sum(axis=0) / examples(mu)
