@@ -122,6 +122,8 @@ REFUSALS = [
     (("train", "vae", *TINY, "--set", "samples=0"), "samples: expected an integer from 1 to 16777216, got 0"),
     (("sample", "cvae", "--labels", "12"), "unknown class of cvae '12'"),
     (("sample", "cvae", "--labels", "three"), "unknown class of cvae 'three'"),
+    (("sample", "cvae", "-n", "9" * 20), "not enough memory"),
+    (("sample", "cvae", "-n", 10**12, "--out", "a.npy"), "not enough memory"),
     (("sample", "vae", "--labels", "3"), "vae draws without labels: leave --labels out"),
     (("reconstruct", "cvae", "--data", "images.npy", "--split", "train"), "cvae needs labels, and there are none"),
     (("evaluate", "class-mean-vae", "--data", "images.npy", "--split", "train"), "class-mean-vae needs labels"),

@@ -38,7 +38,7 @@ def sample(arguments):
     given, turn, n = of_the_draw(arguments, model), arguments.labels, arguments.n
     if model.uses_labels:
         turn = list(range(model.classes)) if turn is None else asked_classes(turn, model)
-        n = OF_EACH * len(turn) if n is None else n
+        n, _ = model.draw(OF_EACH * len(turn) if n is None else n, arguments.seed)  # no more than memory holds
         given["labels"] = np.array(turn)[np.arange(n) % len(turn)]
     elif turn is not None:
         raise ConfigError(f"{model.name} draws without labels: leave --labels out")
