@@ -192,14 +192,14 @@ def test_holdout_leaves_fewer_than_ten_examples_whole():
 def test_dataset_counts_classes_by_names_then_by_labels():
     labelled = Split(np.zeros((2, 3)), np.array([0, 4]))
     assert Dataset("a", labelled).class_count == 5
-    assert Dataset("a", labelled, class_names=("x", "y")).class_count == 2
+    assert Dataset("a", labelled, class_names=tuple("tuvwxyz")).class_count == 7
     assert Dataset("a", Split(np.zeros((2, 3))), labelled).class_count == 5
     assert Dataset("a", Split(np.zeros((2, 3)))).class_count is None
 
 
 def test_dataset_finds_a_class_by_name_then_by_number():
-    split = Split(np.zeros((2, 3)), np.array([0, 4]))
-    named, numbered = Dataset("a", split, class_names=("cat", "bird", "dog")), Dataset("a", split)
+    split, five = (Split(np.zeros((2, 3)), np.array([0, label])) for label in (2, 4))
+    named, numbered = Dataset("a", split, class_names=("cat", "bird", "dog")), Dataset("a", five)
     assert [named.find_class(text) for text in ("cat", "1", "2")] == [0, 1, 2]
     assert numbered.find_class("4") == 4
     by_numbers = Dataset("a", split, class_names=("2", "cat", "7"))
@@ -217,6 +217,29 @@ def test_dataset_finds_a_class_by_name_then_by_number():
         many.find_class("none")
     with pytest.raises(DataError, match="a has no labels, so no class cat"):
         Dataset("a", Split(np.zeros((2, 3)))).find_class("cat")
+
+
+def test_labels_without_a_name_are_refused():
+    names, split = ("x", "y"), Split(np.zeros((2, 3)), np.array([0, 2]))
+    for parts in ((split,), (split.x, split), (split.x, None)):
+        refused(lambda parts=parts: Dataset("a", *parts, class_names=names, validation=split), "a: class_names has 2",
+                "part has labels up to 2: give a name for each class")  # fmt: skip
+    assert Dataset("a", Split(split.x, np.array([-1, 1])), class_names=names).class_count == 2  # -1: not known
+
+
+@pytest.mark.parametrize("names", ["feature_names", "factor_names"])
+def test_other_numbers_of_names_than_columns_are_refused(names):
+    split = Split(np.zeros((2, 3)), factors=np.zeros((2, 3), int))
+    assert getattr(Dataset("a", split, **{names: list("xyz")}), names) == ("x", "y", "z")
+    refused(lambda: Dataset("a", split, **{names: ("x", "y")}), f"a: {names} has 2 names for 3 columns of the train")
+
+
+@pytest.mark.parametrize(
+    "factors", [np.zeros((3, 2), int), np.zeros((2, 1)), [0, 1], [[True], [False]], np.zeros((2, 0), int), 3]
+)
+def test_factors_that_are_no_rows_of_integers_are_refused(factors):
+    refused(lambda: Split(np.zeros((2, 4)), factors=factors), "the split: has factors", "give integers of shape (N, K)")
+    assert Split(np.zeros((2, 4)), factors=[[0, 1], [2, 3]]).factors.tolist() == [[0, 1], [2, 3]]
 
 
 def test_dataset_shape_is_that_of_one_example():

@@ -248,9 +248,9 @@ class Path(Kind):
     wanted = "a path"
 
     def convert(self, value):
-        value = os.fspath(value)
-        if not isinstance(value, str) or "\0" in value:
-            raise TypeError
+        value = os.fsdecode(value)
+        if "\0" in value:
+            raise ValueError
         return value
 
 
@@ -262,6 +262,45 @@ class Dtype(Kind):
         if name not in ("float32", "float64"):
             raise ValueError
         return name
+
+
+class Having(Kind):
+    """An object that has some attributes, and is no class; `wanted` says what it is."""
+
+    def __init__(self, wanted, *attributes):
+        self.wanted, self.attributes = wanted, attributes
+
+    def convert(self, value):
+        if isinstance(value, type) or not all(hasattr(value, name) for name in self.attributes):
+            raise TypeError
+        return value
+
+
+MODEL = Having("a model, such as tinyae.models.VAE()", "loss_and_grads")
+
+
+class Sequence(Kind):
+    """A tuple of values of one kind, from a sequence of at least `fewest` of them."""
+
+    def __init__(self, each, wanted, fewest=0):
+        self.each, self.wanted, self.fewest = each, wanted, fewest
+
+    def convert(self, value):
+        if not is_sequence(value) or len(value) < self.fewest:
+            raise ValueError
+        return tuple(self.each.convert(plain(v)) for v in sequence(value))
+
+
+class Name(Kind):
+    """What something is called: text, or what is written as text, such as a number."""
+
+    wanted = "a name"
+
+    def convert(self, value):
+        return str(value)
+
+
+NAMES = Sequence(Name(), "a sequence of names")
 
 
 class Function(Kind):

@@ -137,15 +137,6 @@ def check_labels(labels, count, where, classes=None):
     return labels.astype(np.int64, copy=False)
 
 
-def check_factors(factors, count, where):
-    """Check `(N, K)` integers, what each of `count` examples was made from, and return them. Raises `DataError`."""
-    if factors.ndim != 2 or len(factors) != count or not factors.size or factors.dtype.kind not in "iu":
-        raise problem(
-            where, f"has factors {factors.dtype} {factors.shape}: give whole numbers (N, K), for {count:,} examples"
-        )
-    return factors
-
-
 def holdout(x, labels=None, factors=None):
     """Split examples 90/10 into (train, test); test is None below ten examples.
 

@@ -7,9 +7,10 @@ import unicodedata
 import numpy as np
 
 from tinyae.errors import DataError, ShapeError, suggest
+from tinyae.options import NAMES, Optional, Sequence, Text, options, shown
 
 from .examples import as_array
-from .labels import as_labels
+from .labels import as_factors, as_labels
 
 
 class Split:
@@ -33,7 +34,7 @@ class Split:
         if not self.x.shape:
             raise ShapeError(f"a split holds examples (N, ...), got an array of shape {self.x.shape}")
         self.labels = as_labels(labels, len(self.x))
-        self.factors = None if factors is None else as_array(factors, "factors")
+        self.factors = as_factors(factors, len(self.x))
 
     def __len__(self):
         return len(self.x)
@@ -43,15 +44,15 @@ class Split:
 
 
 def _split(part):
-    return part if part is None or isinstance(part, Split) else Split(part)
+    return part if isinstance(part, Split) else Split(part)
 
 
 class Dataset:
     """A named data set.
 
-    name: str. train: `Split`, or its x; validation, test: the same, or None. class_names, factor_names: tuple of str or
-    None.
-    feature_names: of the columns of rows (N, D), tuple of str or None.
+    name: str. train: `Split`, or its x; validation, test: the same, or None. class_names: the name of each class, by
+    its label. factor_names: of the columns of factors. feature_names: of the columns of rows (N, D). Names are tuples
+    of different str, or None.
     source: where the data were read from. licence: str, or None if unknown.
     notes: tuple of str, one line each: what the loader recognised in the files, and what it left out.
     origin: what `load` was called with, {"data": ..., "size": ...}, and the names of a table's columns, {"columns":
@@ -60,24 +61,45 @@ class Dataset:
 
     origin = None
 
+    @options(
+        name=Text(), class_names=Optional(NAMES), factor_names=Optional(NAMES), feature_names=Optional(NAMES),
+        notes=Sequence(Text(), "a sequence of texts"),
+    )  # fmt: skip
     def __init__(
         self, name, train, test=None, class_names=None, source=None, licence=None, factor_names=None,
         validation=None, feature_names=None, notes=(),
     ):  # fmt: skip
         self.name = name
         self.train = _split(train)
-        self.test = _split(test)
+        self.test = None if test is None else _split(test)
         self.class_names = class_names
         self.source = source
         self.licence = licence
         self.factor_names = factor_names
-        self.validation = _split(validation)
+        self.validation = None if validation is None else _split(validation)
         self.feature_names = feature_names
-        self.notes = tuple(notes)
-        if class_names is not None and (
-            isinstance(class_names, str) or len(set(map(canonical, class_names))) != len(class_names)
-        ):
-            raise DataError(f"{name}: class_names are different names, one for each class, got {class_names!r}"[:200])
+        self.notes = notes
+        self._check_names()
+
+    def _check_names(self):
+        """Refuse equal class names, fewer of them than labels, and other numbers of names than of columns."""
+        names = self.class_names
+        if names is not None and len(set(map(canonical, names))) != len(names):
+            raise DataError(f"{self.name}: class_names are different names, one for each class, got {shown(names)}")
+        for part, split in self.parts.items():
+            largest = split.labels.max(initial=-1) if isinstance(split.labels, np.ndarray) else -1
+            if names is not None and largest >= len(names):
+                raise DataError(
+                    f"{self.name}: class_names has {len(names)} names, and the {part} part has labels up to {largest}: "
+                    "give a name for each class"
+                )
+            rows = split.x if split.x.ndim == 2 else None
+            for what, columns in (("feature_names", rows), ("factor_names", split.factors)):
+                given = getattr(self, what)
+                if given is not None and columns is not None and len(given) != columns.shape[1]:
+                    raise DataError(
+                        f"{self.name}: {what} has {len(given)} names for {columns.shape[1]} columns of the {part} part"
+                    )
 
     @property
     def parts(self):

@@ -5,6 +5,7 @@ import numpy as np
 from ..backend import on_device
 from ..errors import DataError, ShapeError
 from .examples import as_array
+from .files import problem
 
 
 def as_labels(labels, count=None, who="the data"):
@@ -25,6 +26,20 @@ def as_labels(labels, count=None, who="the data"):
     if labels.dtype.kind == "u" and (found < 0).any():
         raise DataError(f"{who}: labels number the classes from 0, got {labels.max()}")
     return found
+
+
+def as_factors(factors, count, where="the split"):
+    """Factors as an array of integers (N, K): what each of `count` examples was made from. None stays None.
+
+    where: what has them, for the message of the `DataError`.
+    """
+    if factors is None:
+        return None
+    factors = as_array(factors, "factors")
+    if factors.ndim != 2 or len(factors) != count or not factors.size or factors.dtype.kind not in "iu":
+        given = f"{factors.dtype} {factors.shape}"
+        raise problem(where, f"has factors {given}: give integers of shape (N, K), a row for each of {count:,} examples")
+    return factors
 
 
 def one_for_all(labels, count):

@@ -6,9 +6,10 @@ import warnings
 
 import numpy as np
 
-from .arrays import check_examples, check_factors, check_header, check_labels, holdout, marked_as_missing, same_digits
+from .arrays import check_examples, check_header, check_labels, holdout, marked_as_missing, same_digits
 from .dataset import Split
 from .files import DEFLATE_RATIO, clear_errors, file_size, listed, open_file, problem, read_exactly
+from .labels import as_factors
 
 MAX_HEADER = 1 << 16  # bytes; that of a plain array has 118
 END_RECORD = 22  # bytes at the end of a .zip, before its comment; the number of members stands at byte 10
@@ -98,7 +99,7 @@ def _split(arrays, found, path):
     of_x, of_labels, of_factors = (f"{path}, array {name}" for name in found)
     x = check_examples(x, of_x)
     labels = None if labels is None else check_labels(labels, len(x), of_labels)
-    return Split(x, labels, None if factors is None else check_factors(factors, len(x), of_factors))
+    return Split(x, labels, as_factors(factors, len(x), of_factors))
 
 
 def _only_one(arrays, names, path):
