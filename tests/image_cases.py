@@ -22,7 +22,7 @@ class Case:
     seed: int = 0
 
     def arrays(self, dtype="float64", whole=False):
-        """(params, x, dy), read-only. whole: small whole numbers, whose sums and products are exact."""
+        """(params, x, dy), read-only. whole: small integers, whose sums and products are exact."""
         rng = np.random.default_rng([self.seed, 1])
 
         def draw(shape):
@@ -76,7 +76,7 @@ def assert_like_torch(twin, case, dtype):
 
 
 def _two(rng, low, high):
-    """Two whole numbers in [low, high)."""
+    """Two integers in [low, high)."""
     return tuple(map(int, rng.integers(low, high, 2)))
 
 

@@ -343,6 +343,6 @@ def test_labels_that_cannot_be():
         model.loss({"x": X, "labels": np.array([0, 1, 2, 3, -1, 0])})
     with pytest.raises(ShapeError, match="expected a label for each of 4 examples"):
         model.sample(4, labels=[1, 2])
-    with pytest.raises(DataError, match="aae has 0 classes"):
+    with pytest.raises(ConfigError, match="aae was trained without labels: leave them out"):
         model_of().sample(4, labels=1)
     assert models.CVAE((3, 3, 1), classes=3).least_label == 0

@@ -128,7 +128,7 @@ def test_backends_time_numpy_and_say_what_is_missing(capsys):
     "words, says",
     [
         (["stepp"], "invalid choice: 'stepp'"),
-        (["step", "--rounds", "0"], "--rounds: expected a whole number of at least 1, got '0'"),
+        (["step", "--rounds", "0"], "--rounds: expected an integer of at least 1, got '0'"),
         (["backends", "--only", "layer dense"], "unknown layer or model 'layer dense': did you mean 'layer Dense'?"),
         (["step", "--json", "no/such/folder/a.json"], "--json no/such/folder/a.json: its folder is not there"),
     ],

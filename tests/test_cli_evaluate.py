@@ -124,7 +124,7 @@ def test_other_seeds_are_other_draws(place):
         (("rows", "--probe"), "--probe needs labels, and rows has none"),
         (("rows", "--held-out", "3"), "--held-out needs labels, and rows has none"),
         (("ae", "--held-out", "12"), "unknown class of digits '12'"),
-        (("grey", "--samples", "0"), "--samples: expected a whole number of at least 1"),
+        (("grey", "--samples", "0"), "--samples: expected an integer of at least 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

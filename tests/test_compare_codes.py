@@ -107,7 +107,7 @@ def test_many_examples_are_thinned_evenly(monkeypatch):
 
 @pytest.mark.parametrize("model, why", [
     (models.GAN((6, 5, 1), hidden=(4,)), "examples have no codes"),
-    (models.VQVAE((6, 5, 1), codes=4, latent_dim=2), "codes are whole numbers"),
+    (models.VQVAE((6, 5, 1), codes=4, latent_dim=2), "codes are integers"),
     (models.PixelCNN((6, 5, 1), 2, width=3, blocks=1), "examples have no codes"),
 ])  # fmt: skip
 def test_what_has_no_points_for_codes_is_refused(x, model, why):

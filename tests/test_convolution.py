@@ -54,7 +54,7 @@ def by_loops(case, params, x, dy):
 
 
 def assert_like_loops(case):
-    """Exactly: sums of products of small whole numbers have no rounding in any order."""
+    """Exactly: sums of products of small integers have no rounding in any order."""
     arrays = case.arrays(whole=True)
     assert_same(ours(case.layer, *arrays), by_loops(case, *arrays))
 
@@ -105,7 +105,7 @@ def test_draws_reach_all_options():
 
 @pytest.fixture
 def primitive(seed):
-    """(geometry, x, weight, dy) of a drawn convolution, in whole numbers, and the options for the loops."""
+    """(geometry, x, weight, dy) of a drawn convolution, in integers, and the options for the loops."""
     case = cases.conv(seed)
     params, x, dy = case.arrays(whole=True)
     options = case.numbers() | {"groups": case.layer.groups}

@@ -141,9 +141,9 @@ def test_labels_become_int64():
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (np.zeros((2, 1), int), ("(2, 1)", "one whole number per example")),
+        (np.zeros((2, 1), int), ("(2, 1)", "one integer per example")),
         (np.zeros(3, int), ("3 labels for 2 examples",)),
-        (np.zeros(2), ("float64", "whole numbers")),
+        (np.zeros(2), ("float64", "integers")),
         (np.array([-1, 0]), ("-1", "count classes from 0")),
         (np.array([0, MAX_CLASSES]), (str(MAX_CLASSES), "outside")),
         (np.array([0, 2**64 - 1], np.uint64), ("18446744073709551615", "outside")),
@@ -238,7 +238,7 @@ def test_other_numbers_of_names_than_columns_are_refused(names):
     "factors", [np.zeros((3, 2), int), np.zeros((2, 1)), [0, 1], [[True], [False]], np.zeros((2, 0), int), 3]
 )
 def test_factors_that_are_no_rows_of_integers_are_refused(factors):
-    refused(lambda: Split(np.zeros((2, 4)), factors=factors), "the split: has factors", "give integers of shape (N, K)")
+    refused(lambda: Split(np.zeros((2, 4)), factors=factors), "the split: has factors", "give integers (N, K)")
     assert Split(np.zeros((2, 4)), factors=[[0, 1], [2, 3]]).factors.tolist() == [[0, 1], [2, 3]]
 
 

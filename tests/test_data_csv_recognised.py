@@ -61,7 +61,7 @@ def test_what_pandas_writes(tmp_path):
         ("0,1,2\n5,6,7\n", 1, ("0", "1", "2")),
         ("0,1\n1,0\n", 1, ("0", "1")),
         ("0\n0.5\n", 1, ("0",)),
-        ("0\n5\n", 2, None),  # a column of whole numbers
+        ("0\n5\n", 2, None),  # a column of integers
         ("1,2,3\n5,6,7\n", 2, None),
         ("0.0,1.0\n5,6\n", 2, None),
         ("2019,2020\n5,6\n", 2, None),

@@ -15,6 +15,7 @@ from data_errors import refused
 
 import tinyae.data
 from tinyae.data import catalogue, embed, idx, load, sources
+from tinyae.errors import ConfigError
 
 EMBEDDED = pathlib.Path(sources.EMBEDDED)
 DEBIAN = sources.KNOWN["fashion-mnist"].folder
@@ -183,9 +184,15 @@ def test_an_unknown_name_is_answered_with_the_nearest(name, near):
     refused(lambda: load(name), f"unknown data set '{name}'", "fashion-mini", *words)
 
 
-@pytest.mark.parametrize("path", ["nowhere/a.npz", "a.npy", "a\nb", "a\0b", pathlib.Path("mnist")])
+@pytest.mark.parametrize("path", ["nowhere/a.npz", "a.npy", "a\nb", pathlib.Path("mnist")])
 def test_a_path_that_does_not_exist(path):
     refused(lambda: load(path), "no such file or folder")
+
+
+@pytest.mark.parametrize("odd", [None, 3, [], "a\0b", np.zeros(2)])
+def test_what_is_no_path_is_refused(odd):
+    with pytest.raises(ConfigError, match="name_or_path: expected a path, got"):
+        load(odd)
 
 
 def test_a_path_object_is_never_a_name(tmp_path, monkeypatch):

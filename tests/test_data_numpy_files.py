@@ -188,7 +188,7 @@ def test_npz_ignores_other_arrays_even_of_objects(npz):
         ({"x": images(2), "y": [0, 1], "labels": [0, 1]}, ("both y and labels",)),
         ({"x": images(2), "y_test": [0, 1]}, ("y_test without x_test",)),
         ({"x": images(2), "y": [0, 1, 2]}, ("array y", "3 labels for 2")),
-        ({"x": images(2), "y": [0.5, 1]}, ("array y", "whole numbers")),
+        ({"x": images(2), "y": [0.5, 1]}, ("array y", "integers")),
         ({"x": images(2), "y": [-1, 1]}, ("array y", "count classes from 0")),
         ({"x": images(2), "x_test": images(2, (5, 5))}, ("(2, 4, 3, 1)", "(2, 5, 5, 1)")),
         ({"x": images(2), "x_test": images(2) / 255}, ("uint8", "float32")),

@@ -155,7 +155,7 @@ def test_memory_does_not_grow_with_the_dimensions():
         (CODES[0], FACTORS, ShapeError, "(N, D)"),
         (CODES[:5], FACTORS, ShapeError, "(5, 4)"),
         (CODES[:0], FACTORS[:0], ShapeError, "(0, 4)"),
-        (CODES, FACTORS * 1.0, DataError, "whole numbers"),
+        (CODES, FACTORS * 1.0, DataError, "integers"),
         (CODES, FACTORS * 0, DataError, "never changes"),
         (CODES * np.nan, FACTORS, DataError, "NaN"),
     ],

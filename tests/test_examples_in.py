@@ -1,6 +1,7 @@
 """Where examples come in: by position in any form, of one shape, on the scale of the training data, or refused."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -148,7 +149,35 @@ def test_a_model_of_large_floats_refuses_bytes():
 def test_new_rows_of_a_table_may_go_beyond_the_old_ones():
     model = of_rows()
     fit(model, np.clip(ROWS, 0, 1))
-    assert np.isfinite(model.encode(10 * ROWS)).all()
+    assert np.isfinite(model.encode(3 * ROWS)).all()
+
+
+@pytest.mark.parametrize("x", [255 * ROWS, -255 * ROWS])
+def test_rows_far_beyond_the_old_ones_are_warned_of(x, tmp_path):
+    """As where a model was trained on rows that were scaled to [0, 1]: on another scale its numbers mean nothing."""
+    model = of_rows()
+    fit(model, np.clip(ROWS, 0, 1))
+    model.save(tmp_path / "m.npz")
+    with pytest.warns(RuntimeWarning, match=r"^x has values .* trained on values from 0 to 1: if they are on another"):
+        tinyae.load(tmp_path / "m.npz").encode(x)
+
+
+def test_a_warning_is_one_line_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fit(of_rows(), np.clip(ROWS, 0, 1), out="run")
+    np.save("x.npy", 255 * ROWS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert cli.main(["encode", "run", "--data", "x.npy", "--split", "train"]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("tinyae: x has values from ") and said.count("\n") == 2  # and the line of what was written
+
+
+def test_a_loss_of_values_in_the_unit_interval_refuses_others():
+    x = BYTES.astype("float32")
+    for entry in (lambda batch: models.VAE((4, 4, 1)).loss_and_grads(batch), models.VAE((4, 4, 1)).loss):
+        with pytest.raises(DataError, match=r"^the data have values from 0 to 255, but likelihood=bernoulli needs"):
+            entry({"x": x})
 
 
 @pytest.mark.parametrize("make", (models.VAE, models.GAN, models.VAEGAN, models.DenoisingAE))

@@ -46,7 +46,7 @@ def test_the_command_explains_a_model(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[1] == "49,937 parameters at 28x28 with these defaults."
-    i = lines.index("  codes=0    (a whole number)")
+    i = lines.index("  codes=0    (an integer)")
     assert lines[i + 1 : i + 3] == [
         "      how many codes a codebook has, K; 0 takes the network's own number (small",
         "      128, paper 512, residual 64).",

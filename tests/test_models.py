@@ -322,7 +322,7 @@ def test_loss_is_finite_for_an_untrained_model_far_from_the_data(make):
 def test_linear_ae_trains_to_the_rank_of_its_code(loss):
     """Two directions of data through two numbers: plain gradient descent brings a linear autoencoder's error down."""
     rng = np.random.default_rng(0)
-    x = 0.5 + 0.1 * rng.normal(size=(30, 2)) @ rng.normal(size=(2, 6))
+    x = 0.5 + 0.09 * rng.normal(size=(30, 2)) @ rng.normal(size=(2, 6))
     model = models.AE(input_shape=(6,), hidden=(), latent_dim=2, loss=loss, dtype="float64")
     before = model.loss({"x": x})["loss"]
     for _ in range(200):

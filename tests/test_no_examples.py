@@ -73,10 +73,11 @@ def test_codes_of_another_shape_are_refused(call):
         ({"chosen": (0, 2)}, "dimension 3: this code has dimensions 1 to 2"),
         ({"chosen": (0, -1)}, "dimension 0: this code has dimensions 1 to 2"),
         ({"chosen": (1, 1)}, "two different dimensions, got 2 and 2"),
-        ({"low": 0}, r"in \(0, 1\) to another, got 0 and 0.95"),
-        ({"high": 1.5}, r"in \(0, 1\) to another, got 0.05 and 1.5"),
+        ({"low": 0}, "low: expected a number above 0 and below 1, got 0"),
+        ({"high": 1.5}, "high: expected a number above 0 and below 1, got 1.5"),
         ({"side": 0}, "side"),
         ({"side": 2.5}, "side"),
+        ({"chosen": (0, 0.5)}, r"chosen: expected dimensions of a code, integers counted from 0, got \(0, 0.5\)"),
     ],
 )
 def test_a_plane_that_cannot_be_is_refused(given, said):

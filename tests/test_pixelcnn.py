@@ -184,7 +184,7 @@ def test_codes_of_any_integer_type(dtype):
     [
         (np.full((1, 2, 2), 3), DataError, "values from 3 to 3 in 3 levels, 0 to 2"),
         (np.array([[[0, 1], [-1, 0]]]), DataError, "values from -1 to 1"),
-        (np.zeros((1, 2, 2)), DataError, "maps of codes are whole numbers, got float64"),
+        (np.zeros((1, 2, 2)), DataError, "maps of codes are integers, got float64"),
         (np.zeros((1, 3, 2), int), ShapeError, r"expected x of shape \(N, 2, 2\), got \(1, 3, 2\)"),
     ],
 )

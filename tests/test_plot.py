@@ -229,7 +229,7 @@ def test_a_region_is_paler_where_the_probe_is_less_sure(tmp_path):
 
 def test_more_classes_than_colours_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="colours tell at most 20 classes apart, the data have 21"):
-        plot.regions(tmp_path / "a.png", np.zeros((9, 2)), np.zeros(9, int), lambda p: np.eye(21)[[0] * len(p)], None)
+        plot.regions(tmp_path / "a.png", np.zeros((9, 2)), np.zeros(9, int), lambda p: np.eye(21)[[0] * len(p)], len)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 8, 8)), np.zeros((3, 8, 8, 2)), np.zeros((0, 8, 8, 1))])
@@ -244,7 +244,7 @@ def test_a_wrong_number_of_labels_is_refused(tmp_path):
         plot.grid(tmp_path / "a.png", images(4), columns=2, column_labels=["a", "b", "c"])
     with pytest.raises(ShapeError, match="differ in shape"):
         plot.reconstructions(tmp_path / "a.png", images(4), images(3))
-    with pytest.raises(ShapeError, match="3 labels for 4 codes"):
+    with pytest.raises(ShapeError, match="a label for each of 4 examples, got shape \\(3,\\)"):
         plot.codes(tmp_path / "a.png", np.zeros((4, 2)), [1, 2, 3])
 
 

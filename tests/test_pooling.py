@@ -29,7 +29,7 @@ def loops_of(layer):
 
 
 def assert_like_loops(case, tolerance=1e-13):
-    """On whole numbers in [-4, 4]: most windows have a tie."""
+    """On integers in [-4, 4]: most windows have a tie."""
     _, x, dy = case.arrays(whole=True)
     y, dx = loops_of(case.layer)(x, dy, case.layer.size, **case.numbers())
     assert_same(ours(case.layer, {}, x, dy), {"y": y, "dx": dx}, tolerance)

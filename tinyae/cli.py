@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import os
 import sys
+import warnings
 
 from . import __version__, startup
 from .commands import (
@@ -41,7 +42,8 @@ def main(argv=None):
     """Run one command; returns its exit code, one of EXIT_CODES."""
     try:
         startup.over()
-        with on_the_command_line():
+        with on_the_command_line(), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *where: say(f"tinyae: {message}")
             return _main(argv)
     except KeyboardInterrupt:
         say("tinyae: stopped")

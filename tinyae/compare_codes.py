@@ -45,7 +45,7 @@ def check(runs, x):
         raise ShapeError(f"a comparison of codes needs more than {NEIGHBOURS} examples, got {len(x)}")
     for label, model in runs:
         if model.discrete_codes or "encoder" not in model.networks:
-            what = "codes are whole numbers" if model.discrete_codes else "examples have no codes"
+            what = "codes are integers" if model.discrete_codes else "examples have no codes"
             raise ConfigError(f"{label}: its {what}, not points over a prior: leave it out")
     check_runs(runs, x)
 

@@ -15,7 +15,10 @@ import numpy as np
 from .data.examples import as_array, bounds
 from .data.labels import as_labels, one_for_all
 from .errors import ConfigError, DataError, ShapeError
-from .options import Count, options
+from .options import MODEL, MOST, SHARE, Count, Having, Sequence, options
+
+CHOSEN = Sequence(Count(-MOST), "dimensions of a code, integers counted from 0", fewest=1)
+CODED = Having("a model of codes, such as tinyae.models.VAE()", "latent_dim", "decode")
 
 
 def floats(codes):
@@ -88,6 +91,7 @@ class Dimensions:
         self.order = np.argsort(-relevance, kind="stable")
 
 
+@options(model=MODEL)
 def dimensions(model, x, labels=None):
     """The `Dimensions` of a model's code over examples x (N, ...); labels (N,) where the model uses them."""
     if model.standard_prior:
@@ -107,7 +111,7 @@ def traverse(code, chosen, values):
     """
     code, chosen, values = floats(code), as_array(chosen, "chosen"), floats(values)
     fits = code.ndim == chosen.ndim == 1 and (values.ndim == 1 or values.ndim == 2 and len(values) == len(chosen))
-    if not fits or chosen.dtype.kind not in "iu":
+    if not fits or not values.shape[-1] or chosen.dtype.kind not in "iu":
         got = f"{code.shape}, {chosen.dtype} {chosen.shape} and {values.shape}"
         raise ShapeError(f"traverse: expected a code (D,), integers (K,) and values (V,) or (K, V), got {got}")
     if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(code):
@@ -138,13 +142,13 @@ def attribute(codes, having, without=None):
 def add(codes, direction, strengths):
     """(N, S, D): codes (N, D) moved by each of S strengths times a direction (D,)."""
     codes, direction, strengths = floats(codes), floats(direction), floats(strengths)
-    if codes.ndim != 2 or direction.shape != codes.shape[1:] or strengths.ndim != 1:
+    if codes.ndim != 2 or direction.shape != codes.shape[1:] or strengths.ndim != 1 or not strengths.size:
         shapes = f"{codes.shape}, {direction.shape} and {strengths.shape}"
         raise ShapeError(f"add: expected codes (N, D), a direction (D,) and strengths (S,), got {shapes}")
     return codes[:, None] + strengths.astype(codes.dtype)[:, None] * direction.astype(codes.dtype)
 
 
-@options(side=Count(), latent_dim=Count(1))
+@options(side=Count(), latent_dim=Count(), chosen=CHOSEN, low=SHARE, high=SHARE)
 def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, centre=None):
     """Codes at equal steps of probability over two dimensions, the others at `centre` (D,) or their mean:
     (side, side, D), and the values (2, side) of the two.
@@ -154,8 +158,6 @@ def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, cent
     Raises `ConfigError` and `ShapeError`.
     """
     _check_pair(chosen, latent_dim, "this code")
-    if not 0 < low < 1 or not 0 < high < 1:
-        raise ConfigError(f"a plane goes from one probability in (0, 1) to another, got {low} and {high}")
     steps = np.linspace(low, high, side)
     if codes is None:
         centre = np.zeros(latent_dim) if centre is None else floats(centre)
@@ -173,6 +175,7 @@ def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, cent
     return grid, values
 
 
+@options(model=CODED, chosen=CHOSEN)
 def check_plane(model, chosen):
     """Refuse what is no pair of dimensions of a model's code."""
     _check_pair(chosen, model.latent_dim, model.name)
@@ -186,6 +189,7 @@ def _check_pair(chosen, latent_dim, who):
         raise ConfigError(f"a plane needs two different dimensions, got {' and '.join(str(i + 1) for i in chosen)}")
 
 
+@options(model=CODED, chosen=CHOSEN)
 def check_dimensions(model, chosen):
     """Refuse what is no dimension, from 0, of a model's code."""
     _check_within(chosen, model.latent_dim, model.name)
@@ -197,6 +201,7 @@ def _check_within(chosen, latent_dim, who):
             raise ConfigError(f"dimension {i + 1}: {who} has dimensions 1 to {latent_dim}")
 
 
+@options(model=CODED)
 def decode(model, codes, labels=None):
     """Images (rows, columns, *input_shape) of codes (rows, columns, D).
 
@@ -210,6 +215,7 @@ def decode(model, codes, labels=None):
     return model.decode(codes.reshape(-1, dim).astype(model.dtype), **told).reshape(rows, columns, *model.input_shape)
 
 
+@options(model=MODEL)
 def transfer(model, x, labels, targets):
     """(N, T, *input_shape): each example x (N, ...) of labels (N,) in its own style under each of T labels.
 

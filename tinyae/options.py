@@ -277,6 +277,7 @@ class Having(Kind):
 
 
 MODEL = Having("a model, such as tinyae.models.VAE()", "loss_and_grads")
+DATASET = Having('a Dataset, such as tinyae.data.load("digits")', "parts", "class_count")
 
 
 class Sequence(Kind):
@@ -297,6 +298,8 @@ class Name(Kind):
     wanted = "a name"
 
     def convert(self, value):
+        if not isinstance(value, (str, numbers.Number)):
+            raise TypeError
         return str(value)
 
 

@@ -19,7 +19,7 @@ def size(text):
 
 
 def at_least(least, most=None):
-    """For argparse: whole numbers from `least` on, to `most` where a larger one would only be a typing error."""
+    """For argparse: integers from `least` on, to `most` where a larger one would only be a typing error."""
 
     def read(text):
         try:
@@ -28,7 +28,7 @@ def at_least(least, most=None):
             value = least - 1
         if value < least or most is not None and value > most:
             bound = f"at least {least}" if value < least else f"at most {most}"
-            raise argparse.ArgumentTypeError(f"expected a whole number of {bound}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected an integer of {bound}, got {text!r}")
         return value
 
     return read

@@ -69,7 +69,7 @@ def kind_of(default):
 
 
 def read_value(option, text, default):
-    """`text` read as what the default is: a whole number, a number, true or false, several by commas, or text."""
+    """`text` read as what the default is: an integer, a number, true or false, several by commas, or text."""
     if isinstance(default, (tuple, list)):
         return tuple(read_value(option, part, default[0] if default else 0) for part in text.split(",") if part)
     wanted, read = READERS.get(type(default), READERS[str])
@@ -88,7 +88,7 @@ def _finite(text):
 
 READERS = {
     bool: ("true or false", {"true": True, "false": False}.__getitem__),
-    int: ("a whole number", int),
+    int: ("an integer", int),
     float: ("a number", _finite),
     str: ("a name", str),
 }

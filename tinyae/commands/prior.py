@@ -29,7 +29,7 @@ class Codes:
             raise ConfigError(why)
         if arguments.binarize or arguments.standardize:
             option = "--binarize" if arguments.binarize else "--standardize"
-            raise ConfigError(f"{option} is for images or rows, and --codes gives whole numbers: leave one out")
+            raise ConfigError(f"{option} is for images or rows, and --codes gives integers: leave one out")
         Run(out, arguments.resume, arguments.overwrite).refuse_if_used()
         self.out = out
         if before is None:

@@ -11,6 +11,7 @@ import os
 import numpy as np
 
 from tinyae.errors import DataError
+from tinyae.options import Path
 from tinyae.wording import flag
 
 from . import cifar, csv_files, idx, images, numpy_files, sources
@@ -34,7 +35,7 @@ def load(name_or_path, size=None, fit=None, header=None, label_column=None):
       - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
       - a .csv of rows of numbers, with or without a line of names, see `csv_files.load_csv`;
       - a .npz with x or x_train, and optionally x_val, x_test, y or labels or y_train, y_val, y_test, and factors or
-        factors_train, factors_val, factors_test: `(N, K)` whole numbers, what the examples were made from.
+        factors_train, factors_val, factors_test: `(N, K)` integers, what the examples were made from.
     size: (H, W) or int, for a folder of images: resize them all. fit: "stretch" (default), "crop" or "pad", how.
     header, label_column: for a .csv, whether the first line holds names (by default that is recognised), and the name
     or number, from 1 on, of the column of labels (by default the one called label or labels).
@@ -43,6 +44,7 @@ def load(name_or_path, size=None, fit=None, header=None, label_column=None):
     `arrays.holdout`). A validation part is what `fit` chooses the best epoch by. What was recognised, changed or left
     out stands in `Dataset.notes`. Raises `DataError` with one line that names the file, what is wrong and what to do.
     """
+    path = Path().check("name_or_path", name_or_path)
     options = {"size": size, "fit": fit, "header": header, "label_column": label_column}
     options = {name: value for name, value in options.items() if value is not None}
     if isinstance(name_or_path, str) and name_or_path in sources.KNOWN:
@@ -50,7 +52,6 @@ def load(name_or_path, size=None, fit=None, header=None, label_column=None):
         data = sources.load(name_or_path)
         data.origin = {"data": name_or_path, "size": None}
         return data
-    path = os.fsdecode(name_or_path)
     if not os.path.exists(path):
         if _may_be_name(name_or_path):
             sources.get(path)  # raises, with the nearest name

@@ -126,11 +126,11 @@ def check_labels(labels, count, where, classes=None):
     """
     classes = classes or MAX_CLASSES
     if labels.ndim != 1:
-        raise problem(where, f"has labels of shape {labels.shape}: give one whole number per example, shape (N,)")
+        raise problem(where, f"has labels of shape {labels.shape}: give one integer per example, shape (N,)")
     if len(labels) != count:
         raise problem(where, f"has {len(labels):,} labels for {count:,} examples: give one per example")
     if labels.dtype.kind not in "iu":
-        raise problem(where, f"has labels of dtype {labels.dtype}: give whole numbers, classes counted from 0")
+        raise problem(where, f"has labels of dtype {labels.dtype}: give integers, classes counted from 0")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise problem(where, f"has labels from {low} to {high}, outside 0..{classes - 1}: count classes from 0")

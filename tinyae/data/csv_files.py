@@ -26,7 +26,7 @@ def load_csv(path, header=None, label_column=None):
 
     header: whether the first line holds names; by default that is recognised (see `_is_header`). label_column: the name
     of the column of labels, or its number, from 1 on; by default the one called label or labels, if there is one.
-    Labels are whole numbers, or words, which sorted become the names of the classes. First columns without a name, as
+    Labels are integers, or words, which sorted become the names of the classes. First columns without a name, as
     pandas writes row numbers, are left out. The notes say what was recognised.
     """
     if header not in (None, True, False):

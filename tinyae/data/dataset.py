@@ -31,7 +31,7 @@ class Split:
 
     def __init__(self, x, labels=None, factors=None):
         self.x = as_array(x)
-        if not self.x.shape:
+        if self.x.ndim < 2:
             raise ShapeError(f"a split holds examples (N, ...), got an array of shape {self.x.shape}")
         self.labels = as_labels(labels, len(self.x))
         self.factors = as_factors(factors, len(self.x))
@@ -120,6 +120,7 @@ class Dataset:
         labels = [part.labels for part in self.parts.values() if part.labels is not None]
         return max(int(part.max()) for part in labels) + 1 if labels else None
 
+    @options(text=Text())
     def find_class(self, text):
         """The label of the class that `text` means, as `find_class` finds it. `DataError` without labels, `ConfigError`
         if there is no such class."""

@@ -4,6 +4,7 @@ import os
 from contextlib import contextmanager
 
 from tinyae.errors import DataError
+from tinyae.options import Function, Optional, Path, Text, options
 from tinyae.wording import either
 
 from . import sources
@@ -12,6 +13,9 @@ from .files import BLOCK, clear_errors, problem
 TIMEOUT = 30  # seconds without a byte
 
 
+@options(
+    name=Text(), folder=Optional(Path()), progress=Optional(Function()), mirror=Optional(Text()),
+)
 def fetch(name, folder=None, progress=None, mirror=None):
     """Download the data set `name` (mnist, fashion-mnist, cifar10) and return the folder that holds it.
 
@@ -30,7 +34,7 @@ def fetch(name, folder=None, progress=None, mirror=None):
     base = mirror or source.base_url
     if not base.startswith(("http://", "https://")):
         raise DataError(f"mirror {base!r} is no web address: give one that begins with https:// or http://")
-    folder = os.path.join(sources.store(), name) if folder is None else os.fsdecode(folder)
+    folder = os.path.join(sources.store(), name) if folder is None else folder
     with _writing(folder):
         os.makedirs(folder, exist_ok=True)
     for file, size, sha256 in source.files:

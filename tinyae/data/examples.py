@@ -5,11 +5,13 @@ An array on a device is passed on as it is: a look at its values would wait for 
 """
 
 import math
+import warnings
 
 import numpy as np
 
 from ..backend import on_device
 from ..errors import DataError, ShapeError
+from ..options import Dtype
 from ..wording import flag, number, setting
 from .drawn import Drawn
 
@@ -21,6 +23,7 @@ UNIT_RANGE = {
     ("loss", "ssim"): "mse",
     ("output", "sigmoid"): "linear",
 }
+BEYOND = 10
 BYTES = {"dtype": "uint8", "low": 0.0, "high": 1.0}  # what `seen` says of pixels
 
 
@@ -73,7 +76,7 @@ def to_float(x, dtype="float32"):
 
     Raises `DataError` for other dtypes, whose scale is unknown.
     """
-    x = x if hasattr(x, "dtype") else as_array(x)
+    x, dtype = x if hasattr(x, "dtype") else as_array(x), Dtype().check("dtype", dtype)
     if x.dtype == "uint8":
         y = x.astype(dtype)
         y *= 1 / 255
@@ -110,7 +113,7 @@ def bounds(x, name="the data"):
     with np.errstate(invalid="ignore"):
         low, high = x.min(), x.max()  # NaN where there is any
     if not (np.isfinite(low) and np.isfinite(high)):
-        row = int(np.argwhere(~np.isfinite(x))[0][0])
+        row = int(np.argwhere(~np.isfinite(np.atleast_1d(x)))[0][0])
         raise DataError(f"{name} have NaN or infinite values, the first in example {row}: remove or replace them")
     if max(-float(low), float(high)) > float(np.finfo(np.float32).max):
         raise DataError(f"{name} have values {_range(low, high)}, beyond float32: rescale them")
@@ -181,7 +184,10 @@ def like(model, x):
 
 
 def check_scale(model, x, known):
-    """Refuse values that are not on the scale of those that `model` was trained on, as `seen` said of them."""
+    """Refuse values that are not on the scale of those that `model` was trained on, as `seen` said of them.
+
+    Rows may go beyond those of the training. Values BEYOND times as large as all of those are told by a RuntimeWarning.
+    """
     in_unit = known["low"] >= 0 and known["high"] <= 1
     if x.dtype == "uint8" and not in_unit:
         raise DataError(
@@ -194,6 +200,14 @@ def check_scale(model, x, known):
         raise DataError(
             f"x has values {_range(*bounds(x))}, and {model.name} was trained on values in [0, 1]: give pixels from 0 "
             "to 255 as x / 255 or as uint8"
+        )
+    largest = max(abs(known["low"]), abs(known["high"]))
+    if not fixed and x.dtype.kind == "f" and (found := bounds(x)) and max(-found[0], found[1]) > BEYOND * largest:
+        warnings.warn(
+            f"x has values {_range(*found)}, and {model.name} was trained on values "
+            f"{_range(known['low'], known['high'])}: if they are on another scale, bring them to that of the training",
+            RuntimeWarning,
+            stacklevel=2,
         )
 
 

@@ -69,7 +69,7 @@ def _check_size(size):
         return None
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and 1 <= n <= 65_535 for n in pair):
-        raise DataError(f"size {size!r} is no image size: give one whole number or (height, width), each at least 1")
+        raise DataError(f"size {size!r} is no image size: give one integer or (height, width), each at least 1")
     return int(pair[0]), int(pair[1])
 
 

@@ -38,7 +38,7 @@ def as_factors(factors, count, where="the split"):
     factors = as_array(factors, "factors")
     if factors.ndim != 2 or len(factors) != count or not factors.size or factors.dtype.kind not in "iu":
         given = f"{factors.dtype} {factors.shape}"
-        raise problem(where, f"has factors {given}: give integers of shape (N, K), a row for each of {count:,} examples")
+        raise problem(where, f"has factors {given}: give integers (N, K), a row for each of {count:,} examples")
     return factors
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from ..data.examples import as_array
 from ..errors import DataError, ShapeError
+from ..options import MODEL, SEED, Count, options
 from .likelihood import importance_weighted
 from .quality import errors
 
@@ -30,6 +31,7 @@ def roc_auc(scores, positive):
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
+@options(model=MODEL, samples=Count(1, None), seed=SEED)
 def scores(model, x, labels=None, samples=10, seed=0):
     """{"elbo": (N,), "error": (N,)}: the higher, the more an image looks like nothing the model was trained on.
 

@@ -9,7 +9,7 @@ from ..losses import cross_entropy_with_logits
 from ..models.base import COMMON, Model
 from ..models.labelled import Labelled
 from ..models.networks import image_shape
-from ..options import Count, options
+from ..options import DATASET, SEED, Count, options
 
 CHANNELS, UNITS, DROPOUT = (32, 64), 128, 0.5
 STEPS, BATCH, RATE = 1000, 128, 2e-3
@@ -67,6 +67,7 @@ class Classifier(Labelled, Model):
         return self.in_chunks(most_probable, features)
 
 
+@options(data=DATASET, seed=SEED)
 def train_classifier(data, seed=0):
     """(a Classifier of the classes of `data`, a labelled Dataset of images; the share of its test images it has right).
 

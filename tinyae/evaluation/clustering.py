@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..data.arrays import MAX_CLASSES
-from ..data.examples import as_array
-from ..errors import DataError
+from ..data.examples import as_array, as_points
+from ..errors import DataError, ShapeError
 
 
 def clustering_accuracy(clusters, labels):
@@ -29,7 +29,7 @@ def contingency(clusters, labels):
     if clusters.shape != labels.shape or clusters.ndim != 1 or not len(labels):
         raise DataError(f"clusters {clusters.shape} and labels {labels.shape}: one of each per example is needed")
     if clusters.dtype.kind not in "iu" or labels.dtype.kind not in "iu" or min(clusters.min(), labels.min()) < 0:
-        raise DataError("clusters and labels are whole numbers, counted from 0")
+        raise DataError("clusters and labels are integers, counted from 0")
     if max(clusters.max(), labels.max()) >= MAX_CLASSES:
         raise DataError(f"clusters and labels are numbered from 0 to below {MAX_CLASSES:,}: number them anew")
     counts = np.zeros((int(clusters.max()) + 1, int(labels.max()) + 1), np.int64)
@@ -44,9 +44,10 @@ def assignment(cost):
     column along the cheapest path of reduced costs, cost - u - v, on which rows that have one pass theirs on; the
     potentials u of rows and v of columns then move so that no reduced cost is negative and matched ones are 0.
     """
+    cost = as_points(cost, "the cost")
     n, m = cost.shape
     if n > m:
-        raise ValueError(f"assignment: {n} rows have no column each among {m}")
+        raise ShapeError(f"assignment: {n} rows have no column each among {m}")
     u, v, row_of = np.zeros(n), np.zeros(m), np.full(m, -1)
     for start in range(n):
         distance, before, done = np.full(m, np.inf), np.full(m, -1), np.zeros(m, bool)

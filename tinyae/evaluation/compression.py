@@ -5,11 +5,13 @@ import math
 import numpy as np
 
 from ..latent.quantize import perplexity
-from .quality import pairs
+from ..options import MODEL, Having, Number, options
+from .quality import RECONSTRUCTING, pairs
 
 BITS = 8  # of a channel of an image as it is
 
 
+@options(model=Having("a model of maps of codes, such as tinyae.models.VQVAE()", "usage", "code_shape"))
 def usage(model, x):
     """{"perplexity": [...], "codes_used": [...]}, by codebook, over images x, and what their codes cost in bits.
 
@@ -25,6 +27,7 @@ def usage(model, x):
     return told | rate(model, fixed) | {f"entropy_{name}": value for name, value in rate(model, entropy).items()}
 
 
+@options(model=MODEL, bits=Number(least=0))
 def rate(model, bits):
     """{"bits_per_pixel": ..., "compression": ...} of an image of `model`, a vq-vae, that costs so many bits."""
     height, width, channels = model.input_shape
@@ -32,6 +35,7 @@ def rate(model, bits):
     return {"bits_per_pixel": spent, "compression": BITS * channels / spent if spent else math.inf}
 
 
+@options(model=RECONSTRUCTING)
 def error_over_variance(model, x):
     """The mean squared error of reconstructions over the variance of x, all its values together: what share of the
     variance is lost."""

@@ -13,11 +13,14 @@ import math
 
 from ..data.examples import as_points
 from ..errors import DataError
+from ..options import Count, options
 from .neighbours import nearest
 
 NEIGHBOURS = 5  # k of Naeem et al. 2020, for ten thousand points
+K = Count()
 
 
+@options(k=K)
 def coverage(points, others, k=NEIGHBOURS):
     """The share of points (N, D) that have one of others (M, D) within the distance to their k-th neighbour among the
     points (Naeem et al. 2020, section 3.2; within where their code has nearer, so that equal points count).
@@ -29,14 +32,18 @@ def coverage(points, others, k=NEIGHBOURS):
     return float((nearest(points, others)[1][:, 0] <= radius).mean())
 
 
+@options(n=Count(2, None), m=Count(1, None), k=K)
 def coverage_of_like(n, m, k=NEIGHBOURS):
     """What `coverage` is on average where n points and m others are drawn from one continuous distribution, any one:
 
     1 - prod_i=1..k (n - i) / (n + m - i)      (Naeem et al. 2020, lemma 2), towards 1 - 2^-k for n = m
     """
+    if n <= k:
+        raise DataError(f"coverage: expected more than {k} points, got {n}")
     return 1 - math.prod((n - i) / (n + m - i) for i in range(1, k + 1))
 
 
+@options(k=K)
 def match(codes, drawn, k=NEIGHBOURS):
     """{"holes", "outside"} of codes (N, D) beside draws of their prior (M, D), shares from 0 to 1:
 

@@ -7,6 +7,7 @@ from ..data.examples import as_points
 from ..layers import Dense, Sequential, Tanh
 from ..losses import cross_entropy_with_logits
 from ..optim import Adam, cosine
+from ..options import SEED, options
 from ..params import ParamStore
 from ..training.threads import workers
 from .probe import LinearProbe
@@ -22,10 +23,11 @@ class DenseProbe(LinearProbe):
     codes, at a rate that falls from RATE to 0 along a cosine. Weights and batches are those of the seed.
     """
 
+    @options(seed=SEED)
     def __init__(self, classes, seed=0):
         super().__init__(classes)
         self.seed = seed
-        self.layer = Sequential(Dense(UNITS), Tanh(), Dense(UNITS), Tanh(), Dense(classes))
+        self.layer = Sequential(Dense(UNITS), Tanh(), Dense(UNITS), Tanh(), Dense(self.classes))
 
     def fit(self, codes, labels):
         """codes (N, D), labels integers (N,) in [0, classes). Returns self."""
@@ -46,7 +48,8 @@ class DenseProbe(LinearProbe):
         return self
 
     def logits(self, codes):
-        return self.layer.forward(self.params, self._scaled(as_points(codes, "the codes")))[0]
+        z = self._scaled(as_points(codes, "the codes"))
+        return self.layer.forward(self.params, z)[0]
 
     def probabilities(self, codes):
         """p(class | z): (N, D) -> (N, classes)."""

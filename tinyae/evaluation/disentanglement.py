@@ -13,7 +13,7 @@ import numpy as np
 from ..backend import Noise
 from ..data.examples import as_array, check_some
 from ..errors import DataError, ShapeError
-from ..options import Count, options
+from ..options import SEED, Count, Function, options
 from .probe import LinearProbe
 
 BINS = 20  # of a code's dimension, as in Locatello et al. 2019
@@ -22,6 +22,7 @@ VOTES = 5000  # to fit the classifier, and as many to judge it
 IMAGES, BLOCK = 1000, 2**22  # examples, and numbers, in memory at a time
 
 
+@options(encode=Function(), seed=SEED)
 def disentanglement(encode, x, factors, seed=0):
     """Both metrics of a function that encodes: a dict with "higgins", "mig" and "gaps" (`information_gaps`).
 
@@ -35,7 +36,7 @@ def disentanglement(encode, x, factors, seed=0):
     return {"higgins": higgins(codes, factors, seed=seed), "mig": float(gaps.mean()), "gaps": gaps.tolist()}
 
 
-@options(votes=Count(), pairs=Count())
+@options(seed=SEED, votes=Count(), pairs=Count())
 def higgins(codes, factors, seed=0, votes=VOTES, pairs=PAIRS):
     """Higgins et al. 2017, section 3: how often a linear classifier tells which factor two images share. In [0, 1].
 
@@ -121,7 +122,10 @@ def mutual_information(codes, factors, bins=BINS):
 
 
 def entropy(counts):
-    """(..., n) counts -> (...) nats: -sum p log p of their shares p."""
+    """(..., n) counts -> (...) nats: -sum p log p of their shares p. Raises `ShapeError`."""
+    counts = as_array(counts, "counts")
+    if counts.dtype.kind not in "iu" or not counts.ndim or not counts.size or counts.min() < 0:
+        raise ShapeError(f"entropy: expected integer counts (..., n) from 0 on, got {counts.dtype} {counts.shape}")
     total = counts.sum(axis=-1)
     return np.log(total) - (counts * np.log(np.maximum(counts, 1))).sum(axis=-1) / total
 
@@ -131,7 +135,7 @@ def _checked(codes, factors):
     if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors) or not codes.size or not factors.size:
         raise ShapeError(f"disentanglement: expected codes (N, D), factors (N, K), got {codes.shape}, {factors.shape}")
     if factors.dtype.kind not in "iu":
-        raise DataError(f"disentanglement: factors are whole numbers, an index of each value, not {factors.dtype}")
+        raise DataError(f"disentanglement: factors are integers, an index of each value, not {factors.dtype}")
     if codes.dtype.kind == "f" and not np.isfinite(codes).all():
         raise DataError("disentanglement: the codes have NaN or infinite values")
     return codes, factors

@@ -10,10 +10,13 @@ import numpy as np
 from ..backend.codes import nearest_code
 from ..data.examples import as_array, as_rows
 from ..data.labels import as_labels, check_classes
+from ..errors import DataError, ShapeError
+from ..options import Count, options
 
 RARE = 0.1  # of the data's share of a class: a class that is hardly drawn
 
 
+@options(classes=Count())
 def shares(labels, classes):
     """The share of each class among labels (N,): (classes,), which sums to 1."""
     labels = as_labels(labels, who="shares")
@@ -23,14 +26,27 @@ def shares(labels, classes):
 
 def entropy(p):
     """-sum p log p in nats, at most log(classes): exp(entropy) is how many classes equally often would have as much."""
-    p = np.asarray(as_array(p, "shares"), np.float64)
+    p = _as_shares(p)
     p = p[p > 0]
     return float(-(p * np.log(p)).sum())
 
 
 def hardly_drawn(drawn, data):
     """The classes whose share of what is drawn is below RARE of that of the data, both (classes,)."""
-    return np.flatnonzero(as_array(drawn, "shares") < RARE * as_array(data, "shares"))
+    drawn, data = _as_shares(drawn), _as_shares(data)
+    if drawn.shape != data.shape:
+        raise ShapeError(f"hardly_drawn: expected two arrays of shares (classes,), got {drawn.shape} and {data.shape}")
+    return np.flatnonzero(drawn < RARE * data)
+
+
+def _as_shares(p):
+    """Shares of classes as an array (classes,) of float64. Raises `DataError` and `ShapeError`."""
+    p = np.asarray(as_array(p, "shares"), np.float64)
+    if p.ndim != 1 or not p.size:
+        raise ShapeError(f"shares: expected one for each class, (classes,), got {p.shape}")
+    if not ((p >= 0) & (p <= 1)).all():
+        raise DataError("shares are numbers from 0 to 1, one for each class: divide the counts by their sum")
+    return p
 
 
 def nearest_images(x, among):

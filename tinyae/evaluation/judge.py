@@ -3,8 +3,10 @@
 import numpy as np
 
 from ..data import to_float
-from ..errors import ConfigError, DataError
+from ..data.examples import as_array, check_some
+from ..errors import ConfigError, DataError, ShapeError
 from ..models.adversary import spread
+from ..options import DATASET, SEED, Count, options
 from .classifier import train_classifier
 from .diversity import entropy, nearest_images, rows, shares
 from .frechet import frechet
@@ -21,6 +23,7 @@ class Judge:
     but "nearest" is how far test images are from the nearest training image.
     """
 
+    @options(data=DATASET, seed=SEED)
     def __init__(self, data, seed=0):
         check(data)
         self.classifier, self.accuracy = train_classifier(data, seed)
@@ -68,6 +71,7 @@ class Judge:
         return float(nearest_images(images[:NEAR], self.known)[1].mean())
 
 
+@options(data=DATASET)
 def check(data):
     """Raises DataError or ConfigError where a judge has nothing to learn from."""
     if data.train.labels is None or data.test is None or data.test.labels is None:
@@ -76,11 +80,17 @@ def check(data):
         raise ConfigError(f"a Frechet distance is that of images, and {data.name} has rows of {data.shape[0]}")
 
 
+@options(most=Count())
 def evenly(x, most):
     """`most` of the images x at most, spread evenly over them, as floats in [0, 1]."""
+    x = as_array(x)
+    check_some(x, "evenly")
     return to_float(np.asarray(x[np.linspace(0, len(x) - 1, min(len(x), most)).astype(int)]))
 
 
 def sharpness(x):
-    """Mean absolute difference of neighbouring pixels of x (N, H, W, C), down and across."""
+    """Mean absolute difference of neighbouring pixels of x (N, H, W, C), down and across. Raises `ShapeError`."""
+    x = to_float(as_array(x))
+    if x.ndim != 4 or not x.size or min(x.shape[1:3]) < 2:
+        raise ShapeError(f"sharpness: expected images (N, H, W, C) of two rows and columns or more, got {x.shape}")
     return float(np.abs(np.diff(x, axis=1)).mean() + np.abs(np.diff(x, axis=2)).mean())

@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 
+from ..data.examples import as_array
 from ..data.labels import as_labels
-from ..errors import ConfigError
+from ..errors import ConfigError, ShapeError
 from ..latent import gaussian
-from ..options import SEED, Count, options
+from ..options import MODEL, SEED, Count, options
 
 ACTIVE = 0.01  # Burda et al.'s threshold
 
@@ -54,7 +55,7 @@ class Bound:
         return math.sqrt(max(0.0, float(variances.sum()))) / len(variances)
 
 
-@options(samples=Count(1, None), seed=SEED)
+@options(model=MODEL, samples=Count(1, None), seed=SEED)
 def importance_weighted(model, x, samples, labels=None, seed=0):
     """The `Bound` on log p(x) of each image from `samples` draws of q(z|x), in memory that depends on neither number.
 
@@ -107,6 +108,7 @@ def _log_weights(model, batch, mu, logvar, noises):
     return (a.astype("float64").reshape(draws, -1) for a in (log_w, log_p))
 
 
+@options(model=MODEL)
 def active_units(model, x, labels=None):
     """(active, variance): which dimensions vary with x, (D,) booleans, and Var_x of mu(x), (D,).
 
@@ -118,10 +120,14 @@ def active_units(model, x, labels=None):
 
 
 def standard_error(values):
-    """s / sqrt(N) of the mean of N numbers, s with N - 1; 0 of a single one."""
+    """s / sqrt(N) of the mean of N numbers (N,), s with N - 1; 0 of a single one. Raises `ShapeError`."""
+    values = as_array(values, "values")
+    if values.ndim != 1 or not values.size:
+        raise ShapeError(f"standard_error: expected numbers (N,), got an array of shape {values.shape}")
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
+@options(model=MODEL)
 def check(model):
     """Refuse a model without q(z|x) and p(x|z)."""
     if not hasattr(model, "log_likelihood"):

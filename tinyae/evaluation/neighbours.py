@@ -44,8 +44,9 @@ def vote(neighbours):
     Among classes with as many votes, that of the nearest neighbour.
     """
     neighbours = as_array(neighbours, "labels")
-    if neighbours.ndim != 2 or not neighbours.shape[1]:
-        raise ShapeError(f"vote: expected the labels (Q, k) of each query's neighbours, got {neighbours.shape}")
+    if neighbours.ndim != 2 or not neighbours.shape[1] or neighbours.dtype.kind not in "iu":
+        given = f"{neighbours.dtype} {neighbours.shape}"
+        raise ShapeError(f"vote: expected the labels (Q, k), integers, of each query's neighbours, got {given}")
     # votes[q, i]: how many of query q's neighbours have the class of the i-th of them
     votes = sum((neighbours == neighbours[:, [i]]).astype(int) for i in range(neighbours.shape[1]))
     return neighbours[np.arange(len(neighbours)), votes.argmax(axis=1)]

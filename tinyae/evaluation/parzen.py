@@ -11,12 +11,15 @@ import numpy as np
 
 from ..data.examples import as_rows
 from ..errors import ShapeError
+from ..options import RATE, Sequence, options
 from .likelihood import standard_error
 
 BANDWIDTHS = tuple(np.geomspace(0.05, 1, 20).tolist())
+WIDTHS = Sequence(RATE, "one or more numbers above 0", fewest=1)
 BLOCK_VALUES = 2**22  # distances in memory at a time
 
 
+@options(bandwidths=WIDTHS)
 def parzen(samples, validation, test, bandwidths=BANDWIDTHS):
     """{"log_likelihood", "standard_error", "bandwidth", "at_the_edge"} of the test images, in nats, means per image.
 
@@ -33,6 +36,7 @@ def parzen(samples, validation, test, bandwidths=BANDWIDTHS):
     }  # fmt: skip
 
 
+@options(bandwidths=WIDTHS)
 def log_densities(samples, x, bandwidths):
     """(len(bandwidths), N): for each bandwidth s and each row of x, of D values in all,
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from ..data.examples import as_points
 from ..data.labels import as_labels, check_classes
-from ..errors import DataError, ShapeError
+from ..errors import ConfigError, DataError, ShapeError
 from ..latent.mixture import softmax
+from ..options import Count, options
 
 DECAY = 1e-4
 TOLERANCE = 1e-6  # of the gradient's largest component, at which the objective is taken for minimal
@@ -24,7 +25,9 @@ class LinearProbe:
     """
 
     converged = True
+    mean = None  # of the codes that it was fitted to
 
+    @options(classes=Count())
     def __init__(self, classes):
         self.classes = classes
 
@@ -74,6 +77,8 @@ class LinearProbe:
         return labels
 
     def _scaled(self, codes):
+        if self.mean is None:
+            raise ConfigError(f"{type(self).__name__} has learned nothing yet: call fit(codes, labels) first")
         if codes.shape[1:] != self.mean.shape:
             raise ShapeError(f"a probe of codes (N, {len(self.mean)}) was given {codes.shape}")
         return (codes - self.mean) * self.scale

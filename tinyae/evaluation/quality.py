@@ -8,14 +8,19 @@ from ..data import to_float
 from ..data.examples import as_array, check_some, shaped
 from ..data.labels import as_labels
 from ..image_losses import WINDOW, edges, ssim
+from ..options import Having, options
+
+RECONSTRUCTING = Having("a model, such as tinyae.models.VAE()", "reconstruct", "given")
 
 
+@options(model=RECONSTRUCTING)
 def errors(model, x, labels=None):
     """The squared error of each image's reconstruction, summed over its values: (N,) float64."""
     squares = (((y - target) ** 2).reshape(len(y), -1) for target, y in pairs(model, x, labels))
     return np.concatenate([part.sum(axis=1) for part in squares])
 
 
+@options(model=RECONSTRUCTING)
 def reconstruction_quality(model, x, labels=None):
     """{"rms": ..., "edge_rms": ..., "ssim": ...} of the reconstructions of x, uint8 or floats.
 
@@ -42,6 +47,7 @@ def reconstruction_quality(model, x, labels=None):
     return found | ({"ssim": similarity / len(x)} if windows else {})
 
 
+@options(model=RECONSTRUCTING)
 def pairs(model, x, labels=None):
     """(images, their reconstructions) in parts of bounded size, float64 arrays (n, *input_shape).
 

@@ -4,6 +4,7 @@ A model's own file has its networks and its training step, written out: forward 
 """
 
 import math
+from types import NoneType
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..data import examples, to_float
 from ..data.examples import as_array, bounds, check_dtype, shaped
 from ..data.standardization import Standardization
 from ..errors import ConfigError, ShapeError, suggest
-from ..options import SEED, Count, Dtype, Path, Shape, options
+from ..options import SEED, Count, Dtype, Flag, Path, Shape, options, shown
 from ..params import ParamStore, walk
 from .networks import begin_as
 
@@ -182,6 +183,7 @@ class Model:
         given.check(self)
         return terms, grads.get("", grads)
 
+    @options(train=Flag())
     def loss(self, batch, noise=None, seed=0, step=0, train=False):
         """The terms alone, in evaluation mode unless `train`."""
         terms, given, batch = {}, self._given(noise), self.admit_batch(batch)
@@ -197,6 +199,8 @@ class Model:
         return phase.step(self.prepare(batch), rng, grads, train)[0]
 
     def _given(self, noise):
+        if not isinstance(noise, (dict, NoneType)):
+            raise ConfigError(f"{self.name}: noise is a dict of arrays by name, got {shown(noise)}")
         arrays = {name: as_array(value, f"noise of {name}") for name, value in (noise or {}).items()}
         return _Given({name: self.backend.asarray(value, self.dtype) for name, value in arrays.items()})
 
@@ -266,9 +270,9 @@ class Model:
         return examples.admit(self, x, self.trained_on)
 
     def admit_batch(self, batch):
-        """A batch from outside, {"x": (N, ...), ...}, as arrays that suit this model, but of any range."""
+        """A batch from outside, {"x": (N, ...), ...}, as arrays that suit this model."""
         self._check_names(batch)
-        return batch | {"x": examples.like(self, batch["x"])}
+        return batch | {"x": self.admit(batch["x"])}
 
     def _check_names(self, batch):
         if not isinstance(batch, dict) or "x" not in batch:

@@ -1,4 +1,4 @@
-"""What the models share whose batches need labels: (N,) whole numbers in [0, classes)."""
+"""What the models share whose batches need labels: (N,) integers in [0, classes)."""
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Labelled:
 
     def known(self, labels, count):
         """The labels of `count` examples, or one label for all of them, checked, as a NumPy array (count,)."""
+        if labels is not None and not self.uses_labels:
+            raise ConfigError(f"{self.name} was trained without labels: leave them out, or train with classes")
         if labels is not None:
             labels = self.backend.to_host(as_labels(one_for_all(labels, count), count, self.name))
         self.check_labels(labels, count)
@@ -72,11 +74,18 @@ class Labelled:
             labels = np.arange(n) % self.classes
         return self.styled(noise.normal("sample", (n, self.latent_dim), self.dtype), labels)
 
+    def styles(self, z):
+        """z as an array (N, D) of styles. Raises `ShapeError`, and `ConfigError` where the model has no styles."""
+        if not hasattr(self, "styled"):
+            raise ConfigError(f"{self.name} has no styles: train cvae or class-mean-vae")
+        z = as_array(z, "z")
+        if z.ndim != 2 or z.shape[1] != self.style_dim:
+            raise ShapeError(f"{self.name}: expected styles of shape (N, {self.style_dim}), got {z.shape}")
+        return z
+
     def across(self, z):
         """(N, classes, *input_shape): each of the styles z (N, D) under every label."""
-        z = as_array(z, "z")
-        if z.ndim != 2:
-            raise ShapeError(f"{self.name}: expected styles of shape (N, {self.style_dim}), got {z.shape}")
+        z = self.styles(z)
         n = len(z)
         images = self.styled(z.repeat(self.classes, axis=0), np.tile(np.arange(self.classes), n))
         return images.reshape(n, self.classes, *self.input_shape)

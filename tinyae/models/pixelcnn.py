@@ -1,4 +1,4 @@
-"""PixelCNN (van den Oord, Kalchbrenner & Kavukcuoglu 2016): maps of whole numbers, pixel by pixel in raster order."""
+"""PixelCNN (van den Oord, Kalchbrenner & Kavukcuoglu 2016): maps of integers, pixel by pixel in raster order."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import array_module
 from ..data import to_float
-from ..data.examples import check_dtype, shaped
+from ..data.examples import as_array, check_dtype, shaped
 from ..errors import ConfigError, DataError
 from ..latent.mixture import softmax
 from ..losses import cross_entropy_with_logits
@@ -134,7 +134,7 @@ class PixelCNN(Labelled, Model):
             check_dtype(x, self.name)
             x = array_module(x).rint(to_float(x, self.dtype) * (self.levels - 1)).astype("int64")
         elif x.dtype.kind not in "iu":
-            raise DataError(f"{self.name}: maps of codes are whole numbers, got {x.dtype}: give integers, or images")
+            raise DataError(f"{self.name}: maps of codes are integers, got {x.dtype}: give integers, or images")
         if isinstance(x, np.ndarray) and x.size and not 0 <= x.min() <= x.max() < self.levels:
             raise DataError(
                 f"{self.name}: x has values from {x.min()} to {x.max()} in {self.levels} levels, 0 to "
@@ -178,8 +178,6 @@ class PixelCNN(Labelled, Model):
         draw among so many of the most probable codes, 0 for all. A map depends on its number and the seed, not on n.
         """
         n, noise = self.draw(n, seed)
-        if labels is not None and not self.classes:
-            raise ConfigError(f"{self.name} was trained without labels: leave them out, or train with classes")
         labels = np.arange(n) % max(1, self.classes) if labels is None else self.known(labels, n)
         draw = raster.Draw(self, temperature, top_k)
         uniforms = noise.uniform("sample", (n, math.prod(self.map_shape)), self.dtype)
@@ -194,6 +192,7 @@ class PixelCNN(Labelled, Model):
 
     def images(self, drawn):
         """What `sample` has drawn, as images (n, H, W, C): maps of codes are decoded. A NumPy array."""
+        drawn = shaped(as_array(drawn, "drawn"), self.input_shape, self.name)
         if len(self.input_shape) == 3:
             return drawn
         if self.codec is None:

@@ -7,7 +7,7 @@ from .raster import Rows
 
 
 class _OneHotConv2D(Layer):
-    """MaskedConv2D with mask "A" over one-hot codes: (N, H, W) whole numbers in [0, levels) -> (N, H, W, filters).
+    """MaskedConv2D with mask "A" over one-hot codes: (N, H, W) integers in [0, levels) -> (N, H, W, filters).
 
     Of a one-hot pixel only one number is not 0, so products become a look-up: with the taps (u, v) before the centre,
 

@@ -234,7 +234,7 @@ class SemiAAE(Labelled, Adversary, AE):
         return self.encode(x)[:, self.classes :]
 
     def styled(self, z, labels):
-        return self.decode(self._of_class(z, labels))
+        return self.decode(self._of_class(self.styles(z), labels))
 
     def draw_prior(self, n, seed=0, labels=None):
         """n codes of a label and a style of the prior each, (n, latent_dim), as a NumPy array.

@@ -3,7 +3,7 @@
     plot.reconstructions("reconstructions.png", x[:10], model.reconstruct(x[:10]))
     plot.training_report("pictures", model, x, labels, class_names, records)
 
-Images are magnified by a whole number, so that every pixel of the model stays a sharp square. They are laid out with
+Images are magnified by an integer factor, so that every pixel of the model stays a sharp square. They are laid out with
 Pillow alone; `codes`, `codes_beside`, `curves` and `usage` draw on a matplotlib `Figure` of their own, without pyplot
 and its global state.
 Every function returns the path it wrote, and raises `MissingExtraError` without the extra. A file is replaced whole, so

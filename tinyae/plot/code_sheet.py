@@ -2,7 +2,24 @@
 
 import numpy as np
 
+from ..backend.indices import within
+from ..data.examples import as_array
+from ..errors import DataError, ShapeError
+from ..options import Count, Having, Path, Shape, options
 from .contact_sheet import grid, needs_viz
+
+CODING = Having("a model of maps of codes, such as tinyae.models.VQVAE()", "code_shape", "decode")
+
+
+def as_counts(counts, who, *axes):
+    """How often each code was chosen, as an array of finite numbers from 0 on, with an axis for each of the names
+    `axes`. Raises `ShapeError` and `DataError`."""
+    counts = np.asarray(as_array(counts, "counts"))
+    if counts.ndim != len(axes) or not counts.size:
+        raise ShapeError(f"{who}: expected counts ({', '.join(axes)}), got an array of shape {counts.shape}")
+    if not (np.isfinite(counts) & (counts >= 0)).all():
+        raise DataError(f"{who}: counts are numbers from 0 on")
+    return counts
 
 
 def code_colours(count):
@@ -19,12 +36,17 @@ def code_colours(count):
     return np.rint(255 * hsv_to_rgb(np.stack((hue, saturation, value), axis=1))).astype(np.uint8)
 
 
+@options(count=Count(), shape=Shape())
 def code_maps(codes, count, shape):
     """Maps of codes in [0, count), (N, h, w) or (N, h, w, books), as images (N, H, W, 3) of `shape` = (H, W, ...).
 
     {name: images} with a name for each codebook: rows for `reconstructions`. Every code is a square of one colour; the
     last ones are cut where they reach over the image's edge, as codes do.
     """
+    codes = as_array(codes, "codes")
+    if codes.ndim not in (3, 4) or not codes.size or len(shape) < 2:
+        raise ShapeError(f"code_maps: expected codes (N, h, w) for images (H, W, ...), got {codes.shape} for {shape}")
+    codes, _ = within(codes, count, "code_maps")
     maps = codes.reshape(*codes.shape[:3], -1)
     rows, columns = (np.arange(size) // -(-size // side) for size, side in zip(shape[:2], maps.shape[1:3], strict=True))
     images = code_colours(count)[maps[:, rows][:, :, columns]]
@@ -32,11 +54,13 @@ def code_maps(codes, count, shape):
     return {"codes" if books == 1 else f"codes {b + 1}": images[:, :, :, b] for b in range(books)}
 
 
+@options(path=Path(), model=CODING, most=Count())
 def codebook(path, model, counts, most=64):
     """What a map decodes to that is filled with a single code, for the `most` codes most used; below, their shares.
 
     model: one with `code_shape` and `decode`, of one codebook. counts: (K,), how often each code was used.
     """
+    counts = as_counts(counts, "codebook", "K")
     order = np.argsort(-counts, kind="stable")[:most]
     filled = np.broadcast_to(order.reshape(-1, *[1] * len(model.code_shape)), (len(order), *model.code_shape))
     captions = [f"{share:.2g} %" for share in 100 * counts[order] / max(1, counts.sum())]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..options import NAMES, Kind, Optional, Path, Sequence, Text, options
 from .axes import save
 from .contact_sheet import INK, drawable, needs_viz
 from .scatter import Plane
@@ -11,6 +12,18 @@ from .scatter import Plane
 COLUMNS, SIDE = 3, 4.3  # panels in a row; inches of one
 
 
+class Panel(Kind):
+    """(words, codes, codes of the prior or None)."""
+
+    def convert(self, value):
+        words, codes, drawn = value
+        return Text().convert(words), codes, drawn
+
+
+@options(
+    path=Path(), panels=Sequence(Panel(), "panels, each (words, codes, drawn)", fewest=1), class_names=Optional(NAMES),
+    title=Text(),
+)
 def codes_beside(path, panels, labels=None, class_names=None, title=""):
     """panels: [(words, codes (N, D), drawn (M, D) or None), ...], drawn from the model's prior, and one or two lines of
     words. labels: (N,) integers.

@@ -1,18 +1,21 @@
 """A contact sheet: images in a grid with words around them, laid out with Pillow (extra `viz`).
 
-Pixels are magnified by a whole number and copied, never resampled.
+Pixels are magnified by an integer factor and copied, never resampled.
 """
 
 import functools
 import math
 import os
+import pathlib
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
+from ..backend import memory
+from ..data.examples import as_array
 from ..errors import MissingExtraError, ShapeError
+from ..options import NAMES, Count, Optional, Path, Text, options
 
 WIDTH = HEIGHT = 1400  # pixels that a grid fills at most, unless it is larger at scale 1
 LARGEST_CELL = 360  # pixels: a few small images are not blown up beyond this
@@ -20,6 +23,11 @@ MARGIN = 16  # pixels around a grid
 INK = "#222222"
 
 
+@options(
+    path=Path(), columns=Optional(Count()), scale=Optional(Count()), title=Optional(Text()),
+    column_labels=Optional(NAMES), row_labels=Optional(NAMES), captions=Optional(NAMES), x_label=Optional(Text()),
+    y_label=Optional(Text()), gap=Count(0),
+)  # fmt: skip
 def grid(
     path, images, columns=None, scale=None, title=None, column_labels=None, row_labels=None, captions=None,
     x_label=None, y_label=None, gap=4,
@@ -27,7 +35,7 @@ def grid(
     """Images in rows, read like text, with words around them.
 
     images: (N, H, W, C), C of 1 or 3, floats in [0, 1] (clipped) or uint8. columns: as square as it gets by default.
-    scale: screen pixels along a side of an image's pixel, a whole number; by default the largest that fits. gap: pixels
+    scale: screen pixels along a side of an image's pixel, an integer; by default the largest that fits. gap: pixels
     between cells. column_labels stand above the columns, row_labels left of the rows, captions (N strings, "" for
     none) below the images; x_label and y_label name the sides. Long words wrap, then are cut with an ellipsis.
     Raises `ShapeError` for other images or a wrong number of labels.
@@ -71,6 +79,7 @@ def grid(
     width = math.ceil(max(right, left + heading) + MARGIN)
     height = bottom + (line + 6 if x_label else 0) + MARGIN
 
+    memory.check(3 * height * width, 1, f"a picture of {height}x{width} pixels", "give a smaller scale")
     canvas = np.full((height, width, 3), 255, np.uint8)
     corners = [(tops[i // columns], left + i % columns * (cell_w + gap)) for i in range(n)]
     for image, (y, x) in zip(images, corners, strict=True):
@@ -111,7 +120,7 @@ def _texts(texts, count, kind):
 
 def pixels(images):
     """(N, H, W, 1 or 3) of floats in [0, 1] or uint8 -> uint8. NaN becomes black."""
-    images = np.asarray(images)
+    images = np.asarray(as_array(images, "images"))
     if images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
         raise ShapeError(f"pictures show images of shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
     if images.dtype == np.uint8:
@@ -130,7 +139,7 @@ def load_font(ImageFont, size):
 def _font_file():
     """The file of DejaVu Sans, or None without matplotlib."""
     found = find_spec("matplotlib")  # finds the folder without the import's cost
-    file = found and Path(found.submodule_search_locations[0], "mpl-data/fonts/ttf/DejaVuSans.ttf")
+    file = found and pathlib.Path(found.submodule_search_locations[0], "mpl-data/fonts/ttf/DejaVuSans.ttf")
     return file if file and file.exists() else None
 
 
@@ -204,7 +213,7 @@ def needs_viz():
 
 def replace(path, write):
     """write(temporary file beside `path`), then move it there in one step; the folder is made if it is missing."""
-    path = Path(path)
+    path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -2,9 +2,13 @@
 
 import numpy as np
 
+from ..options import Count, Having, Path, options
 from .contact_sheet import grid
 
+SPARSE = Having("a model of sparse codes, such as tinyae.models.SparseAE()", "features", "activity")
 
+
+@options(path=Path(), model=SPARSE, most=Count())
 def features(path, model, x, most=64):
     """What each unit of a sparse code adds to an image (`model.features`), the most active over images x first.
 

@@ -4,14 +4,17 @@ import math
 
 import numpy as np
 
+from ..options import NAMES, SEED, Having, Optional, Path, options
 from .axes import class_name
 from .code_sheet import code_maps
 from .contact_sheet import grid, pixels
 
+DRAWING = Having("an autoregressive model, such as tinyae.models.PixelCNN()", "codec", "sample")
 SIDE, ROWS = 8, 16  # images beside each other; classes at most
 PLACES = 2**14  # drawn at most, one by one: fewer images where maps are large, for a picture has to be quick
 
 
+@options(path=Path(), model=DRAWING, class_names=Optional(NAMES), seed=SEED)
 def priors(path, model, class_names=None, seed=0):
     """Images that `model` draws place by place; a row for each class (the first ROWS of them) where it is told one.
 

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+from ..data.examples import as_points
+from ..data.labels import as_labels
+from ..data.labels import check_classes as check_labelled
+from ..errors import ShapeError
+from ..options import NAMES, Function, Optional, Path, Text, options
 from .axes import check_classes, class_legend, palette, save
 from .contact_sheet import INK, needs_viz, pixels
 from .scatter import core
@@ -11,6 +16,10 @@ POINTS = 2000  # drawn at most
 DPI = 120
 
 
+@options(
+    path=Path(), probabilities=Function(), decode=Function(), class_names=Optional(NAMES), names=NAMES,
+    title=Optional(Text()),
+)
 def regions(path, points, labels, probabilities, decode, class_names=None, names=("z1", "z2"), title=None):
     """Left the codes over the regions of their classes, right what the plane decodes to, framed by the region's class.
 
@@ -21,7 +30,12 @@ def regions(path, points, labels, probabilities, decode, class_names=None, names
     with needs_viz():
         from matplotlib.figure import Figure
 
+    points = as_points(points, "the points")
+    labels = as_labels(labels, len(points), "regions")
+    if points.shape[1] != 2 or len(names) != 2 or not len(points) or labels is None:
+        raise ShapeError(f"regions: expected codes (N, 2), labels (N,) and two names, got codes {points.shape}")
     classes = probabilities(points[:1]).shape[1]
+    check_labelled(labels, classes, "regions")
     check_classes(classes)
     colours = palette(classes)[:, :3]
     low, high = core(points)

@@ -1,12 +1,15 @@
 """All pictures of a run."""
 
 import math
-from pathlib import Path
+import pathlib
 
 import numpy as np
 
 from ..data import to_float
+from ..data.examples import as_array, check_some, shaped
+from ..data.labels import as_labels
 from ..errors import ConfigError
+from ..options import MODEL, NAMES, Optional, Path, options
 from .axes import class_name
 from .cluster_sheet import clusters
 from .code_sheet import code_maps, codebook
@@ -17,7 +20,7 @@ from .scatter import codes
 from .sheets import manifold, reconstructions, restorations, rms, samples
 from .style_sheet import styles, transfers
 from .table import columns
-from .training_curves import curves
+from .training_curves import RECORDS, curves
 from .usage import usage
 
 VECTORS = 2**16  # whose codes are counted at most
@@ -25,6 +28,9 @@ PRIOR_DRAWS = 5000  # below the codes of a model that is taught a prior by its d
 NO_PRIOR = "Images from uniform codes: without a prior"
 
 
+@options(
+    folder=Path(), model=MODEL, class_names=Optional(NAMES), records=RECORDS, feature_names=Optional(NAMES)
+)
 def training_report(folder, model, x, labels=None, class_names=None, records=(), feature_names=None):
     """Write the pictures that apply to `model` into `folder`, made if it is missing; the list of their paths.
 
@@ -37,8 +43,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
     codes.png; one that draws such maps or images place by place has samples.png and curves.png alone. What is refused
     with a `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
     """
-    folder, shape, written = Path(folder), tuple(model.input_shape), []
-    x = np.asarray(x).reshape(-1, *shape)
+    folder, shape, written = pathlib.Path(folder), tuple(model.input_shape), []
+    x = shaped(np.asarray(as_array(x)), shape, model.name)
+    check_some(x, model.name)
+    labels = as_labels(labels, len(x), model.name)
 
     def add(name, draw):
         try:

@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from ..data.examples import as_array, as_points
+from ..data.labels import as_labels
 from ..errors import ShapeError
+from ..options import NAMES, Optional, Path, options
 from .axes import MOST_CLASSES, SERIES, class_legend, palette, save, tidy
 from .contact_sheet import INK, needs_viz
 
@@ -10,6 +13,7 @@ GROUND = "#b0b0b0"
 SIDE = 7.5  # inches of a picture of one model
 
 
+@options(path=Path(), class_names=Optional(NAMES))
 def codes(path, z, labels=None, class_names=None, prior=True, means=None):
     """Scatter of codes z (N, D), coloured by class. More than two dimensions are projected on the first two principal
     directions of the codes; one dimension is spread at random over the other axis.
@@ -26,6 +30,7 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
         from matplotlib.patches import Circle
 
     shown = Plane(z, labels, None if isinstance(prior, bool) else prior)
+    means = None if means is None else _of_dimension(shown.dim, means, "means of classes")
     n, m, dim = len(shown.points), len(shown.ground), shown.dim
     figure = Figure(figsize=(SIDE, SIDE), dpi=120)
     axes = figure.add_subplot(box_aspect=1)
@@ -40,7 +45,7 @@ def codes(path, z, labels=None, class_names=None, prior=True, means=None):
 
     if means is not None and dim == 2:
         fill = palette(len(means)) if len(means) <= MOST_CLASSES else "white"
-        axes.scatter(*np.asarray(means).T, 120, fill, marker="X", edgecolors=INK, linewidths=1.2, zorder=3)
+        axes.scatter(*means.T, 120, fill, marker="X", edgecolors=INK, linewidths=1.2, zorder=3)
 
     low, high = shown.core()
     if prior is True:
@@ -60,15 +65,14 @@ class Plane:
     """
 
     def __init__(self, z, labels=None, drawn=None):
-        z = np.asarray(z, np.float64)
+        z = np.asarray(as_array(z, "codes"), np.float64)
         finite = np.isfinite(z).all(axis=1) if z.ndim == 2 else np.zeros(0, bool)
         if not finite.any():
             raise ShapeError(f"codes: expected finite numbers of shape (N, D), got {z.shape}")
-        if labels is not None and len(labels) != len(z):
-            raise ShapeError(f"codes: {len(labels)} labels for {len(z)} codes")
+        labels = as_labels(labels, len(z), "codes")
         order = np.random.default_rng(0).permutation(np.flatnonzero(finite))
-        drawn = np.zeros((0, z.shape[1])) if drawn is None else np.asarray(drawn, np.float64)
-        self.dim, self.labels = z.shape[1], None if labels is None else np.asarray(labels)[order]
+        drawn = np.zeros((0, z.shape[1])) if drawn is None else _of_dimension(z.shape[1], drawn, "codes of the prior")
+        self.dim, self.labels = z.shape[1], None if labels is None else labels[order]
         self.points, self.ground, self.names = _plane(z[order], drawn)
 
     def draw(self, axes, class_names=None, side=SIDE, legend=True):
@@ -106,6 +110,14 @@ class Plane:
             axes.set_yticks([])
         tidy(axes)
         return np.count_nonzero((np.abs(self.points - centre) > half).any(axis=1))
+
+
+def _of_dimension(dim, codes, what):
+    """codes as an array (M, dim) of finite numbers; `what` they are, for the message of the `ShapeError`."""
+    codes = as_points(codes, what)
+    if codes.shape[1] != dim:
+        raise ShapeError(f"codes: expected {what} of shape (M, {dim}), got {codes.shape}")
+    return codes
 
 
 def _plane(z, drawn):

@@ -5,11 +5,23 @@ import math
 import numpy as np
 
 from ..data import to_float
+from ..data.examples import as_array
 from ..errors import ShapeError
-from ..explore import check_plane, decode, plane
+from ..explore import CHOSEN, CODED, check_plane, decode, plane
+from ..options import NAMES, SHARE, Count, Kind, Optional, Path, Text, options
 from .contact_sheet import grid, pixels
 
 
+class Rows(Kind):
+    wanted = "images by name, {name: (N, H, W, C)}, of at least one name"
+
+    def convert(self, value):
+        if not isinstance(value, dict) or not value:
+            raise TypeError
+        return {str(name): pixels(images) for name, images in value.items()}
+
+
+@options(path=Path(), labels=Optional(NAMES), error_name=Text(), maps=Optional(Rows()), title=Optional(Text()))
 def reconstructions(
     path, inputs, outputs, labels=None, errors=None, error_name="error", maps=None,
     title="Inputs and their reconstructions",
@@ -19,12 +31,17 @@ def reconstructions(
     labels: N class names. errors: N numbers, written below with `error_name`. maps: {name: (N, H, W, 3)}, further rows
     (`code_maps`).
     """
+    if errors is not None:
+        errors = np.asarray(as_array(errors, "errors"))
+        if errors.shape != np.shape(inputs)[:1]:
+            raise ShapeError(f"reconstructions: expected an error for each of the inputs, got {errors.shape}")
     notes = None if errors is None else {"reconstruction": [_error(error_name, error) for error in errors]}
     rows = {"input": inputs, "reconstruction": outputs}
     _same_shape("reconstructions", rows)
     return _above_each_other(path, rows | (maps or {}), title, labels, notes)
 
 
+@options(path=Path(), rows=Rows(), labels=Optional(NAMES), title=Optional(Text()))
 def restorations(path, rows, labels=None, title="Damaged images, what was made of them, and what they were"):
     """Images above what a model made of them and above the originals, at most ten columns, RMS errors below.
 
@@ -65,6 +82,8 @@ def _above_each_other(path, rows, title, labels=None, notes=None):
     blocks = math.ceil(n / min(10, max(4, 1200 // w)))
     columns = math.ceil(n / blocks)
     lines = {name: [[] for _ in range(n)] for name in rows}  # below each image
+    if labels is not None and len(labels) != n:
+        raise ShapeError(f"{len(labels)} labels for {n} image{'s' * (n != 1)}")
     for name, texts in [(list(rows)[-1], labels)] * (labels is not None) + list((notes or {}).items()):
         lines[name] = [line + [str(text)] for line, text in zip(lines[name], texts, strict=True)]
 
@@ -81,11 +100,14 @@ def _above_each_other(path, rows, title, labels=None, notes=None):
     )  # fmt: skip
 
 
+@options(path=Path(), title=Optional(Text()))
 def samples(path, images, title=None):
     """Images (N, H, W, C) drawn from a model's prior, in a grid as square as it gets."""
+    images = pixels(images)
     return grid(path, images, title=title or f"{len(images)} sample{'s' * (len(images) != 1)} from the prior")
 
 
+@options(path=Path(), model=CODED, side=Count(), low=SHARE, high=SHARE, chosen=CHOSEN, title=Optional(Text()))
 def manifold(
     path, model, side=15, low=0.05, high=0.95, chosen=(0, 1), codes=None, label=None,
     title="Decoded points of the latent plane", centre=None,

@@ -3,12 +3,16 @@
 import numpy as np
 
 from ..data import to_float
+from ..data.examples import as_array
+from ..options import NAMES, SEED, Having, Optional, Path, options
 from .axes import MOST_CLASSES, class_name
 from .contact_sheet import grid
 
+STYLED = Having("a model that is told labels, such as tinyae.models.CVAE()", "styled", "across")
 ROWS = 8
 
 
+@options(path=Path(), model=STYLED, class_names=Optional(NAMES), seed=SEED)
 def styles(path, model, class_names=None, seed=0):
     """The mean style, then styles drawn from N(0, I), each under every label (the first MOST_CLASSES of them).
 
@@ -20,10 +24,11 @@ def styles(path, model, class_names=None, seed=0):
     return _sheet(path, model, drawn, class_names, title, ["mean"] + [""] * (ROWS - 1))
 
 
+@options(path=Path(), model=STYLED, class_names=Optional(NAMES))
 def transfers(path, model, x, labels, class_names=None):
     """Images x (N, H, W, C) with labels (N,), and the style of each under every label."""
     title = "Images, and the style of each under every label"
-    return _sheet(path, model, model.style(x, labels), class_names, title, None, to_float(np.asarray(x)))
+    return _sheet(path, model, model.style(x, labels), class_names, title, None, to_float(np.asarray(as_array(x))))
 
 
 def _sheet(path, model, z, class_names, title, row_labels, before=None):

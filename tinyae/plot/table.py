@@ -2,13 +2,16 @@
 
 import numpy as np
 
+from ..data.examples import as_points
 from ..errors import ConfigError, ShapeError
+from ..options import NAMES, Optional, Path, options
 from .axes import SERIES, save, shortened, tidy
 from .contact_sheet import INK, needs_viz
 
 MOST = 40  # bars that a picture holds
 
 
+@options(path=Path(), names=Optional(NAMES))
 def columns(path, inputs, outputs, names=None):
     """A bar for each column of rows (N, D): the root mean squared error over the column's standard deviation.
 
@@ -19,9 +22,11 @@ def columns(path, inputs, outputs, names=None):
     with needs_viz():
         from matplotlib.figure import Figure
 
-    inputs, outputs = np.asarray(inputs, np.float64), np.asarray(outputs, np.float64)
-    if inputs.shape != outputs.shape or inputs.ndim != 2:
+    inputs, outputs = as_points(inputs, "inputs"), as_points(outputs, "outputs")
+    if inputs.shape != outputs.shape or not inputs.size:
         raise ShapeError(f"columns: expected two tables of one shape (N, D), got {inputs.shape} and {outputs.shape}")
+    if names is not None and len(names) != inputs.shape[1]:
+        raise ShapeError(f"columns: {len(names)} names for {inputs.shape[1]} columns")
     spread = inputs.std(axis=0)
     varying = np.flatnonzero(spread > np.finfo("float32").eps * np.abs(inputs.mean(axis=0)))
     if not len(varying):

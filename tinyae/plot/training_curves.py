@@ -5,15 +5,37 @@ import math
 import numpy as np
 
 from ..errors import ConfigError
+from ..options import Count, Kind, Optional, Path, Sequence, Text, options, plain
 from .axes import FAINT, INK, SERIES, save, tidy
 from .contact_sheet import needs_viz
 
+
+class Record(Kind):
+    """What an epoch's line of metrics.jsonl says: at least its number."""
+
+    def convert(self, value):
+        if not isinstance(value, dict) or not all(isinstance(value.get(part) or {}, dict) for part in SERIES):
+            raise TypeError
+        Count(0, None).convert(value.get("epoch"))
+        return value
+
+
+class Per(Kind):
+    wanted = 'what the loss adds up over and how many of them, such as ("code", 49)'
+
+    def convert(self, value):
+        what, count = value
+        return Text().convert(what), Count().convert(plain(count))
+
+
+RECORDS = Sequence(Record(), "a sequence of records, one for each epoch")
 LN2 = math.log(2)  # nats in a bit
 ALARM = "#ffe3cf"
 SHARES = ("accuracy", "classified")
 ENTROPIES = ("discriminator", "discriminators", "generator", "cross_entropy")  # in nats, whatever the loss is in
 
 
+@options(path=Path(), records=RECORDS, unit=Text(), per=Optional(Per()))
 def curves(path, records, unit="nats", per=None):
     """The loss and each of its terms over the epochs, a panel each, in the unit of the term; a term that always equals
     the loss is left out.

@@ -5,10 +5,13 @@ import math
 import numpy as np
 
 from ..latent.quantize import perplexity
+from ..options import Count, Optional, Path, options
 from .axes import FAINT, SERIES, save, tidy
+from .code_sheet import as_counts
 from .contact_sheet import INK, needs_viz
 
 
+@options(path=Path(), images=Optional(Count()))
 def usage(path, counts, images=None):
     """Each code's share, the most used first, a panel for each codebook, and the share of uniform use.
 
@@ -19,6 +22,7 @@ def usage(path, counts, images=None):
         from matplotlib.figure import Figure
         from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+    counts = as_counts(counts, "usage", "codebooks", "K")
     books, count = counts.shape
     rows = math.ceil(books / 3)
     columns = math.ceil(books / rows)

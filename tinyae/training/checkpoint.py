@@ -62,7 +62,7 @@ class Checkpoint:
 
         model_class: by default the one that the file names (`classes.find_class`).
         """
-        model_class = model_class or find_class(self.meta, self.path)
+        model_class = find_class(self.meta, self.path) if model_class is None else model_class
         model = make(model_class, self.meta, self.path, backend)
         codec = self.codec()
         if codec is not None:

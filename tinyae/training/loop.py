@@ -21,6 +21,7 @@ from ..errors import CheckpointError, ConfigError, DataError, DivergedError, Sha
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
 from ..options import (
+    MODEL,
     RATE,
     SEED,
     Choice,
@@ -28,6 +29,7 @@ from ..options import (
     Either,
     Flag,
     Function,
+    Having,
     Kind,
     Number,
     Optional,
@@ -68,14 +70,7 @@ class History:
         return f"History({len(self.records)} epochs, {self.steps} steps{', interrupted' if self.interrupted else ''})"
 
 
-class _Trainable(Kind):
-    wanted = "a model, such as tinyae.models.VAE()"
-
-    def convert(self, value):
-        if isinstance(value, type) or not hasattr(value, "loss_and_grads"):
-            raise TypeError
-        return value
-
+class _Trainable(Having):
     def implied(self, value, given):
         """How the model's source is trained. Epsilon is that of the source's optimiser alone."""
         options = getattr(getattr(value, "published", None), "fit", {})
@@ -93,7 +88,8 @@ class _Display(Kind):
 
 @options(
     "flag",
-    model=_Trainable(), epochs=Count(), batch_size=Count(1, None), optimizer=Choice(OPTIMIZERS, "optimizer"), lr=RATE,
+    model=_Trainable(MODEL.wanted, *MODEL.attributes), epochs=Count(), batch_size=Count(1, None),
+    optimizer=Choice(OPTIMIZERS, "optimizer"), lr=RATE,
     epsilon=Optional(RATE), schedule=Choice(SCHEDULES, "schedule"), warmup=Count(0, None), clip_norm=Optional(RATE),
     seed=SEED,
     validation=Number(least=0, below=1), binarize=Optional(Choice(binarized.KINDS, "way to binarize")),

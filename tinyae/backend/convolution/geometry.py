@@ -59,7 +59,7 @@ def output_phase(length, kernel, geometry, axis):
 def input_phases(length, kernel, geometry, axis):
     """The phases of the input gradient's axis, of `length`; windows are over dy, taps from the last to the first.
 
-    Position a = q + s m of dx meets tap u where (a + p - u d) / s is a whole number.
+    Position a = q + s m of dx meets tap u where (a + p - u d) / s is an integer.
     """
     s, d, p = geometry.stride[axis], geometry.dilation[axis], geometry.padding[axis][0]
     period = s // math.gcd(s, d)  # of the taps that one phase meets
