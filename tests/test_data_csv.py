@@ -61,7 +61,7 @@ def test_integers_are_values_not_pixels(write):
         ("a,b\n", ["holds no rows of numbers"]),
         ("a,b\n1,2\n3,x\n", ["line 3, column 2 holds 'x', no number"]),
         ("1,2\n3,\n", ["line 2, column 2 is empty"]),
-        ("1,2\n3\n", ["line 2 has 1 values where the first has 2"]),
+        ("1,2\n3\n", ["line 2 has 1 value where the first has 2"]),
         ("1;2\n3;4\n", ["line 2, column 1 holds '3;4', no number"]),
         ("1,2\nnan,3\n", ["has 1 NaN or infinite values, the first at index (1, 0)"]),
         ("1,1e39\n", ["beyond float32"]),
@@ -71,7 +71,7 @@ def test_integers_are_values_not_pixels(write):
         ("label,labels,a\n0,1,2\n", ["more than one column of labels"]),
         (b"a,b\n\xff\xfe,1\n", ["is no text of commas and numbers"]),
         ("label,a\ninf,2\n", ["labels of dtype float64"]),
-        ('a,b\n"1,2\n', ["line 2 has 1 values where the first has 2"]),
+        ('a,b\n"1,2\n', ["line 2 has 1 value where the first has 2"]),
     ],
 )
 def test_what_is_no_table_is_refused(write, text, words):

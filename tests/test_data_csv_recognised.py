@@ -80,6 +80,14 @@ def test_a_line_of_names_is_recognised(write, text, rows, names):
     assert len(data.train) == rows and data.feature_names == names
 
 
+def test_a_line_that_tells_excel_the_separator_is_passed_over(write):
+    for text in ("sep=,\na,b\n1,2\n3,4\n", "SEP=,\r\na,b\r\n1,2\r\n3,4\r\n"):
+        check(load(write(text)), [[1, 2], [3, 4]], names=("a", "b"))
+    check(load(write("sep=,\n1,2\n")), [[1, 2]])
+    refused(lambda: load(write("sep=,\n")), "holds no rows of numbers")
+    refused(lambda: load(write("sep=,\na,b\n1,x\n")), "line 3, column 2")
+
+
 @pytest.mark.parametrize(
     "header, x, names", [(True, [[5, 6]], ("2019", "2020")), (False, [[2019, 2020], [5, 6]], None)]
 )
@@ -116,7 +124,6 @@ def test_a_first_row_with_its_class_is_no_line_of_names(write):
         ("a,b,c\n1,2,3\n4,5,6\n", "b", [[1, 3], [4, 6]], [2, 5], ("a", "c")),
         ("a,b,c\n1,2,3\n4,5,6\n", 3, [[1, 2], [4, 5]], [3, 6], ("a", "b")),
         ("0,1,2\n7,8,9\n", "0", [[8, 9]], [7], ("1", "2")),  # the name goes before the number
-        ("k,a\n1_000,5\n2,6\n", "k", [[5], [6]], [1000, 2], ("a",)),
         ("label,labels,c\n1,2,3\n", "labels", [[1, 3]], [2], ("label", "c")),
         ("a,label\n1,2\n", "a", [[2]], [1], ("label",)),
     ],
@@ -135,6 +142,7 @@ def test_the_column_of_labels_is_told(write, text, column, x, labels, names):
         ("a,k\n3,cat\n4,\n", "k", ["line 3, column 2 is empty"]),
         ("a,k\n3,cat\n4,n/a\n", "k", ["line 3, column 2 holds 'n/a'"]),
         ("a,k\n3,1\n4,l\n", "k", ["the label 'l' among labels that are numbers"]),
+        ("k,a\n1_000,5\n2,6\n", "k", ["the label '1_000' among labels that are numbers"]),
     ],
 )
 def test_wrong_labels_are_refused(write, text, column, words):
@@ -152,6 +160,16 @@ def test_wrong_labels_are_refused(write, text, column, words):
         ("1.0 2.0\n3.0 4.0\n", ["separated by blanks", "delimiter=','"]),
         ('a,b\n"1,5","2,5"\n', ["column 1 holds '1,5', no number", "decimal commas"]),
         ("a,kind\n1,setosa\n", ["column 2 holds 'setosa'", "if these are the labels, pass label_column='kind'"]),
+        ("month,a\n2020_01,1\n2020_02,2\n", ["line 2, column 1 holds '2020_01', no number"]),
+        ("1,2,\n3,4,\n", ["line 1, column 3 is empty: each line seems to end with a comma: remove the last commas"]),
+        ("a,b,\n1,2,\n", ["line 2, column 3 is empty: each line seems to end with a comma"]),
+        ("a,b\n1,2,\n", ["line 2 has 3 values where the first has 2: each line seems to end with a comma"]),
+        ("1,2\n3,\n", ["line 2, column 2 is empty: replace it"]),
+        ('"a","b"\n"1",5,6\n', ["the first has 2: give each column a name; where R wrote row names"]),
+        ("1,2\n3,4,5\n", ["line 2 has 3 values where the first has 2: make them equal"]),
+        ("1,2\n3,4\n# the end\n", ["line 3 has 1 value where the first has 2: it seems to be a comment: remove it"]),
+        ("# measured today\n1,2\n", ["where the first has 1: the first line seems to be a comment: remove"]),
+        ("sep=;\n1;2\n", ["separated by semicolons"]),
         ("a,b\n1,NA\n", ["column 2 holds 'NA', no number: replace it, or leave the row out"]),
     ],
 )

@@ -97,6 +97,23 @@ def test_one_folder_of_images_is_no_class(tmp_path):
     assert load(tmp_path).notes == ("all images lie in celeba/images, which counts as no class",)
 
 
+def test_a_folder_around_the_parts_may_have_a_parts_name(tmp_path):
+    fill(tmp_path, "test/train/cat/1.png", "test/train/dog/1.png", "test/val/cat/1.png", "test/test/dog/1.png")
+    assert read(tmp_path) == (("cat", "dog"), THREE)
+    fill(tmp_path / "new", "test/train/1.png", "test/train/2.png")
+    assert read(tmp_path / "new") == (None, {"train": [0, 1]})
+    fill(tmp_path / "only", "test/cat/1.png", "test/dog/1.png")
+    assert read(tmp_path / "only/test") == (("cat", "dog"), {"train": [(0, 0), (1, 1)]})
+
+
+def test_one_folder_in_each_part_is_no_class(tmp_path):
+    """It may stand around the images, as train_images and test_images do, or be a class: that is said."""
+    fill(tmp_path, "train/a/1.png", "test/b/1.png")
+    assert read(tmp_path) == (None, {"train": [0], "test": [1]})
+    said = "all images lie in one folder of each part (of train in a, of test in b), which counts as no class"
+    assert f"{said}: no labels" in load(tmp_path).notes
+
+
 def test_folders_around_the_classes_of_parts(tmp_path):
     fill(tmp_path, *(f"{part}/inner/{kind}/1.png" for part in ("train", "test") for kind in ("cat", "dog")))
     assert read(tmp_path) == (("cat", "dog"), {"train": [(0, 0), (1, 1)], "test": [(2, 0), (3, 1)]})
@@ -121,6 +138,9 @@ def test_a_part_without_class_folders_has_no_labels(tmp_path, names):
     [
         (("train/1.png", "test/1.png", "masks/1.png"), ("images (masks) beside test, train",)),
         (("val/1.png", "test/1.png"), ("test, val and no train",)),
+        (("test/1.png",), ("has test and no train: add it, or give the path of one of them",)),
+        (("photos/Val/cat/1.png", "photos/Val/dog/1.png"), ("photos: has Val and no train",)),
+        (("test/a/1.png", "notes.txt"), ("has test and no train",)),
         (("cat/1.png", "dog/1.png", "test/1.png"), ("images (cat, dog) beside test: put them into a folder train",)),
         (("cat/1.png", "dog/1.png", "Val/cat/1.png"), ("images (cat, dog) beside Val: put them into a folder train",)),
         (("train/cat/1.png", "train/dog/1.png", "bird/1.png"), ("images (bird) beside train",)),

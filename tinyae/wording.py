@@ -45,6 +45,16 @@ def number(value):
     return str(value) if float(short).is_integer() and float(short) != value else short
 
 
+def counted(count, noun):
+    """A number of things: "1 value", "2,000 values"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def example(shape):
+    """What an example of a shape is called: a row (D,), an image (H, W, C) or a map of codes (H, W)."""
+    return {1: "row", 2: "map"}.get(len(shape), "image")
+
+
 def install(extra):
     """The commands that bring an extra: to a checkout, as the README installs it, and to an installed package."""
     return f"pip install '.[{extra}]' in tinyae's checkout, or pip install 'tinyae[{extra}]'"

@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from tinyae.errors import ConfigError
-from tinyae.wording import either, flag
+from tinyae.wording import counted, either, flag
 
 from .arrays import MAX_CLASSES, check_examples, check_labels, holdout, marked_as_missing
 from .files import listed, open_file, problem
@@ -18,6 +18,7 @@ LABELS = ("label", "labels")  # the name of the column that is none of the examp
 LIKE_LABELS = ("class", "target", "y", "species", "category")  # names that hint at one, so that the notes ask
 UNNAMED = re.compile(r"|unnamed: 0(\.\d+)?", re.IGNORECASE)  # how pandas and R head columns of row numbers
 MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "--")  # what stands where a value is missing
+TRAILING = "each line seems to end with a comma: remove the last commas"
 LONGEST = 1 << 22  # characters of a line
 
 
@@ -58,6 +59,8 @@ class Table:
         self.path, self.notes = path, []
         rows = ((reader.line_num, row) for row in reader if row)
         head = list(itertools.islice(rows, 2))
+        if head and ",".join(head[0][1]).lower() == "sep=,":  # for Excel alone
+            head = [*head[1:], *itertools.islice(rows, 1)]
         if not head:
             raise self._nothing()
         self.first = head[0][1]
@@ -105,14 +108,16 @@ class Table:
         for line, row in rows:
             count += 1
             if len(row) != width:
-                advice = _other_separator(self.first, row) or "make them equal"
-                raise problem(self.path, f"line {line} has {len(row)} values where the first has {width}: {advice}")
+                raise self._uneven(line, row)
             if self.words is not None:
                 self.words.append(row[self.label].strip())
                 if self.words[-1].lower() in MISSING:
                     raise self._wrong(line, row, self.label)
+            cells = row if len(self.kept) == width else [row[i] for i in self.kept]
             try:
-                values.extend(map(float, row if len(self.kept) == width else [row[i] for i in self.kept]))
+                if "_" in "".join(cells):  # which Python takes for a mark between digits
+                    raise ValueError
+                values.extend(map(float, cells))
             except ValueError:
                 wrong = next(i for i in self.kept if not _is_number(row[i]))
                 raise self._wrong(line, row, wrong) from None
@@ -121,11 +126,26 @@ class Table:
         x = np.frombuffer(values, np.float64) if values else np.empty(0)
         return x.reshape(count, len(self.kept))
 
+    def _uneven(self, line, row):
+        """The DataError for a line of another number of values than the first."""
+        advice = "make them equal"
+        if self.names and len(row) == len(self.first) + 1:
+            advice = "give each column a name; where R wrote row names, use write.csv(x, file, row.names = FALSE)"
+            advice = advice if row[-1].strip() else TRAILING
+        for whose, cells in (("it", row), ("the first line", self.first)):
+            if cells[0].lstrip().startswith("#"):
+                advice = f"{whose} seems to be a comment: remove it"
+        advice = _other_separator(self.first, row) or advice
+        what = f"line {line} has {counted(len(row), 'value')} where the first has {len(self.first)}"
+        return problem(self.path, f"{what}: {advice}")
+
     def _wrong(self, line, row, i):
         """The DataError for a cell that is no number, or a label that is missing."""
         cell = row[i]
         what = f"holds {cell[:40]!r}, no number" if cell.strip() else "is empty"
         advice = _other_separator(row) or "replace it, or leave the row out"
+        if i == len(row) - 1 and not cell.strip() and not self.first[-1].strip():
+            advice = TRAILING
         if cell.strip().lower() not in MISSING and advice.startswith("replace"):
             name = self.names[i] if self.names else str(i + 1)
             advice += f"; if these are the labels, pass {flag('label_column', name)}"
@@ -218,4 +238,4 @@ def _is_number(text):
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text

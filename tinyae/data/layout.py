@@ -69,8 +69,12 @@ def arrange(folder, images, folders):
             notes.append(f"train has no images of {listed(unseen)}")
         bare = [part for part, pairs in found.items() if pairs[0][1] is None]
         notes += [f"{part}: no class folders, so no labels" for part in bare]
-    elif lone := next(filter(None, wrappers.values()), None):
-        notes.append(f"all images lie in {listed(['/'.join(lone)])}, which counts as no class")
+    elif lone := {part: listed(["/".join(names)]) for part, names in wrappers.items() if names}:
+        if len(set(lone.values())) == 1:
+            notes.append(f"all images lie in {next(iter(lone.values()))}, which counts as no class")
+        else:
+            places = ", ".join(f"of {part} in {name}" for part, name in lone.items())
+            notes.append(f"all images lie in one folder of each part ({places}), which counts as no class: no labels")
     if strays:
         notes.append(f"left out, as they lie beside the folders: {listed(['/'.join(path) for path in strays])}")
     return found, notes
@@ -124,7 +128,7 @@ def _refuse_parts_of_classes(folder, found):
 
 def _parts(folder, images, folders):
     """(depth, {part: folder name}): how many folders lie around the parts; no names where the folder has no parts."""
-    around = _common(images, 0)
+    around, alone = _common(images, 0), None
     for depth in range(len(around) + 1):
         beside = sorted(path[depth] for path in folders if len(path) == depth + 1 and path[:depth] == around[:depth])
         kinds = {}
@@ -140,12 +144,16 @@ def _parts(folder, images, folders):
             if name in holding and len(holding) > 1 and (kind != "train" or len(classes) > 1):
                 others = listed(sorted(holding - {name}))
                 raise problem(where, f"has folders of images ({others}) beside {name}: put them into a folder train")
+            if holding == {name}:
+                alone = None if kind == "train" else (where, kinds)
+    if alone is not None:
+        _checked(*alone)
     _refuse_look_alikes(os.path.join(folder, *around), _below(images, len(around)))
     return 0, {}
 
 
-def _checked(where, kinds, holding):
-    """{part: folder name} of folders whose names say at least two parts. holding: the folders that hold images."""
+def _checked(where, kinds, holding=()):
+    """{part: folder name} of folders whose names say parts. holding: the folders that hold images."""
     names = sum(kinds.values(), [])
     if twice := next((found for found in kinds.values() if len(found) > 1), None):
         raise problem(where, f"has {listed(twice)}, which name the same part: keep one of them")
