@@ -128,7 +128,7 @@ REFUSALS = [
     (("reconstruct", "cvae", "--data", "images.npy", "--split", "train"), "cvae needs labels, and there are none"),
     (("evaluate", "class-mean-vae", "--data", "images.npy", "--split", "train"), "class-mean-vae needs labels"),
     (("evaluate", "cvae", "--data", "twelve.npz", "--split", "train"), "so labels are 0 to 9, got 0 to 11"),
-    (("compare", "vae", "cvae"), "cvae: cvae decodes beside labels, and random codes have none: leave it out"),
+    (("compare", "vae", "cvae"), "cvae: its decoder needs labels, and random codes have none: leave it out"),
 ]
 
 

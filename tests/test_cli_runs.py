@@ -57,7 +57,7 @@ def go_on(text):
 # stopped
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_it_saves_and_says_how_to_go_on(number, tmp_path):
     process = start(*TRAIN, "--epochs", 100_000, "--out", "my run ü", cwd=tmp_path)
     wait_for(process, "epoch 2 ")
@@ -311,5 +311,5 @@ def test_a_terminal_gets_a_bar(tmp_path):
     pytest.importorskip("tqdm")
     code, text = received(*TRAIN, "--epochs", 2, "--out", "r", cwd=tmp_path, columns=120)
     assert code == 0, text
-    assert "100% |" in text and "58/58 steps" in text and "images/s, loss" in text
+    assert "100% |" in text and "58/58 steps" in text and "examples/s, loss" in text
     assert text.count("epoch 1  train: loss") == text.count("epoch 2  train: loss") == 1

@@ -156,7 +156,7 @@ def test_the_table():
 
 
 def test_other_shapes_are_refused(x):
-    with pytest.raises(ShapeError, match=r"copy takes \(6, 5, 1\), the images are \(5, 6, 1\)"):
+    with pytest.raises(ShapeError, match=r"copy takes \(6, 5, 1\), the examples are \(5, 6, 1\)"):
         compare.compare([("copy", Copy())], x.transpose(0, 2, 1, 3))
     with pytest.raises(ShapeError, match="at least 10"):
         compare.compare([("copy", Copy())], x[:9])

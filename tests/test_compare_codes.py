@@ -117,7 +117,7 @@ def test_what_has_no_points_for_codes_is_refused(x, model, why):
 
 def test_other_examples_are_refused(x):
     runs = [("ae", models.AE(**SMALL))]
-    with pytest.raises(ShapeError, match=r"ae takes \(6, 5, 1\), the images are \(5, 6, 1\)"):
+    with pytest.raises(ShapeError, match=r"ae takes \(6, 5, 1\), the examples are \(5, 6, 1\)"):
         check(runs, x.transpose(0, 2, 1, 3))
     with pytest.raises(ShapeError, match="more than 5 examples, got 5"):
         check(runs, x[:5])

@@ -18,7 +18,7 @@ from tinyae.training import progress
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="terminals as on POSIX")
 
 TRAIN = ("train", "vae", "--data", "digits", "--set", "hidden=16", "--no-pictures", "--out", "r")
-BAR = re.compile(r" *\d+% \|([^|]*)\| (\d+)/\d+ steps, (\S+) left(, [\d,]+ images/s)?(, loss \d+\.\d\d)?")
+BAR = re.compile(r" *\d+% \|([^|]*)\| (\d+)/\d+ steps, (\S+) left(, [\d,]+ examples/s)?(, loss \d+\.\d\d)?")
 
 
 def bars(text):
@@ -56,7 +56,7 @@ def test_a_narrow_terminal_keeps_the_loss_or_at_least_the_time():
     bar = progress.Bar(1000)
     bar.means, bar.rate = progress.Means(), progress.Rate()
     bar.means.add(1, {"kl": 1.0, "loss": 195.25})
-    for columns, words in ((40, ""), (62, "loss 195.25"), (200, "images/s, loss 195.25 kl 1.00")):
+    for columns, words in ((40, ""), (62, "loss 195.25"), (200, "examples/s, loss 195.25 kl 1.00")):
         bar._width = lambda columns=columns: columns
         assert bar._postfix().endswith(words) and bool(bar._postfix()) == bool(words)
 
@@ -108,7 +108,7 @@ def test_speed_is_counted_from_the_first_step_on(monkeypatch, capsys):
     clock[0] = 51.0
     lines.step(100, {"loss": 1.0})
     lines.epoch({"epoch": 1, "train": {"loss": 1.0}})
-    assert capsys.readouterr().err == "epoch 1  train: loss 1.00  100 images/s  0:01 left\n"
+    assert capsys.readouterr().err == "epoch 1  train: loss 1.00  100 examples/s  0:01 left\n"
 
 
 def test_ctrl_c_says_one_thing_once_and_the_way_on_at_once(tmp_path):

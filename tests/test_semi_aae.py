@@ -244,7 +244,7 @@ def test_a_run_killed_within_an_epoch_ends_on_the_same_bits(killed_at, digits, t
 
 
 def test_what_is_refused(digits):
-    with pytest.raises(ConfigError, match="labelled=20: as many of each of 3 classes, so give a multiple of that"):
+    with pytest.raises(ConfigError, match="labelled=20 examples cannot be .* of each of 3 classes: use labelled=18"):
         SemiAAE(classes=3, labelled=20)
     with pytest.raises(ConfigError, match="noise: expected a number of at least 0, got -1"):
         SemiAAE(noise=-1)

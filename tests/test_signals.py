@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a training, beside a host program's own handlers, and before the program has begun."""
+"""Ctrl-C, SIGTERM and SIGHUP in a training, beside a host program's own handlers, and before the program has begun."""
 
 import asyncio
 import ctypes
@@ -18,15 +18,16 @@ from tinyae.training.signals import stop_signals
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 
-INT, TERM = signal.SIGINT, signal.SIGTERM
+INT, TERM, HUP = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
 
 
 @pytest.fixture(autouse=True)
 def handlers():
     """Every test begins with Python's own handlers, and leaves them."""
-    before = {number: signal.getsignal(number) for number in (INT, TERM)}
+    before = {number: signal.getsignal(number) for number in (INT, TERM, HUP)}
     signal.signal(INT, signal.default_int_handler)
     signal.signal(TERM, signal.SIG_DFL)
+    signal.signal(HUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -47,7 +48,7 @@ def fit(at=3, press=lambda: None):
     return tinyae.fit(model, np.zeros((10, 4, 4, 1), "f4"), epochs=1, batch_size=1, progress=False)
 
 
-@pytest.mark.parametrize("number", [INT, TERM])
+@pytest.mark.parametrize("number", [INT, TERM, HUP])
 def test_a_handler_of_the_host_is_back_afterwards_and_hears_of_what_came(number):
     heard = []
 
@@ -83,6 +84,17 @@ def test_the_second_signal_goes_to_the_host():
     with pytest.raises(KeyboardInterrupt), stop_signals():
         signal.raise_signal(INT)
         signal.raise_signal(INT)
+
+
+def test_a_closed_terminal_may_tell_it_twice():
+    """The terminal and the shell both do, and the training is saved all the same."""
+
+    def press():
+        signal.raise_signal(HUP)
+        signal.raise_signal(HUP)
+
+    history = fit(press=press)
+    assert (history.interrupted, history.steps) == (True, 3) and signal.getsignal(HUP) is signal.SIG_DFL
 
 
 def test_a_handler_that_python_does_not_know_is_left_alone(monkeypatch):

@@ -303,7 +303,7 @@ def test_plain_lines(x, capsys):
     fit(small(), (x, None), test=x[:5], progress=True)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("epoch 1  train: loss ") and "kl" in lines[0] and "images/s" in lines[0]
+    assert lines[0].startswith("epoch 1  train: loss ") and "kl" in lines[0] and "examples/s" in lines[0]
     assert "test: loss" in lines[1] and "left" in lines[1]
 
 
@@ -325,7 +325,7 @@ def test_the_bar_shows_terms_rate_and_time(x, monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal)
     fit(small(), x, progress=True)
     text = terminal.getvalue()
-    assert "6/6 steps" in text and "images/s" in text and "kl" in text and "epoch 2" in text
+    assert "6/6 steps" in text and "examples/s" in text and "kl" in text and "epoch 2" in text
 
 
 def test_without_tqdm_a_terminal_gets_lines(x, monkeypatch, capsys):

@@ -6,8 +6,8 @@ import pytest
 from tinyae import cli, fit
 from tinyae.data import load
 from tinyae.errors import ConfigError, DataError, DivergedError, MissingExtraError
-from tinyae.models import AE, GAN, VAE, VQVAE
-from tinyae.wording import flag, number, on_the_command_line, setting
+from tinyae.models import AE, GAN, VAE, VQVAE, SemiAAE
+from tinyae.wording import counted, example, flag, number, on_the_command_line, setting
 
 ROWS = np.random.default_rng(0).random((20, 4), np.float32)
 
@@ -40,6 +40,28 @@ def test_flags_and_arguments():
 )  # fmt: skip
 def test_a_number_is_never_rounded_to_an_integer_that_it_is_not(value, text):
     assert number(value) == text
+
+
+def test_numbers_of_things():
+    assert [counted(n, "row") for n in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [example(shape) for shape in ((4,), (7, 7), (28, 28, 1))] == ["row", "map", "image"]
+
+
+def test_labels_that_classes_do_not_divide():
+    program, shell = told(ConfigError, lambda: SemiAAE(classes=3))
+    assert program == "labelled=100 examples cannot be as many of each of 3 classes: use labelled=99"
+    assert shell.endswith("use labelled=99 (--set labelled=99)")
+    assert told(ConfigError, lambda: SemiAAE(classes=12, labelled=5))[0].endswith("use labelled=12")
+
+
+def test_rows_are_not_called_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", ROWS)
+    assert cli.main(["train", "ae", "--data", "x.npy", "--epochs", "1", "--set", "hidden=4", "--no-pictures"]) == 0
+    said = capsys.readouterr().err
+    assert "x: 18 rows" in said and "examples/s" in said and "image" not in said
+    assert cli.main(["evaluate", "runs/ae"]) == 0
+    assert "test part, 2 rows; nats, means per row" in capsys.readouterr().out
 
 
 def test_values_just_above_one_are_told_in_all_their_digits(tmp_path):

@@ -64,7 +64,7 @@ def check_runs(runs, x):
     for label, model in runs:
         shape = tuple((autoencoder(model) or model).input_shape)
         if shape != x.shape[1:]:
-            raise ShapeError(f"{label} takes {shape}, the images are {x.shape[1:]}")
+            raise ShapeError(f"{label} takes {shape}, the examples are {x.shape[1:]}")
     if len(dict(runs)) < len(runs):
         raise ConfigError("a comparison needs runs of different names: leave out the second of a run given twice")
 

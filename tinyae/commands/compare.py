@@ -4,6 +4,7 @@ import os
 
 from ..errors import ConfigError
 from ..terminal import say
+from ..wording import counted, example
 from .arguments import LOADING, add_json, print_json, print_line, run_options
 from .trained import codec_of, load_data, load_run, output_file
 
@@ -40,7 +41,7 @@ def compare(arguments):
     if arguments.json:
         print_json({"data": data.name, "split": arguments.split, "picture": out} | answer)
         return
-    for line in (f"{data.name}, {arguments.split} part, {len(part):,} images", *lines, out):
+    for line in (f"{data.name}, {arguments.split} part, {counted(len(part), example(data.shape))}", *lines, out):
         print_line(line)
 
 
@@ -63,7 +64,7 @@ def compare_images(arguments, runs, data, part, out):
         if model.integer_input:
             codec_of(model)
         if model.given(None):
-            raise ConfigError(f"{path}: {model.name} decodes beside labels, and random codes have none: leave it out")
+            raise ConfigError(f"{path}: its decoder needs labels, and random codes have none: leave it out")
     side_by_side.check(runs, part.x)  # before a long wait
     judge = judge_of(data, arguments.seed) if arguments.frechet else None
     figures, rows = side_by_side.compare(runs, part.x, arguments.seed, part.labels, judge)

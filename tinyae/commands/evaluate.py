@@ -7,6 +7,7 @@ import numpy as np
 from ..data.codes import split_of_codes
 from ..data.dataset import class_name
 from ..errors import ConfigError, DataError
+from ..wording import counted, example
 from .arguments import CALLED, add_json, at_least, print_json, print_line, run_options
 from .trained import codec_of, load_checkpoint, load_data
 
@@ -254,8 +255,10 @@ class Asked:
 
     def print(self, answer):
         binarized = ", binarized" if "binarized" in answer else ""
-        title = f"{answer['model']} on {answer['data']}, {answer['split']} part, {answer['images']:,} images{binarized}"
-        print_line(f"{title}; {answer['unit']}, means per image")
+        noun = example(self.model.input_shape)
+        count = counted(answer["images"], noun)
+        title = f"{answer['model']} on {answer['data']}, {answer['split']} part, {count}{binarized}"
+        print_line(f"{title}; {answer['unit']}, means per {noun}")
         for name, value in answer.items():
             if name in TITLE:
                 continue

@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import explore
 from ..errors import ConfigError
+from ..wording import counted, example
 from .arguments import POSITIVE, at_least
 from .coded import MANY, Coded, coded_options, label_option
 
@@ -56,7 +57,8 @@ def map_classes(arguments):
     coded.need_labels("name the regions")
     if len(coded.part) < FEWEST:
         where = f"the {arguments.split} part of {coded.data.name}"
-        raise ConfigError(f"{where} has {len(coded.part)} images, and a map needs {FEWEST}: choose another by --split")
+        there = counted(len(coded.part), example(coded.model.input_shape))
+        raise ConfigError(f"{where} has {there}, and a map needs {FEWEST}: choose another by --split")
     check_classes(coded.data.class_count)
     chosen = _chosen(arguments, coded)
     rows = coded.spread(MANY)

@@ -7,6 +7,7 @@ import sys
 
 from ..errors import ConfigError, MissingExtraError
 from ..terminal import printable, say
+from ..wording import counted, example
 from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json, print_line
 from .model_options import as_text, find_model, given_options
 from .trained import what_to_load
@@ -81,7 +82,8 @@ def train(arguments):
     model = model_class(**options, seed=given.get("seed", 0), backend=arguments.backend)
     if codes is not None:
         model.codec, data = codes.codec, codes.of(data, model)
-    opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {len(data.train):,} images")
+    examples = counted(len(data.train), example(data.shape))
+    opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {examples}")
     implied = fit.kinds["model"].implied(model, given)
     said = [f"{name}={as_text(value)}" for name, value in implied.items() if name not in given]
     if said:

@@ -11,6 +11,7 @@ from ..layers import ACTIVATIONS
 from ..layers.base import Layer
 from ..losses import cross_entropy_with_logits
 from ..options import RATE, WEIGHT, Choice, Count, Counts, Number, Text, options
+from ..wording import setting
 from .adversary import Adversary
 from .ae import AE
 from .base import COMMON, Phase
@@ -77,7 +78,11 @@ class SemiAAE(Labelled, Adversary, AE):
         self.input_shape, self.classes, self.labelled = input_shape, classes, labelled
         self.use_loss(loss)
         if labelled % classes:
-            raise ConfigError(f"labelled={labelled}: as many of each of {classes} classes, so give a multiple of that")
+            nearest = max(classes, labelled - labelled % classes)
+            raise ConfigError(
+                f"labelled={labelled} examples cannot be as many of each of {classes} classes: "
+                f"use {setting('labelled', nearest)}"
+            )
         self.noise = noise
         self.prior = PRIORS[prior](latent_dim, 0, scale)
         self.style_dim, self.latent_dim = latent_dim, classes + latent_dim
@@ -113,7 +118,7 @@ class SemiAAE(Labelled, Adversary, AE):
         counts = [int((labels == label).sum()) for label in range(self.classes)]
         fewest, found = min(counts), len(np.unique(labels))
         if fewest < each:
-            fewer = f"labelled={fewest * self.classes} at most"
+            fewer = f"{setting('labelled', fewest * self.classes)} at most"
             raise ConfigError(
                 f"labelled={self.labelled} is {each} of each class, and class {counts.index(fewest)} has {fewest} "
                 f"among the {len(labels)} training examples looked at: give "

@@ -80,7 +80,7 @@ class Lines(Silent):
 
     def _say(self, head, *parts):
         left = _clock(self.rate.seconds_per_step() * (self.total - self.done))
-        for line in folded(head, [*parts, f"{self.rate.images_per_second():,.0f} images/s  {left} left"]):
+        for line in folded(head, [*parts, f"{self.rate.images_per_second():,.0f} examples/s  {left} left"]):
             self.message(line)
         self.spoken = time.monotonic()
 
@@ -141,7 +141,7 @@ class Bar(Lines):
         room = self._width() - self.LEAST - len(f"100% || {self.total}/{self.total} steps, 0:00:00 left, ")
         terms = sorted(self.means.now().items(), key=lambda term: term[0] != "loss")
         texts = [
-            f"{self.rate.images_per_second():,.0f} images/s, {_terms(dict(terms[:count]))}"
+            f"{self.rate.images_per_second():,.0f} examples/s, {_terms(dict(terms[:count]))}"
             for count in range(len(terms), 0, -1)
         ]
         return next((text for text in [*texts, _terms(dict(terms[:1]))] if len(text) <= room), "")

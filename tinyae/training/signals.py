@@ -1,17 +1,20 @@
-"""Ctrl-C and SIGTERM while a model is trained, beside the handlers that the host program has."""
+"""Ctrl-C, SIGTERM and SIGHUP while a model is trained, beside the handlers that the host program has."""
 
 import contextlib
 import ctypes
 import signal
 import threading
 
+SIGHUP = getattr(signal, "SIGHUP", None)  # a terminal was closed; Windows has none
+STOPPING = [number for number in (signal.SIGINT, signal.SIGTERM, SIGHUP) if number is not None]
 ROOM = 1024  # bytes, more than a struct sigaction has anywhere
 
 
 @contextlib.contextmanager
 def stop_signals():
-    """An event that SIGINT and SIGTERM set, so that a step is never cut; a second signal acts as usual.
+    """An event that SIGINT, SIGTERM and SIGHUP set, so that a step is never cut.
 
+    A second signal acts as usual, but for SIGHUP: where a terminal is closed, it and the shell both send one.
     A handler of the host program is called afterwards, when the run is saved. A signal that the host ignores, or
     whose handler Python does not know (`signal.getsignal` gives None), is left alone.
     """
@@ -20,10 +23,11 @@ def stop_signals():
     def handler(number, frame):
         stop.set()
         arrived.append(number)
-        _restore(number, actions[number])
+        if number != SIGHUP:
+            _restore(number, actions[number])
 
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             if signal.getsignal(number) not in (None, signal.SIG_IGN):
                 actions[number] = signal.getsignal(number), _in_c(number)
                 signal.signal(number, handler)
