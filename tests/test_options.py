@@ -3,6 +3,8 @@
 import inspect
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -126,6 +128,34 @@ def test_a_value_is_shown_on_one_printable_line():
     assert shown(np.zeros((2, 2))) == "array([[0., 0.], [0., 0.]])"
     assert shown(10**5000) == "a very long int"
     assert len(shown("x" * 1000)) == 80
+
+
+@pytest.mark.parametrize(
+    "groups, files, limits",
+    [
+        ("0::/a/b\n", {"a/b/memory.max": "max\n", "a/memory.max": "2048\n", "memory.max": "4096\n"}, [2048, 4096]),
+        ("0::/outside/of/it\n", {"memory.max": "1024\n"}, [1024]),
+        ("3:cpu:/a\n2:hugetlb,memory:/a\n", {"memory/a/memory.limit_in_bytes": "512\n", "a/memory.max": "9\n"}, [512]),
+        ("0::/\n", {}, []),
+        (None, {"memory.max": "1024\n"}, []),
+    ],
+)
+def test_the_limits_of_a_container(groups, files, limits, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    if groups is not None:
+        (tmp_path / "own").write_text(groups)
+    assert memory.of_control_groups(tmp_path, tmp_path / "own") == limits
+
+
+def test_memory_is_what_the_process_may_have():
+    """In a process of its own: of its address space, and of its container."""
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33)); "
+    code = limited + "from tinyae.backend import memory; assert memory.physical() <= 2**33"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = "from tinyae.backend import memory as m; m.of_control_groups = lambda: [2**20]; assert m.physical() == 2**20"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_noise_that_memory_cannot_hold_is_refused_before_it_is_drawn():

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pathlib
 import sys
 
 from ..errors import ConfigError
@@ -27,8 +28,8 @@ def keep_freed_memory():
 
 @functools.cache
 def physical():
-    """Bytes of memory that this process may have: the machine's, or less where the process is limited."""
-    limits = [sys.maxsize]
+    """Bytes of memory that this process may have: the machine's, or less where it or its container is limited."""
+    limits = [sys.maxsize, *of_control_groups()]
     try:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, ValueError, OSError):
@@ -40,6 +41,33 @@ def physical():
     except ImportError:
         pass
     return min(limits)
+
+
+def of_control_groups(mount="/sys/fs/cgroup", own="/proc/self/cgroup"):
+    """[bytes, ...]: the limits of Linux's control groups that this process is in, by which containers are limited.
+
+    A group is also limited by those around it. In a container its path may be one outside, and the mount begins at the
+    container's own group: paths that are not there are passed over. `own` has lines "0::/path" of version 2 and
+    "5:cpu,memory:/path" of version 1.
+    """
+    limits = []
+    for line in _read(own).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        file = "memory/{}/memory.limit_in_bytes" if controllers else "{}/memory.max"
+        path = pathlib.PurePosixPath(path.strip("/"))
+        found = [_read(os.path.join(mount, file.format(each))) for each in (path, *path.parents)]
+        limits += [int(text) for text in found if text.strip().isdecimal()]  # else "max", or there is no such file
+    return limits
+
+
+def _read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def check(count, itemsize, what, remedy):
