@@ -9,11 +9,11 @@
     model = tinyae.load("runs/first")
 """
 
-import importlib
-
 from . import startup  # noqa: F401  (first: it guards the imports that take time)
 
 # isort: split
+import importlib
+
 from . import latent, layers, losses, optim
 from .gradcheck import gradcheck
 

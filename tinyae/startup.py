@@ -1,16 +1,24 @@
-"""Ctrl-C while the command `tinyae` is still being imported: one line and exit code 130, as afterwards."""
+"""Ctrl-C while the command `tinyae` is still being imported: one line and exit code 130, as afterwards.
 
-import contextlib
+Only what Python has loaded before is imported here: until `guard` has run, Ctrl-C is a traceback of Python's own.
+"""
+
 import os
-import signal
 import sys
+
+try:
+    import _signal as signal  # without the enums of `signal`, which take a millisecond
+except ImportError:
+    import signal
 
 
 def guard():
     """Until `over`, Ctrl-C ends the process without a traceback; does nothing unless this process is the command."""
     if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        with contextlib.suppress(ValueError):  # not the main thread
+        try:
             signal.signal(signal.SIGINT, _stop)
+        except ValueError:
+            pass  # not the main thread
 
 
 def over():
@@ -27,8 +35,10 @@ def _is_command():
 
 
 def _stop(number, frame):
-    with contextlib.suppress(OSError):
+    try:
         os.write(2, b"tinyae: stopped\n")
+    except OSError:
+        pass
     os._exit(130)
 
 
