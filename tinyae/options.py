@@ -248,9 +248,9 @@ class Path(Kind):
     wanted = "a path"
 
     def convert(self, value):
-        value = os.fsdecode(value)
-        if "\0" in value:
-            raise ValueError
+        value = os.fspath(value)
+        if not isinstance(value, str) or "\0" in value:
+            raise TypeError
         return value
 
 
