@@ -219,7 +219,8 @@ def test_odd_arguments_are_refused_in_tinyaes_own_words(function, tmp_path):
 METHODS = (
     "encode", "decode", "reconstruct", "sample", "save", "standardize", "loss", "loss_and_grads", "posterior",
     "kl_per_dimension", "probabilities", "cluster", "classify", "style", "styled", "across", "draw_prior", "usage",
-    "uniform_codes", "log_prob", "activity", "demonstration", "images",
+    "uniform_codes", "log_prob", "activity", "demonstration", "images", "fill", "prior_codes", "codes", "admit",
+    "admit_batch", "check_labels",
 )  # fmt: skip
 
 
@@ -229,6 +230,7 @@ def test_odd_arguments_of_methods_are_refused_in_tinyaes_own_words(name, tmp_pat
     batch = model.example_batch(model.backend.noise(0), 4)
     given = dict(x=batch["x"], batch=batch, labels=batch.get("labels"), z=np.zeros((4, 2)), n=2, noise=None, seed=0)
     given |= dict(step=0, train=False, path=tmp_path / "a.npz", drawn=batch["x"], temperature=1.0, top_k=0)
+    given |= dict(hidden=batch["x"] > 0.5, count=4)
     for method in filter(None, (getattr(model, name, None) for name in METHODS)):
         arguments = {name: given[name] for name in inspect.signature(method).parameters}
         assert complaints(method, arguments) == [], method

@@ -7,6 +7,7 @@ from ..backend.indices import one_hot
 from ..data.examples import as_array
 from ..data.labels import as_labels, check_classes, one_for_all
 from ..errors import ConfigError, ShapeError
+from ..options import Count, Optional, options
 
 
 class Labelled:
@@ -41,6 +42,7 @@ class Labelled:
         self._need_labels(batch)
         return super().prepare(batch)
 
+    @options(count=Optional(Count(0, None)))
     def check_labels(self, labels, count=None):
         """Refuse labels that are missing, that are no classes of this model, or that are not `count`."""
         if labels is None:

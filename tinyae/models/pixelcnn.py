@@ -202,7 +202,7 @@ class PixelCNN(Labelled, Model):
     def encode(self, x):
         raise ConfigError(f"{self.name} has no codes of its own: it says how probable an image is, and draws new ones")
 
-    decode = reconstruct = encode
+    codes = decode = reconstruct = encode
 
     def example_batch(self, noise, n):
         uniform = noise.uniform("x", (n, *self.input_shape), self.dtype)
