@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 import tinyae
-from tinyae import compare
+from tinyae.checkpoint.files import CODEC
 from tinyae.data.codes import codes_of
+from tinyae.evaluation import side_by_side as compare
 from tinyae.evaluation.judge import Judge
-from tinyae.training.checkpoint import CODEC
 
 from .codes import fit
 

@@ -5,7 +5,7 @@ import os
 from tinyae.backend import Noise
 from tinyae.backend.memory import keep_freed_memory
 from tinyae.backend.native import library
-from tinyae.models import raster
+from tinyae.networks import raster
 from tinyae.optim import Adam
 from tinyae.training.step import Step
 from tinyae.training.threads import workers

@@ -128,7 +128,7 @@ def info_options(parser):
 
 def info(arguments):
     """Say what this machine and installation have: versions, threads, backends, extras."""
-    from ..info import facts
+    from .info import facts
 
     answer = facts()
     if arguments.json:

@@ -58,7 +58,7 @@ def one_origin(arguments, origins):
 
 def compare_images(arguments, runs, data, part, out):
     """(answer for programs, lines of text)."""
-    from .. import compare as side_by_side
+    from ..evaluation import side_by_side as side_by_side
 
     for path, (_, model) in zip(arguments.runs, runs, strict=True):
         if model.integer_input:
@@ -77,8 +77,8 @@ def compare_images(arguments, runs, data, part, out):
 
 def compare_codes(arguments, runs, data, part, out):
     """(answer for programs, lines of text)."""
-    from .. import compare_codes as over_priors
-    from ..compare import table
+    from ..evaluation import codes_side_by_side as over_priors
+    from ..evaluation.side_by_side import table
 
     x, labels = over_priors.chosen(part)
     figures, panels = over_priors.compare_codes(runs, x, labels, arguments.seed)

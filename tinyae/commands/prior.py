@@ -6,10 +6,10 @@ import os
 import numpy as np
 
 from ..backend import native
+from ..checkpoint import files as checkpoint
 from ..data.codes import codes_of
 from ..errors import CheckpointError, ConfigError
 from ..terminal import say
-from ..training import checkpoint
 from ..training.feed import as_split
 from ..training.run import Run
 from .model_options import default_options

@@ -143,7 +143,7 @@ def _as_before(before, out, model_class, options, given):
 
 
 def _merge(whose, before, now):
-    from ..training.checkpoint import json_ready
+    from ..checkpoint.files import json_ready
 
     for name, value in json_ready(now).items():
         if before.get(name) != value:

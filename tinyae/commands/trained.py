@@ -9,7 +9,7 @@ from .arguments import LOADING
 
 def load_checkpoint(arguments):
     """The Checkpoint of the run or file that the command is given."""
-    from ..training.checkpoint import find
+    from ..checkpoint.files import find
 
     if not os.path.exists(arguments.run_path):
         raise CheckpointError(f"no run {arguments.run_path}: give the folder that tinyae train wrote, or a file in it")
@@ -133,7 +133,7 @@ def write_text(path, text):
 
 
 def _replace(path, fill):
-    from ..training.checkpoint import replace_whole
+    from ..checkpoint.files import replace_whole
 
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     replace_whole(path, fill)

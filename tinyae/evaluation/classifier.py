@@ -6,9 +6,9 @@ from ..backend import array_module
 from ..data import Dataset
 from ..layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from ..losses import cross_entropy_with_logits
-from ..models.base import COMMON, Model
 from ..models.labelled import Labelled
-from ..models.networks import image_shape
+from ..models.model import COMMON, Model
+from ..networks.autoencoder import image_shape
 from ..options import DATASET, SEED, Count, options
 
 CHANNELS, UNITS, DROPOUT = (32, 64), 128, 0.5

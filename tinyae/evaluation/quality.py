@@ -7,7 +7,7 @@ import numpy as np
 from ..data import to_float
 from ..data.examples import as_array, check_some, shaped
 from ..data.labels import as_labels
-from ..image_losses import WINDOW, edges, ssim
+from ..losses.image import WINDOW, edges, ssim
 from ..options import Having, options
 
 RECONSTRUCTING = Having("a model, such as tinyae.models.VAE()", "reconstruct", "given")
@@ -25,7 +25,7 @@ def reconstruction_quality(model, x, labels=None):
     """{"rms": ..., "edge_rms": ..., "ssim": ...} of the reconstructions of x, uint8 or floats.
 
     rms: the root of the mean squared error of a value. edge_rms: the same with each value weighted by how strong an
-    edge of x it lies on (`image_losses.edges`): what a blur adds to that, it hardly adds to rms. ssim: the mean
+    edge of x it lies on (`losses.image.edges`): what a blur adds to that, it hardly adds to rms. ssim: the mean
     structural similarity, 1 for equal images. For rows (N, D) there is rms alone, below 11 pixels a side no ssim.
     """
     x = as_array(x)

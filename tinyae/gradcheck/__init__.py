@@ -42,7 +42,7 @@ def gradcheck(subject, input_shape=None, *, seed=0, tolerance=TOLERANCE, directi
     noise and directions. directions: points drawn. train: of a layer, whether in training mode; None for both, where
     they differ. Raises ConfigError for anything else.
     """
-    from ..models.base import Model
+    from ..models.model import Model
 
     report = Report(repr(subject), tolerance)
     if isinstance(subject, Layer):

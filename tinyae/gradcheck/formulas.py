@@ -4,9 +4,11 @@ import functools
 
 import numpy as np
 
-from .. import adversarial, image_losses, losses
+from .. import losses
 from ..backend import Noise
 from ..latent import gaussian, kl_forms, mixture, quantize, sparsity
+from ..losses import adversarial
+from ..losses import image as image_losses
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from .aae import AAE
 from .ae import AE
-from .base import Model
 from .beta_vae import BetaVAE
 from .class_mean_vae import ClassMeanVAE
 from .conv_ae import ConvAE
@@ -12,6 +11,7 @@ from .denoising_ae import DenoisingAE
 from .gan import GAN
 from .masked_ae import MaskedAE
 from .mixture_vae import MixtureVAE
+from .model import Model
 from .pixelcnn import PixelCNN
 from .semi_aae import SemiAAE
 from .sparse_ae import SparseAE

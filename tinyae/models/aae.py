@@ -2,16 +2,16 @@
 
 import math
 
-from .. import adversarial
 from ..backend import array_module
 from ..latent.priors import PRIORS
 from ..layers import ACTIVATIONS, Dense, Dropout, Flatten, ReLU, Reshape, Sequential
+from ..losses import adversarial
+from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
 from ..options import RATE, WEIGHT, Choice, Count, Counts, Source, Sources, Text, options
 from .adversary import Adversary
 from .ae import AE
-from .base import COMMON, Model, Phase
 from .labelled import Labelled
-from .networks import INIT, dense_decoder, dense_encoder
+from .model import COMMON, Model, Phase
 
 # What the two sides' phases multiply the learning rate by, and their momentum (beta1 of Adam). The reference's are
 # published. With 0.5 and 1.0 the codes of the digits crowd in the middle of a Gaussian and leave 95 % of its draws

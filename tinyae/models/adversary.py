@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..wording import flag, setting
-from .base import Model
+from .model import Model
 
 MEASURED = 256  # examples, drawn and real
 MANY = 500  # steps that an alarm looks back over: sound trainings begin with 100 or so of the same look

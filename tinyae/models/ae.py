@@ -1,13 +1,13 @@
 """The dense autoencoder: x -> code -> x, trained to reconstruct."""
 
 from ..errors import ConfigError
-from ..image_losses import WINDOW, edge_weighted_mse, ssim_loss
 from ..layers.activations import ACTIVATIONS, sigmoid
 from ..losses import bce_with_logits, l1, mse
+from ..losses.image import WINDOW, edge_weighted_mse, ssim_loss
+from ..losses.likelihood import Bernoulli, Gaussian
+from ..networks.autoencoder import dense_decoder, dense_encoder
 from ..options import Choice, Count, Counts, Text, options
-from .base import COMMON, Model
-from .likelihood import Bernoulli, Gaussian
-from .networks import dense_decoder, dense_encoder
+from .model import COMMON, Model
 
 
 def ssim_with_logits(logits, target, batch_size=None):

@@ -8,11 +8,11 @@ from ..backend import array_module
 from ..errors import ConfigError
 from ..latent import gaussian, kl_forms
 from ..layers import ACTIVATIONS
+from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import likelihood as likelihood_of
+from ..networks.autoencoder import INIT, NETWORKS, encoder_and_decoder
 from ..options import WEIGHT, Choice, Count, Counts, Source, Sources, options
-from .base import COMMON
-from .likelihood import OPTIONS as LIKELIHOOD
-from .likelihood import likelihood as likelihood_of
-from .networks import INIT, NETWORKS, encoder_and_decoder
+from .model import COMMON
 from .vae import VAE
 
 WARMUPS = ("none", "linear", "cyclical")

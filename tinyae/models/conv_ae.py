@@ -3,10 +3,10 @@
 import math
 
 from ..layers import ACTIVATIONS
+from ..networks.autoencoder import INIT, halved, image_shape, pooling_encoder, resizing_decoder
 from ..options import Choice, Counts, Source, Sources, Text, options
 from .ae import AE, LOSSES
-from .base import COMMON
-from .networks import INIT, halved, image_shape, pooling_encoder, resizing_decoder
+from .model import COMMON
 
 
 class ConvAE(AE):

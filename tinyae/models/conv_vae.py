@@ -1,11 +1,11 @@
 """The variational autoencoder (Kingma & Welling 2014) with strided convolutions, for images of any size."""
 
 from ..layers import ACTIVATIONS
+from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import likelihood as likelihood_of
+from ..networks.autoencoder import image_shape, strided_channels, strided_decoder, strided_encoder
 from ..options import Choice, Count, Counts, options
-from .base import COMMON
-from .likelihood import OPTIONS as LIKELIHOOD
-from .likelihood import likelihood as likelihood_of
-from .networks import image_shape, strided_channels, strided_decoder, strided_encoder
+from .model import COMMON
 from .vae import VAE
 
 

@@ -5,12 +5,12 @@ import math
 from ..backend import array_module
 from ..latent import gaussian
 from ..layers import ACTIVATIONS
+from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import likelihood as likelihood_of
+from ..networks.autoencoder import dense_decoder, dense_encoder
 from ..options import Choice, Count, Counts, options
-from .base import COMMON
 from .labelled import Labelled
-from .likelihood import OPTIONS as LIKELIHOOD
-from .likelihood import likelihood as likelihood_of
-from .networks import dense_decoder, dense_encoder
+from .model import COMMON
 from .vae import VAE
 
 

@@ -1,14 +1,14 @@
 """Generative adversarial networks: Goodfellow et al. 2014, convolutional (Radford et al. 2016), and Wasserstein."""
 
-from .. import adversarial
 from ..errors import ConfigError
+from ..losses import adversarial
+from ..losses.gradient_penalty import gradient_penalty
+from ..networks.autoencoder import image_shape, strided_channels
+from ..networks.gan import conv_discriminator, conv_generator, dense_discriminator, dense_generator
 from ..options import WEIGHT, Choice, Count, Counts, Number, options
 from ..wording import either
 from .adversary import Adversary
-from .base import COMMON, Phase
-from .gan_networks import conv_discriminator, conv_generator, dense_discriminator, dense_generator
-from .gradient_penalty import gradient_penalty
-from .networks import image_shape, strided_channels
+from .model import COMMON, Phase
 
 NETWORKS = ("dense", "conv")
 OUTPUTS = ("sigmoid", "linear")

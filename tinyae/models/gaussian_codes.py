@@ -4,7 +4,7 @@ import math
 
 from ..latent import gaussian
 from ..wording import setting
-from .base import Model
+from .model import Model
 
 COLLAPSED = 0.01  # nats
 NAMED = 10  # dimensions at most

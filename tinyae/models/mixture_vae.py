@@ -10,12 +10,12 @@ from ..errors import ConfigError, ShapeError
 from ..latent import gaussian, mixture
 from ..layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Sigmoid
 from ..layers.convolution import resolve_padding
+from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import likelihood as likelihood_of
+from ..networks.autoencoder import INIT, halved, image_shape
 from ..options import Choice, Count, Counts, Source, Sources, options
-from .base import COMMON
 from .importance import log_mean_exp
-from .likelihood import OPTIONS as LIKELIHOOD
-from .likelihood import likelihood as likelihood_of
-from .networks import INIT, halved, image_shape
+from .model import COMMON
 from .vae import VAE
 
 OUTPUTS = ("linear", "sigmoid")

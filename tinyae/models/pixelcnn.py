@@ -10,13 +10,13 @@ from ..data.examples import as_array, check_dtype, shaped
 from ..errors import ConfigError, DataError
 from ..latent.mixture import softmax
 from ..losses import cross_entropy_with_logits
+from ..networks import raster
+from ..networks.autoencoder import INIT
+from ..networks.gated_pixelcnn import gated_networks
+from ..networks.pixelcnn import residual_networks
 from ..options import Choice, Count, Source, Sources, options
-from . import raster
-from .base import COMMON, Model
-from .gated import gated_networks
 from .labelled import Labelled
-from .networks import INIT
-from .pixelcnn_networks import residual_networks
+from .model import COMMON, Model
 
 NETWORKS = {  # name: (networks, their usual width and blocks)
     "residual": (residual_networks, 128, 2),

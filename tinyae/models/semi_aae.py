@@ -2,21 +2,20 @@
 
 import numpy as np
 
-from .. import adversarial
 from ..backend import array_module
 from ..errors import ConfigError
 from ..latent.mixture import softmax, softmax_backward
 from ..latent.priors import PRIORS
 from ..layers import ACTIVATIONS
 from ..layers.base import Layer
-from ..losses import cross_entropy_with_logits
+from ..losses import adversarial, cross_entropy_with_logits
+from ..networks.autoencoder import dense_decoder, dense_encoder
 from ..options import RATE, WEIGHT, Choice, Count, Counts, Number, Text, options
 from ..wording import setting
 from .adversary import Adversary
 from .ae import AE
-from .base import COMMON, Phase
 from .labelled import Labelled
-from .networks import dense_decoder, dense_encoder
+from .model import COMMON, Phase
 
 # What the phases multiply the learning rate by, and the two sides' momentum (beta1 of Adam). Sides as fast as the rest
 # make p one-hot before it is right, and then hardly a gradient passes the softmax: on MNIST at 14x14 with 100 labels,

@@ -5,10 +5,10 @@ import numpy as np
 from ..latent import sparsity
 from ..layers import ReLU, Sigmoid
 from ..layers.activations import ACTIVATIONS, sigmoid
+from ..networks.autoencoder import dense_decoder, dense_encoder
 from ..options import SHARE, WEIGHT, Choice, Count, Counts, Text, options
 from .ae import AE
-from .base import COMMON
-from .networks import dense_decoder, dense_encoder
+from .model import COMMON
 
 CODES = {"l1": ReLU, "kl": Sigmoid}  # the code's activation by penalty
 

@@ -3,13 +3,13 @@
 from ..backend import array_module
 from ..latent import gaussian
 from ..layers import ACTIVATIONS
+from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import likelihood as likelihood_of
+from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
 from ..options import Choice, Count, Counts, Source, Sources, options
 from . import importance
-from .base import COMMON
 from .gaussian_codes import GaussianCodes
-from .likelihood import OPTIONS as LIKELIHOOD
-from .likelihood import likelihood as likelihood_of
-from .networks import INIT, dense_decoder, dense_encoder
+from .model import COMMON
 
 
 class VAE(GaussianCodes):

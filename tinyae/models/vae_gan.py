@@ -2,21 +2,20 @@
 
 import os
 
-from .. import adversarial
 from ..backend import array_module
 from ..errors import CheckpointError, ConfigError
 from ..latent import gaussian
 from ..layers import ACTIVATIONS, Conv2D, Dense, Flatten, LeakyReLU, Sequential
 from ..layers.activations import sigmoid
-from ..losses import mse
+from ..losses import adversarial, mse
+from ..networks.autoencoder import image_shape, strided_channels, strided_decoder, strided_encoder
+from ..networks.gan import SLOPE
 from ..options import RATE, Choice, Count, Counts, Path, options
 from .adversary import Adversary
-from .base import COMMON, Phase
 from .conv_vae import ConvVAE
 from .gan import MOMENTUM
-from .gan_networks import SLOPE
 from .gaussian_codes import GaussianCodes
-from .networks import image_shape, strided_channels, strided_decoder, strided_encoder
+from .model import COMMON, Phase
 
 
 class VAEGAN(Adversary, GaussianCodes):
@@ -172,7 +171,7 @@ class VAEGAN(Adversary, GaussianCodes):
         """Take encoder and decoder over from the run `start`."""
         if not self.start:
             return
-        from ..training import checkpoint
+        from ..checkpoint import files as checkpoint
 
         if not os.path.exists(self.start):
             raise CheckpointError(f"start: no such run {self.start}: give the folder of a {ConvVAE.name}")

@@ -10,11 +10,11 @@ from ..latent import quantize
 from ..latent.codebook import MOST_BOOKS, Codebook, HeldCodebook
 from ..layers.base import Layer
 from ..losses import mse
+from ..networks.autoencoder import image_shape
+from ..networks.vq import NETWORKS, code_size, network_for
 from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source, Sources, options
 from ..wording import flag, setting
-from .base import COMMON, Model
-from .code_networks import NETWORKS, code_size, network_for
-from .networks import image_shape
+from .model import COMMON, Model
 
 SOURCE_BOUND = 0.05  # codes are drawn within it in Keras
 WHOLE = 2**26  # numbers of the data whose variance a source takes: those of 85,000 images of 28 x 28

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..backend import native
 from ..backend.memory import keep_freed_memory
+from ..checkpoint.files import content, json_ready
+from ..checkpoint.schema import brief
 from ..data import Dataset
 from ..data import binarize as binarized
 from ..data.examples import seen, unit_range
@@ -39,10 +41,8 @@ from ..options import (
 )  # fmt: skip
 from ..wording import flag
 from . import progress as progress_display
-from .checkpoint import content, json_ready
 from .feed import Feed, admitted, fingerprint, fingerprint_labels, parts, with_names
 from .run import LAST, Run
-from .schema import brief
 from .signals import stop_signals
 from .step import Optimizers, Step, check_memory
 from .threads import workers

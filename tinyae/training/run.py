@@ -5,12 +5,13 @@ import glob
 import json
 import os
 
+from ..checkpoint import files as checkpoint
+from ..checkpoint.files import CODEC, REPLACED
+from ..checkpoint.layout import RECORD
+from ..checkpoint.schema import Unfit
 from ..errors import CheckpointError, ConfigError
 from ..wording import flag
-from . import checkpoint, pictures
-from .checkpoint import CODEC, REPLACED
-from .layout import RECORD
-from .schema import Unfit
+from . import pictures
 
 CHECKPOINTS = LAST, PREVIOUS, BEST = "last.npz", "previous.npz", "best.npz"
 METRICS = "metrics.jsonl"

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..backend import memory, native
 from ..errors import CheckpointError
-from ..models.base import DENSE
+from ..models.model import DENSE
 from ..optim import clip_by_global_norm, slices
 from ..wording import flag
 from .threads import cut

@@ -1,0 +1,401 @@
+"""What every model shares: parameters, batches in, arrays out, saving.
+
+A model's own file has its networks and its training step, written out: forward lines, then backward lines in reverse.
+"""
+
+import math
+from types import NoneType
+
+import numpy as np
+
+from ..backend import Backend, memory
+from ..data import examples, to_float
+from ..data.examples import as_array, bounds, check_dtype, shaped
+from ..data.standardization import Standardization
+from ..errors import ConfigError, ShapeError, suggest
+from ..networks.autoencoder import begin_as
+from ..options import SEED, Count, Dtype, Flag, Path, Shape, options, shown
+from ..params import ParamStore, walk
+
+# Where there is no gradient to keep, a forward takes so many examples at most, so that memory stays bounded.
+CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
+
+COMMON = {"input_shape": Shape(), "seed": SEED, "dtype": Dtype()}  # options of every model
+
+# The fewest examples in a part of a step: fewer cost dense products more than threads win.
+DENSE = 64
+
+
+class Phase:
+    """A part of a training step that ends with an update of its own.
+
+    name: "" where there is but one. step: a function like `Model.step`, that returns the terms of this phase. trains:
+    the networks that are moved, neighbours in the model's order; all others are frozen, and pass gradients on. rate:
+    what the learning rate is multiplied by. every: k for a phase of each k-th step, the first among them. objective:
+    the term that it lessens. momentum: beta1 of its Adam, and the momentum of SGD. scale: the factor of the optimiser's
+    epsilon.
+    """
+
+    def __init__(self, name, step, trains, rate=1.0, every=1, objective="loss", momentum=0.9, scale=1):
+        self.name, self.step, self.trains, self.rate, self.every = name, step, tuple(trains), rate, every
+        self.objective, self.momentum, self.scale = objective, momentum, scale
+
+    @property
+    def prefix(self):
+        """What the names of this phase's moments begin with."""
+        return f"{self.name}." if self.name else ""
+
+    def updates(self, steps):
+        """How many updates it has had after so many steps."""
+        return -(-steps // self.every)
+
+
+class Model:
+    """A system of networks over one ParamStore.
+
+    A subclass calls `build(networks, ...)` in __init__ and writes `step`. Images are (N, H, W, C) in [0, 1] (uint8 is
+    scaled), or (N, D) for a flat `input_shape`.
+
+    Attributes: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (what is kept but not
+    trained), `backend`, `dtype`, `chunk` (examples per forward where there is no gradient to keep), `standardization`
+    (None, or what `standardize` learned), `trained_on` (what `data.examples.seen` keeps of the training data, or None),
+    `class_names` (by label, of the data it was trained on, or None).
+    """
+
+    name = None  # the command line's name
+    unit = "nats"  # of the loss and its terms
+    terms = ("loss",)  # the names of the loss and its parts, in the order to print
+    part = DENSE  # the fewest examples in a part of a step
+    generative = False  # whether codes have a prior to sample from
+    standard_prior = False  # whether that is N(0, I), whatever the label
+    discrete_codes = False  # whether a code is a map of integers instead of a vector of numbers
+    settled_after = 0  # the training step from which on the loss means the same
+    judged_by = "loss"  # the term that is least in the best epoch
+    last_is_best = False  # whether the loss says nothing about which epoch is the best
+    uses_labels = False  # whether a batch needs "labels"
+    integer_input = False  # whether examples are maps of codes instead of images or rows
+    bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
+    input_shape = standardization = trained_on = class_names = None
+    sources = {}  # {name: Source}: the published codes that the option `source` takes
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.name is None and not cls.__module__.startswith("tinyae."):
+            cls.name = cls.__name__  # what messages and checkpoints call a user's own model
+
+    def build(self, networks, config, seed, backend, dtype, init="own"):
+        """networks: {name: (layer, input shape)}. init: how weights begin (`networks.begin_as`)."""
+        if self.input_shape is None:
+            raise ConfigError(f"{self.name} has no input_shape: set self.input_shape = (28, 28, 1), say, before build")
+        self.config = config
+        self.backend = backend if isinstance(backend, Backend) else Backend(backend)
+        self.dtype = np.dtype(Dtype().check("dtype", dtype))
+        self.networks = {name: layer for name, (layer, _) in networks.items()}
+        for layer in self.networks.values():
+            begin_as(layer, init)
+        self.room_for(sum(_values(*pair) for pair in networks.values()))
+        self.chunk = max(1, min(CHUNK, CHUNK_VALUES // self.values))
+        params = {name: net.param_shapes(shape) for name, (net, shape) in networks.items()}
+        state = {name: net.state_shapes(shape) for name, (net, shape) in networks.items()}
+        count = sum(math.prod(shape) for tree in (params, state) for _, shape in walk(tree))
+        # Twice: the initial values, and the buffer that they are copied into.
+        memory.check(2 * count, self.dtype.itemsize, f"{self.name} of {count:,} parameters", "give smaller sizes")
+        xp = self.backend.xp
+        self.store, self.state = ParamStore(params, xp, dtype), ParamStore(state, xp, dtype)
+        noise = self.backend.noise(seed).child("init")
+        self.store.fill({name: net.init(shape, noise.child(name), dtype) for name, (net, shape) in networks.items()})
+        self.state.fill({name: net.init_state(shape, xp, dtype) for name, (net, shape) in networks.items()})
+
+    def room_for(self, values):
+        """Keep how many numbers the layers put out for one example; ConfigError if they do not fit into memory."""
+        memory.check(values, self.dtype.itemsize, f"{self.name}: one example in all layers", "give smaller sizes")
+        self.values = values
+
+    def draw(self, n, seed):
+        """(n, the noise of the seed) for n new examples; ConfigError if n is no count, or memory cannot hold them."""
+        n = Count(1, None).check("n", n)
+        numbers = 2 * n * math.prod(self.input_shape)  # in chunks, then joined
+        memory.check(numbers, self.dtype.itemsize, f"{n:,} examples", "draw fewer at a time")
+        return n, self.backend.noise(seed)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config.items())})"
+
+    @property
+    def param_count(self):
+        """Number of trained parameters."""
+        return self.store.flat.size
+
+    @property
+    def separable(self):
+        """Whether a batch's loss is the sum of its examples' losses, so that a step may run in parts.
+
+        Not so where a layer couples the batch, as BatchNorm does; such layers are those that keep a state. Nor where
+        the loss itself does.
+        """
+        return self.state.flat.size == 0
+
+    def named_parameters(self):
+        """{"encoder.1.weight": array, ...}: views of the parameters, in the buffer's order."""
+        return dict(self.store.named)
+
+    @property
+    def phases(self):
+        """The phases of a training step, in their order: one here, that of `step`."""
+        return [Phase("", self.step, self.networks, scale=self.loss_scale)]
+
+    @property
+    def published(self):
+        """The Source that the option `source` names, or None."""
+        name = self.config.get("source")
+        return self.sources[name] if name in self.sources else None
+
+    @property
+    def loss_scale(self):
+        """How many times larger our loss is than the source's.
+
+        Adam and RMSprop divide by the root of squared gradients plus epsilon. If the loss and epsilon are multiplied by
+        the same factor, it cancels, and their updates are those of the source.
+        """
+        mean = self.published is not None and self.published.mean
+        return math.prod(self.input_shape) if mean else 1
+
+    def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        """-> (terms, caches): the loss and its parts, and the networks' caches by name for `update_state`.
+
+        With `grads` (a nested dict) it adds the gradients. `batch_size` is what the mean divides by where the rows are
+        a part of a larger batch.
+        """
+        raise NotImplementedError
+
+    def loss_and_grads(self, batch, noise=None, seed=0, step=0):
+        """The terms (dict of scalars, "loss" among them) and the gradients (dict by the names of `named_parameters()`).
+
+        batch: {"x": (N, ...)}, and "labels" where a model needs them. noise: arrays by name ("z": (N, latent_dim)) that
+        replace the draws of (seed, step). A model of several phases has gradients by phase, {phase: {name: array}}, all
+        at the present parameters, and puts the phase's name before that of its noise.
+        """
+        terms, grads, given, batch = {}, {}, self._given(noise), self.admit_batch(batch)
+        for phase in self.phases:
+            own = self.store.part(phase.trains).like()
+            terms |= self.phase_terms(phase, batch, given, seed, step, grads=own.tree)
+            grads[phase.name] = own.named
+        given.check(self)
+        return terms, grads.get("", grads)
+
+    @options(train=Flag())
+    def loss(self, batch, noise=None, seed=0, step=0, train=False):
+        """The terms alone, in evaluation mode unless `train`."""
+        terms, given, batch = {}, self._given(noise), self.admit_batch(batch)
+        for phase in self.phases:
+            terms |= self.phase_terms(phase, batch, given, seed, step, train)
+        given.check(self)
+        return terms
+
+    def phase_terms(self, phase, batch, given, seed, step, train=True, grads=None):
+        """The terms of one phase, which adds its gradients into `grads`. given: None, or noise by name."""
+        rng = self.backend.noise(seed, step, given)
+        rng = rng.child(phase.name) if phase.name else rng
+        return phase.step(self.prepare(batch), rng, grads, train)[0]
+
+    def _given(self, noise):
+        if not isinstance(noise, (dict, NoneType)):
+            raise ConfigError(f"{self.name}: noise is a dict of arrays by name, got {shown(noise)}")
+        arrays = {name: as_array(value, f"noise of {name}") for name, value in (noise or {}).items()}
+        return _Given({name: self.backend.asarray(value, self.dtype) for name, value in arrays.items()})
+
+    def evaluate(self, batches, count, noise):
+        """The terms in evaluation mode, averaged over the `count` examples of all batches, as floats.
+
+        noise: a function of a batch's number. A model whose loss couples examples, and not through running statistics,
+        overrides this: here the batches' losses are summed.
+        """
+        sums = {}
+        for index, batch in enumerate(batches):
+            terms, _ = self.step(self.prepare(batch), noise(index), train=False, batch_size=count)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+        return sums
+
+    @classmethod
+    def examples(cls):
+        """Small models, every option among them, on which gradients are checked."""
+        raise NotImplementedError
+
+    def example_batch(self, noise, n):
+        """A drawn batch of n examples in [0, 1] that `step` takes, for gradient checks."""
+        return {"x": noise.uniform("x", (n, *self.input_shape), self.dtype)}
+
+    def hold(self, phase, batch, seed, step):
+        """A function without arguments: a phase's objective near the present parameters, for finite differences.
+
+        A model whose gradients do not pass everything, as with a straight-through estimator, holds the rest as it is.
+        """
+        return lambda: self.phase_terms(phase, batch, None, seed, step)[phase.objective]
+
+    @property
+    def begin_on(self):
+        """How many examples `begin` is given at most."""
+        return self.chunk
+
+    def begin(self, batch, noise):
+        """Called once before training, with a batch of the training data: for what starts from data."""
+
+    def alarms(self, records):
+        """{name: line} of what goes wrong after the last of the epochs' records."""
+        return {}
+
+    def end_epoch(self):
+        """Called when an epoch's record is made: what is counted over an epoch begins anew."""
+
+    def report(self, batch):
+        """What an epoch's record says besides the terms, JSON-ready, measured on a batch of what is watched."""
+        return {}
+
+    def warnings(self, record):
+        """Lines to show at the end of a training, by its last record."""
+        return []
+
+    def update_state(self, caches):
+        """Move what is kept but not trained (running statistics) of the networks that have caches, after backward."""
+        for name, cache in caches.items():
+            self.networks[name].update_state(self.state.tree[name], cache)
+
+    def admit(self, x):
+        """x (N, ...) from outside as an array whose shape, dtype and values suit this model.
+
+        x: what `data.examples.as_array` takes. Everything that a user gives passes here once, and inside the package
+        `prepare` looks at shapes alone. Raises `DataError` and `ShapeError`.
+        """
+        return examples.admit(self, x, self.trained_on)
+
+    def admit_batch(self, batch):
+        """A batch from outside, {"x": (N, ...), ...}, as arrays that suit this model."""
+        self._check_names(batch)
+        return batch | {"x": self.admit(batch["x"])}
+
+    def _check_names(self, batch):
+        if not isinstance(batch, dict) or "x" not in batch:
+            given = sorted(batch) if isinstance(batch, dict) else type(batch).__name__
+            raise ConfigError(f"{self.name}: a batch is a dict with 'x', got {given}")
+
+    def prepare(self, batch):
+        """The batch on this model's device: x scaled to [0, 1] if uint8, of `input_shape`; the rest as it is."""
+        self._check_names(batch)
+        return {
+            name: self._inputs(value) if name == "x" else self.backend.asarray(value) for name, value in batch.items()
+        }
+
+    def _inputs(self, x):
+        x = shaped(self.backend.asarray(x), self.input_shape, self.name)
+        check_dtype(x, self.name)
+        return to_float(x if self.standardization is None else self.standardization.apply(x), self.dtype)
+
+    def _outputs(self, y):
+        return y if self.standardization is None else self.standardization.undo(y)
+
+    def standardize(self, x):
+        """Learn mean and standard deviation of each column of rows x (N, D), and from now on train on, encode and judge
+        standardised columns; what is decoded comes back in the data's own units, in float64. Part of a checkpoint.
+        """
+        if len(self.input_shape) != 1:
+            raise ConfigError(f"standardize is for rows (N, D): {self.name} takes images of shape {self.input_shape}")
+        x = shaped(as_array(x), self.input_shape, self.name)
+        check_dtype(x, self.name)
+        if not len(x):
+            raise ShapeError(f"{self.name}: no examples (x has shape {x.shape})")
+        bounds(x)
+        self.standardization = Standardization.of(x, self.backend)
+
+    def forward(self, name, x, train=False, rng=None):
+        """(y, cache) of the network `name` on the current parameters and state."""
+        child = None if rng is None else rng.child(name)
+        return self.networks[name].forward(self.store.tree[name], x, train, child, self.state.tree[name])
+
+    def backward(self, name, cache, dy, grads):
+        """dx of the network `name`; adds into grads[name], unless this phase does not train it."""
+        return self.networks[name].backward(self.store.tree[name], cache, dy, grads.get(name))
+
+    def add_grads(self, name, cache, dy, grads):
+        """Add into grads[name] without computing dx: for a network that the data enter."""
+        self.networks[name].add_grads(self.store.tree[name], cache, dy, grads[name])
+
+    def in_chunks(self, function, x, *others, size=None):
+        """function over rows of `x`, and of `others` of the same length, in bounded memory; a NumPy array.
+
+        size: rows at a time, by default `chunk`.
+        """
+        size = size or self.chunk
+        if len(x) == 0:
+            raise ShapeError(f"{self.name}: no examples (x has shape {x.shape})")
+        parts = [slice(i, i + size) for i in range(0, len(x), size)]
+        return np.concatenate(
+            [self.backend.to_host(function(x[rows], *(other[rows] for other in others))) for rows in parts]
+        )
+
+    def given(self, labels):
+        """What `encode`, `decode` and `reconstruct` take beside x or z where labels are known: {} if the networks do
+        without, else {"labels": labels}."""
+        return {}
+
+    def encode(self, x):
+        """Codes (N, latent_dim) of x, as a NumPy array."""
+        return self.in_chunks(lambda part: self._encode(self._inputs(part)), self.admit(x))
+
+    def decode(self, z):
+        """Images (N, *input_shape) of codes z (N, latent_dim), as a NumPy array."""
+        z = self.codes(z)
+        return self.in_chunks(lambda part: self._outputs(self._decode(self.backend.asarray(part, self.dtype))), z)
+
+    def codes(self, z):
+        """z as an array; ShapeError if it is not (N, latent_dim), DataError if it is not finite."""
+        z = as_array(z, "z")
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ShapeError(f"{self.name}: expected codes of shape (N, {self.latent_dim}), got {z.shape}")
+        bounds(z, "the codes")
+        return z
+
+    def reconstruct(self, x):
+        """decode(encode(x)): (N, *input_shape), as a NumPy array."""
+        x = self.admit(x)
+        return self.in_chunks(lambda part: self._outputs(self._decode(self._encode(self._inputs(part)))), x)
+
+    def sample(self, n, seed=0):
+        """n images decoded from codes drawn from the prior, as a NumPy array."""
+        raise ConfigError(f"{self.name} has no prior to sample from: use a variational model such as 'vae'")
+
+    @options(path=Path())
+    def save(self, path):
+        """Write parameters, state and configuration to one .npz, whole or not at all."""
+        from ..checkpoint import files as checkpoint
+
+        checkpoint.write(path, self)
+
+
+def _values(layer, shape):
+    """How many numbers a network's layers put out for one example: about what its cache holds."""
+    if not hasattr(layer, "layers"):
+        return math.prod(layer.output_shape(shape))
+    total = 0
+    for inner in layer.layers:
+        total += _values(inner, shape)
+        shape = inner.output_shape(shape)
+    return total
+
+
+class _Given(dict):
+    """Noise given by name; remembers which names were asked for, so that a misspelt one is noticed."""
+
+    def __init__(self, arrays):
+        super().__init__(arrays)
+        self.asked = set()
+
+    def get(self, name):
+        self.asked.add(name)
+        return super().get(name)
+
+    def check(self, model):
+        """Raise ConfigError for a name that nobody asked for."""
+        for name in self:
+            if name not in self.asked:
+                raise suggest(f"noise of {model.name}", name, sorted(self.asked))
