@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from import_graph import circles, import_graph
 
 import tinyae
 
@@ -53,6 +54,28 @@ def test_import_loads_nothing_but_numpy(code):
 def test_all_the_essentials_work_without_the_extras():
     assert set(python(LOADED.format(code=USE, blocked=sorted(EXTRAS))).split()) <= {"tinyae", "numpy"}
 
+
+
+def test_no_modules_import_each_other():
+    graph = import_graph(ROOT)
+    assert "tinyae.layers.base" in graph["tinyae.layers.dense"] and len(graph) == len(FILES)
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a", "f"}, "f": {"e"}}
+    assert sorted(map(sorted, circles(graph))) == [["b", "c"], ["e", "f"]]
+
+
+CORE = ("backend", "layers", "losses", "latent", "networks", "models", "checkpoint", "params", "optim")
+WINGS = ("commands", "plot", "training", "evaluation", "cli", "explore")
+
+
+def test_the_core_does_not_lean_on_the_wings():
+    """Layers, losses, networks and models can be read without the loop, the commands and the pictures."""
+    for module, imported in import_graph(ROOT).items():
+        if module.split(".")[1:2] and module.split(".")[1] in CORE:
+            assert not [name for name in imported if name.split(".")[1:2] and name.split(".")[1] in WINGS], module
 
 
 def test_every_public_name_is_there():

@@ -309,4 +309,4 @@ def test_no_examples(library):
 def test_addresses():
     a = np.arange(24.0).reshape(2, 3, 4)
     for array in (a, a[1], a[:, 1:, ::-1], np.asfortranarray(a), np.empty((0, 3)), np.array(3.0), a.astype("f4")):
-        assert native.address(array) == array.ctypes.data
+        assert native.address.address(array) == array.ctypes.data

@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import ShapeError
 from . import array_module, native
 from .native import primitives as compiled
+from .scores import slack
 
 SCORES = 1 << 17  # of a block of rows: they fit in the cache
 NUMBERS = 1 << 16  # of the pairs whose distances are computed at once
@@ -48,20 +49,6 @@ def nearest_code(z, codebook):
                 nearest[unsure] = _compared(rows[unsure], codebook, ~far[unsure])
             codes[start : start + step] = nearest
     return codes
-
-
-def slack(squares, half, size):
-    """How far above the best score the nearest code's may be, from |z|^2 (M,) and the largest |e|^2 / 2.
-
-    A sum of D products, in any order, is off by at most about D u sum |z_d e_d| <= D u |z| |e| (Higham, Accuracy and
-    Stability of Numerical Algorithms, 2002, section 3.1); |e|^2 / 2 and the difference add a few u of what they are,
-    distances in float64 D 2^-53 (|z| + |e|)^2. Two scores are compared; `tiny` is what squares lose by underflow.
-    Infinite where a score may overflow.
-    """
-    xp, eps = array_module(squares), float(np.finfo(squares.dtype).eps)
-    lost = size * float(np.finfo(squares.dtype).tiny)
-    longest, lengths = xp.sqrt(2 * half + lost), xp.sqrt(squares + lost)
-    return (2 * (longest + 2.0**-52 / eps * lengths) * (longest + lengths)) * ((size + 4) * eps)
 
 
 def code_sums(z, codes, count):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .codes import slack
+from .scores import slack
 
 __all__ = [
     "adam", "bce_with_logits", "code_sums", "forget_kernels", "kernel", "nearest_code", "philox_normal",

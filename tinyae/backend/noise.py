@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import ConfigError, ShapeError
 from ..options import SEED, shown
 from . import memory
+from .modules import module, packed, unpacked
 
 __all__ = ["Noise", "as_noise"]
 
@@ -48,8 +49,6 @@ class Noise:
         self.part = None
 
     def __reduce__(self):
-        from . import packed
-
         return _restored, (self.seed, self.step, self.path, self.xp.__name__, packed(self.given), self.part)
 
     def __repr__(self):
@@ -159,11 +158,9 @@ class Noise:
         return Philox(key=np.array(self._key(name), np.uint64), counter=np.array((block, self.step, 0, 0), np.uint64))
 
 
-def _restored(seed, step, path, module, given, part):
+def _restored(seed, step, path, name, given, part):
     """The Noise that was pickled, on its device again."""
-    from . import Backend, unpacked
-
-    return Noise(seed, step, path, Backend(module).xp, unpacked(given))._like(path, part)
+    return Noise(seed, step, path, module(name), unpacked(given))._like(path, part)
 
 
 def as_noise(rng):

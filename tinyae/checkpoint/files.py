@@ -21,10 +21,9 @@ from ..data.codes import checksum
 from ..data.examples import BYTES
 from ..data.standardization import Standardization
 from ..errors import CheckpointError
-from ..options import Path, options
 from ..terminal import say
-from ..training.classes import check_class, find_class, make, own_class
 from . import schema
+from .classes import check_class, find_class, make, own_class
 from .layout import MOMENT, Damage, check_finite, check_shapes, compare_shapes, layout
 
 FORMAT = 1
@@ -366,15 +365,3 @@ def find(path, warn=None):
         text += f": {os.path.basename(found.path)} is used in its place"
         say(f"tinyae: {text}") if warn is None else warn(text)
     return found
-
-
-@options(path=Path())
-def load(path, backend="numpy", model=None):
-    """The model in a checkpoint file or in a run's folder: of its best epoch, or the last where that file is damaged,
-    which is said on stderr.
-
-    model: the class of a model of your own; without it the class must be imported already, and is found by its name.
-
-    Raises CheckpointError if there is none or it is damaged.
-    """
-    return find(path).model(backend, model)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..params import walk
 from . import schema
+from .classes import named
 
 MOMENT = "optimizer."  # what the names of the moments' arrays begin with
 DTYPES = ("float32", "float64")
@@ -104,9 +105,7 @@ def check_shapes(meta, model_class=None):
     This is done by arithmetic alone, before any array is read or made, so that a file's options do not decide how much
     memory is taken. model_class: of the model that is to take up the file; one of a user's own makes its own shapes.
     """
-    from .. import models
-
-    known = None if "class" in meta else models.NAMES.get(meta["model"])
+    known = None if "class" in meta else named(meta["model"])
     if known is not None and model_class in (None, known):
         for part, shapes in _outline(known, meta).items():
             compare_shapes(part, meta[part], shapes)

@@ -9,7 +9,7 @@ from .arguments import LOADING
 
 def load_checkpoint(arguments):
     """The Checkpoint of the run or file that the command is given."""
-    from ..checkpoint.files import find
+    from ..training.load import find
 
     if not os.path.exists(arguments.run_path):
         raise CheckpointError(f"no run {arguments.run_path}: give the folder that tinyae train wrote, or a file in it")

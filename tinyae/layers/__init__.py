@@ -18,7 +18,8 @@ The contract, for every layer:
 """
 
 from .activations import ACTIVATIONS, CELU, ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from .base import REGISTRY, Layer, Residual, Sequential
+from .base import REGISTRY, Layer
+from .containers import Residual, Sequential
 from .convolution import Conv2D, ConvTranspose2D
 from .dense import Dense, Embedding
 from .initialisers import INITIALISERS

@@ -9,6 +9,7 @@ from types import NoneType
 import numpy as np
 
 from ..backend import Backend, memory
+from ..checkpoint.classes import CLASSES
 from ..data import examples, to_float
 from ..data.examples import as_array, bounds, check_dtype, shaped
 from ..data.standardization import Standardization
@@ -80,6 +81,7 @@ class Model:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        CLASSES.append(cls)
         if cls.name is None and not cls.__module__.startswith("tinyae."):
             cls.name = cls.__name__  # what messages and checkpoints call a user's own model
 

@@ -1,6 +1,6 @@
 """The loop, checkpoints, progress, threads."""
 
-from ..checkpoint.files import load
+from .load import load
 from .loop import fit
 
 __all__ = ["fit", "load"]

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from .. import native
-from ..native import address
+from ..native.address import address
 from ..threads import available
 from .geometry import Geometry, Phase, input_phases, output_phase, split
 

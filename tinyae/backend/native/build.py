@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ...terminal import say
-from . import LATER, address
+from .address import address
 
 FLAGS = (
     "-O3", "-march=native", "-std=c++20", "-pthread", "-fPIC",
@@ -61,7 +61,7 @@ FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a poi
 
 
 def find(make=True):
-    """(the library or None, what was found in words); LATER if it would have to be compiled and is not to (`make`)."""
+    """(the library or None, what was found in words), or None if it is not compiled yet and `make` is false."""
     if os.environ.get("TINYAE_NATIVE") == "0":
         return None, "off (TINYAE_NATIVE=0)"
     probe = np.empty(1)
@@ -74,7 +74,7 @@ def find(make=True):
         path = _path(compiler)
         if not _whole(path):
             if not make:
-                return LATER
+                return None
             _compile(compiler, path)
         library = ctypes.CDLL(str(path))
         for name, kinds in FUNCTIONS.items():

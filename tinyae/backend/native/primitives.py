@@ -5,7 +5,8 @@ import ctypes
 import numpy as np
 
 from ..threads import available
-from . import address, library
+from . import library
+from .address import address
 
 BLOCK, ROWS = 1024, 32  # as in pointwise.cpp and columns.cpp: what makes a partial sum
 SCORED, LANES = 28, 16  # as in codes.cpp: the rows that are scored at once, and what their length is a multiple of

@@ -1,29 +1,39 @@
-"""The class of a checkpoint's model: one of tinyae's by its name, or a user's own, which must be imported already."""
+"""The class of a checkpoint's model: one of tinyae's by its name, or a user's own, which must be imported already.
+
+Classes of models enter themselves in CLASSES when they are defined, so that nothing here imports a model.
+"""
 
 import inspect
 
 from ..errors import CheckpointError, ConfigError
 from ..wording import either
 
+CLASSES = []  # of models, in the order of their definition
+
+
+def named(name):
+    """The class of tinyae's with a name of the command line, or None."""
+    return next((kind for kind in CLASSES if kind.name == name and is_tinyaes(kind)), None)
+
+
+def is_tinyaes(kind):
+    return kind.__module__.startswith("tinyae.")
+
 
 def own_class(model):
-    """ "module:name" of a model's class for a checkpoint, or None for the one of tinyae's that has the model's name."""
-    from ..models import NAMES
-
+    """ "module:name" of a model's class for a checkpoint, or None for a class of tinyae's."""
     kind = type(model)
-    return None if NAMES.get(model.name) is kind else f"{kind.__module__}:{kind.__qualname__}"
+    return None if is_tinyaes(kind) else f"{kind.__module__}:{kind.__qualname__}"
 
 
 def find_class(meta, path):
     """The class that `meta` names, among tinyae's and those imported. Nothing is imported here. CheckpointError."""
-    from ..models import NAMES, Model
-
     name, own = meta["model"], meta.get("class")
-    if own is None and name in NAMES:
-        return NAMES[name]
+    if own is None and (known := named(name)) is not None:
+        return known
     module, _, qualname = (own or "").rpartition(":")
     wanted, key = (name, "name") if own is None else (qualname, "__qualname__")
-    found = [kind for kind in _subclasses(Model) if getattr(kind, key) == wanted]
+    found = [kind for kind in CLASSES if getattr(kind, key) == wanted]
     exact = [kind for kind in found if kind.__module__ == module]
     if exact:
         return exact[-1]  # where a notebook defines it anew, the latest
@@ -43,9 +53,7 @@ def find_class(meta, path):
 
 def make(model_class, meta, path, backend):
     """A new model of a class by the options in `meta`. Raises CheckpointError where the class does not take them."""
-    from ..models import Model
-
-    if not (isinstance(model_class, type) and issubclass(model_class, Model)):
+    if model_class not in CLASSES:
         raise ConfigError(f"model: expected a class of models, such as tinyae.models.VAE, got {model_class!r}")
     check_class(model_class, meta, path)
     parameters = inspect.signature(model_class).parameters
@@ -77,10 +85,3 @@ def check_class(model_class, meta, path):
     if own is not None and own.rpartition(":")[2] != model_class.__qualname__:
         theirs, ours = own.rpartition(":")[2].rpartition(".")[2], model_class.__name__
         raise CheckpointError(f"{path} holds a model of the class {theirs}, not {ours}: use that class")
-
-
-def _subclasses(kind):
-    """All classes below a class, in the order of their definition."""
-    for each in kind.__subclasses__():
-        yield each
-        yield from _subclasses(each)
