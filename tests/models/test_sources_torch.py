@@ -13,11 +13,11 @@ from torch.nn import functional as F  # noqa: E402
 
 import tinyae  # noqa: E402
 from tinyae import cli, losses, models  # noqa: E402
+from tinyae.checkpoint import files as checkpoint  # noqa: E402
 from tinyae.commands.model_options import as_text, default_options, meanings  # noqa: E402
 from tinyae.latent import mixture  # noqa: E402
 from tinyae.layers.initialisers import fans  # noqa: E402
 from tinyae.models.gaussian_codes import GaussianCodes  # noqa: E402
-from tinyae.training import checkpoint  # noqa: E402
 from tinyae.training.feed import Feed  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("torch_on_one_thread")

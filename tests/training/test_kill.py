@@ -24,7 +24,7 @@ TRAIN = """
 import os, signal, sys
 import numpy as np
 import tinyae
-from tinyae.training import checkpoint
+from tinyae.checkpoint import files as checkpoint
 
 folder, kind, number = sys.argv[1], sys.argv[2], float(sys.argv[3])
 
