@@ -165,8 +165,9 @@ INTERNAL |= {classifier.Classifier}  # a model, whose options are checked elsewh
 
 def public():
     """The functions and classes of the packages, as their modules define them."""
-    modules = [explore, *(importlib.import_module(f"{evaluation.__name__}.{found.name}")
-                          for found in pkgutil.iter_modules(evaluation.__path__))]  # fmt: skip
+    names = {found.name for found in pkgutil.iter_modules(evaluation.__path__)}
+    names -= {"side_by_side", "codes_side_by_side"}  # parts of `tinyae compare`, which checks what it is given
+    modules = [explore, *(importlib.import_module(f"{evaluation.__name__}.{name}") for name in names)]
     own = [item for module in modules for name, item in vars(module).items()
            if not name.startswith("_") and getattr(item, "__module__", None) == module.__name__ and callable(item)
            and not isinstance(item, tinyae.options.Kind)]  # fmt: skip
