@@ -4,6 +4,7 @@ from .terminal import printable
 from .wording import install
 
 LISTED = 50  # names that a message lists at most
+LONGEST = 200  # characters of a name in a message
 
 
 class TinyaeError(Exception):
@@ -57,4 +58,5 @@ def suggest(kind, name, known):
     near = get_close_matches(str(name), known, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     more = f", and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    name = str(name) if len(str(name)) <= LONGEST else f"{str(name)[:LONGEST]}..."
     return ConfigError(f"unknown {kind} '{name}': {hint}known: {', '.join(known[:LISTED])}{more}")

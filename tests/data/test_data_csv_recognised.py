@@ -89,8 +89,10 @@ def test_a_line_that_tells_excel_the_separator_is_passed_over(write):
 
 
 @pytest.mark.parametrize(
-    "header, x, names", [(True, [[5, 6]], ("2019", "2020")), (False, [[2019, 2020], [5, 6]], None)]
-)
+    "header, x, names",
+    [(True, [[5, 6]], ("2019", "2020")), (False, [[2019, 2020], [5, 6]], None),
+     (np.True_, [[5, 6]], ("2019", "2020"))],
+)  # fmt: skip
 def test_a_line_of_names_is_told(write, header, x, names):
     check(load(write("2019,2020\n5,6\n"), header=header), x, names=names)
 

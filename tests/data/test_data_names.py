@@ -15,7 +15,7 @@ from data_errors import refused
 
 import tinyae.data
 from tinyae.data import catalogue, embed, idx, load, sources
-from tinyae.errors import ConfigError
+from tinyae.errors import ConfigError, suggest
 
 EMBEDDED = pathlib.Path(sources.EMBEDDED)
 DEBIAN = sources.KNOWN["fashion-mnist"].folder
@@ -193,6 +193,10 @@ def test_a_path_that_does_not_exist(path):
 def test_what_is_no_path_is_refused(odd):
     with pytest.raises(ConfigError, match="name_or_path: expected a path, got"):
         load(odd)
+
+
+def test_a_name_without_end_is_cut_in_the_message():
+    assert len(str(suggest("data set", "a" * 5000, ["digits"]))) < 300
 
 
 def test_a_path_object_is_never_a_name(tmp_path, monkeypatch):

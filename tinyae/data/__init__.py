@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from tinyae.errors import DataError
-from tinyae.options import Path
+from tinyae.options import Path, plain
 from tinyae.wording import flag
 
 from . import cifar, csv_files, idx, images, numpy_files, sources
@@ -45,7 +45,7 @@ def load(name_or_path, size=None, fit=None, header=None, label_column=None):
     out stands in `Dataset.notes`. Raises `DataError` with one line that names the file, what is wrong and what to do.
     """
     path = Path().check("name_or_path", name_or_path)
-    options = {"size": size, "fit": fit, "header": header, "label_column": label_column}
+    options = {"size": size, "fit": fit, "header": plain(header), "label_column": label_column}
     options = {name: value for name, value in options.items() if value is not None}
     if isinstance(name_or_path, str) and name_or_path in sources.KNOWN:
         _take(options, (), name_or_path)
