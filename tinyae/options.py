@@ -292,6 +292,18 @@ class Sequence(Kind):
         return tuple(self.each.convert(plain(v)) for v in sequence(value))
 
 
+class Tuple(Kind):
+    """A tuple of one value of each of some kinds."""
+
+    def __init__(self, wanted, *kinds):
+        self.wanted, self.kinds = wanted, kinds
+
+    def convert(self, value):
+        if not is_sequence(value):
+            raise TypeError
+        return tuple(kind.convert(plain(v)) for kind, v in zip(self.kinds, sequence(value), strict=True))
+
+
 class Name(Kind):
     """What something is called: text, or what is written as text, such as a number."""
 

@@ -8,15 +8,17 @@ al. 2015, figure 2).
 import numpy as np
 
 from ..backend import Noise
-from ..data.examples import as_array
+from ..data.examples import as_array, check_some
 from ..errors import ConfigError, ShapeError
 from ..latent import gaussian
+from ..options import SEED, options
 from .coverage import NEIGHBOURS, coverage_of_like, match
-from .side_by_side import check_runs
+from .side_by_side import RUNS, check_runs
 
 MOST = 10_000  # images whose codes are looked at
 
 
+@options(runs=RUNS, seed=SEED)
 def compare_codes(runs, x, labels=None, seed=0):
     """Figures and codes for [(label, model), ...] on examples x (N, ...), with their labels (N,) or None.
 
@@ -39,8 +41,11 @@ def compare_codes(runs, x, labels=None, seed=0):
     return figures, panels
 
 
+@options(runs=RUNS)
 def check(runs, x):
     """Raises ShapeError or ConfigError where runs and x do not go together, or a model's code is no point."""
+    x = as_array(x)
+    check_some(x, "a comparison of codes")
     if len(x) <= NEIGHBOURS:
         raise ShapeError(f"a comparison of codes needs more than {NEIGHBOURS} examples, got {len(x)}")
     for label, model in runs:

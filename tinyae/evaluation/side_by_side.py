@@ -12,13 +12,17 @@ from ..data.examples import as_array
 from ..data.labels import as_labels
 from ..errors import ConfigError, ShapeError
 from ..explore import linear
+from ..options import SEED, Having, Optional, Sequence, Text, Tuple, options
 from .diversity import nearest_images
 from .judge import sharpness
 
 COLUMNS = 10  # images in a row of the picture
+RUN = Tuple("(label, model)", Text(), Having("a model", "input_shape", "given"))
+RUNS = Sequence(RUN, "one or more pairs (label, model)", fewest=1)
 DRAWN = 100  # images decoded from random codes
 
 
+@options(runs=RUNS, seed=SEED, judge=Optional(Having("a tinyae.evaluation.judge.Judge", "count", "figures")))
 def compare(runs, x, seed=0, labels=None, judge=None):
     """Figures and rows of images for [(label, model), ...] on images x (N, H, W, C), and their labels (N,) or None.
 
@@ -29,8 +33,8 @@ def compare(runs, x, seed=0, labels=None, judge=None):
     and with a `Judge` its figures of drawn images; and rows a list of (label, images (10, H, W, C)) for a picture,
     without those between two codes where there is a judge. Raises the errors of `check`.
     """
-    x, labels = as_array(x), as_labels(labels)
     check(runs, x)
+    x, labels = as_array(x), as_labels(labels)
     x = to_float(x)
     shown = x[:COLUMNS]
     rows, figures = [("input", shown)], []
@@ -52,8 +56,10 @@ def compare(runs, x, seed=0, labels=None, judge=None):
     return figures, rows
 
 
+@options(runs=RUNS)
 def check(runs, x):
     """Raises ShapeError where x are no images, and the errors of `check_runs`."""
+    x = as_array(x)
     if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) < COLUMNS:
         raise ShapeError(f"a comparison needs at least {COLUMNS} grey or colour images, got shape {x.shape}")
     check_runs(runs, x)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..options import NAMES, Kind, Optional, Path, Sequence, Text, options
+from ..options import NAMES, Kind, Optional, Path, Sequence, Text, Tuple, options
 from .axes import save
 from .contact_sheet import INK, drawable, needs_viz
 from .scatter import Plane
@@ -12,16 +12,11 @@ from .scatter import Plane
 COLUMNS, SIDE = 3, 4.3  # panels in a row; inches of one
 
 
-class Panel(Kind):
-    """(words, codes, codes of the prior or None)."""
-
-    def convert(self, value):
-        words, codes, drawn = value
-        return Text().convert(words), codes, drawn
+PANEL = Tuple("(words, codes, drawn)", Text(), Kind(), Kind())
 
 
 @options(
-    path=Path(), panels=Sequence(Panel(), "panels, each (words, codes, drawn)", fewest=1), class_names=Optional(NAMES),
+    path=Path(), panels=Sequence(PANEL, "panels, each (words, codes, drawn)", fewest=1), class_names=Optional(NAMES),
     title=Text(),
 )
 def codes_beside(path, panels, labels=None, class_names=None, title=""):

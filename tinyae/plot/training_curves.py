@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..errors import ConfigError
-from ..options import Count, Kind, Optional, Path, Sequence, Text, options, plain
+from ..options import Count, Kind, Optional, Path, Sequence, Text, Tuple, options
 from .axes import FAINT, INK, SERIES, save, tidy
 from .contact_sheet import needs_viz
 
@@ -20,14 +20,7 @@ class Record(Kind):
         return value
 
 
-class Per(Kind):
-    wanted = 'what the loss adds up over and how many of them, such as ("code", 49)'
-
-    def convert(self, value):
-        what, count = value
-        return Text().convert(what), Count().convert(plain(count))
-
-
+PER = Tuple('what the loss adds up over and how many of them, such as ("code", 49)', Text(), Count())
 RECORDS = Sequence(Record(), "a sequence of records, one for each epoch")
 LN2 = math.log(2)  # nats in a bit
 ALARM = "#ffe3cf"
@@ -35,7 +28,7 @@ SHARES = ("accuracy", "classified")
 ENTROPIES = ("discriminator", "discriminators", "generator", "cross_entropy")  # in nats, whatever the loss is in
 
 
-@options(path=Path(), records=RECORDS, unit=Text(), per=Optional(Per()))
+@options(path=Path(), records=RECORDS, unit=Text(), per=Optional(PER))
 def curves(path, records, unit="nats", per=None):
     """The loss and each of its terms over the epochs, a panel each, in the unit of the term; a term that always equals
     the loss is left out.
