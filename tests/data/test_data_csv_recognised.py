@@ -167,6 +167,7 @@ def test_wrong_labels_are_refused(write, text, column, words):
         ("a,b,\n1,2,\n", ["line 2, column 3 is empty: each line seems to end with a comma"]),
         ("a,b\n1,2,\n", ["line 2 has 3 values where the first has 2: each line seems to end with a comma"]),
         ("1,2\n3,\n", ["line 2, column 2 is empty: replace it"]),
+        ("1,2,\n3,4,5\n", ["line 1, column 3 is empty: replace it"]),
         ('"a","b"\n"1",5,6\n', ["the first has 2: give each column a name; where R wrote row names"]),
         ("1,2\n3,4,5\n", ["line 2 has 3 values where the first has 2: make them equal"]),
         ("1,2\n3,4\n# the end\n", ["line 3 has 1 value where the first has 2: it seems to be a comment: remove it"]),

@@ -106,12 +106,18 @@ def test_a_folder_around_the_parts_may_have_a_parts_name(tmp_path):
     assert read(tmp_path / "only/test") == (("cat", "dog"), {"train": [(0, 0), (1, 1)]})
 
 
+LONE = ("train", "a"), ("test", "b")
+
+
 def test_one_folder_in_each_part_is_no_class(tmp_path):
     """It may stand around the images, as train_images and test_images do, or be a class: that is said."""
     fill(tmp_path, "train/a/1.png", "test/b/1.png")
     assert read(tmp_path) == (None, {"train": [0], "test": [1]})
-    said = "all images lie in one folder of each part (of train in a, of test in b), which counts as no class"
-    assert f"{said}: no labels" in load(tmp_path).notes
+    said = [f"{part}: all images lie in {name}, which counts as no class, so no labels" for part, name in LONE]
+    assert load(tmp_path).notes[-2:] == tuple(said)
+    fill(tmp_path, "test/c/1.png")
+    assert read(tmp_path) == (("b", "c"), {"train": [0], "test": [(0, 1), (1, 0)][::-1]})
+    assert load(tmp_path).notes[-1] == said[0]
 
 
 def test_folders_around_the_classes_of_parts(tmp_path):
@@ -126,11 +132,17 @@ def test_the_only_class_of_a_part_is_one_of_anothers(tmp_path):
     assert "train has no images of broken" in load(tmp_path).notes
 
 
-@pytest.mark.parametrize("names", (("1.png", "2.png"), ("images/1.png", "images/2.png")))
-def test_a_part_without_class_folders_has_no_labels(tmp_path, names):
+@pytest.mark.parametrize(
+    "names, why",
+    [
+        (("1.png", "2.png"), "no class folders"),
+        (("images/1.png", "images/2.png"), "all images lie in images, which counts as no class"),
+    ],
+)
+def test_a_part_without_class_folders_has_no_labels(tmp_path, names, why):
     fill(tmp_path, "train/cat/1.png", "train/dog/1.png", *(f"test/{name}" for name in names))
     assert read(tmp_path) == (("cat", "dog"), {"train": [(0, 0), (1, 1)], "test": [2, 3]})
-    assert "test: no class folders, so no labels" in load(tmp_path).notes
+    assert f"test: {why}, so no labels" in load(tmp_path).notes
 
 
 @pytest.mark.parametrize(

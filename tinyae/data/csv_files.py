@@ -63,7 +63,7 @@ class Table:
             head = [*head[1:], *itertools.islice(rows, 1)]
         if not head:
             raise self._nothing()
-        self.first = head[0][1]
+        self.first, self.trailing = head[0][1], not any(row[-1].strip() for _, row in head)
         named = _is_header(*(row for _, row in (head * 2)[:2])) if header is None else header
         self.names = _clean(self.first) if named else None
         self.columns = [f"column {i + 1}" for i in range(len(self.first))]
@@ -144,7 +144,7 @@ class Table:
         cell = row[i]
         what = f"holds {cell[:40]!r}, no number" if cell.strip() else "is empty"
         advice = _other_separator(row) or "replace it, or leave the row out"
-        if i == len(row) - 1 and not cell.strip() and not self.first[-1].strip():
+        if i == len(row) - 1 and self.trailing:
             advice = TRAILING
         if cell.strip().lower() not in MISSING and advice.startswith("replace"):
             name = self.names[i] if self.names else str(i + 1)

@@ -67,14 +67,14 @@ def arrange(folder, images, folders):
         here = {name for _, name in found["train"]}
         if None not in here and (unseen := [name for name in named if name not in here]):
             notes.append(f"train has no images of {listed(unseen)}")
-        bare = [part for part, pairs in found.items() if pairs[0][1] is None]
-        notes += [f"{part}: no class folders, so no labels" for part in bare]
-    elif lone := {part: listed(["/".join(names)]) for part, names in wrappers.items() if names}:
-        if len(set(lone.values())) == 1:
-            notes.append(f"all images lie in {next(iter(lone.values()))}, which counts as no class")
-        else:
-            places = ", ".join(f"of {part} in {name}" for part, name in lone.items())
-            notes.append(f"all images lie in one folder of each part ({places}), which counts as no class: no labels")
+    bare = {part: listed(["/".join(wrappers[part])]) for part, pairs in found.items() if pairs[0][1] is None}
+    if not named and len(set(bare.values())) == 1:
+        if any(wrappers.values()):
+            notes.append(f"all images lie in {bare['train']}, which counts as no class")
+    else:
+        for part, lone in bare.items():
+            why = f"all images lie in {lone}, which counts as no class" if wrappers[part] else "no class folders"
+            notes.append(f"{part}: {why}, so no labels")
     if strays:
         notes.append(f"left out, as they lie beside the folders: {listed(['/'.join(path) for path in strays])}")
     return found, notes
