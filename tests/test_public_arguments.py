@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import tinyae
-from tinyae import compare, compare_codes, evaluation, explore, models, plot
+from tinyae import evaluation, explore, models, plot
 from tinyae.data import Dataset, Split, fetch, load, to_float
 from tinyae.errors import TinyaeError
 from tinyae.evaluation import (
     anomaly,
     classifier,
     clustering,
+    codes_side_by_side,
     compression,
     coverage,
     dense_probe,
@@ -28,6 +29,7 @@ from tinyae.evaluation import (
     parzen,
     probe,
     quality,
+    side_by_side,
 )
 
 ODD = {
@@ -155,10 +157,10 @@ CALLS = {
     fetch: dict(name="digits", folder=None, progress=None, mirror=None),
     load: dict(name_or_path="digits", size=None, fit=None, header=None, label_column=None),
     to_float: dict(x=X, dtype="float32"),
-    compare.compare: dict(runs=[("a", VAE)], x=X, seed=0, labels=LABELS, judge=None),
-    compare.check: dict(runs=[("a", VAE)], x=X),
-    compare_codes.compare_codes: dict(runs=[("a", CVAE)], x=X, labels=LABELS, seed=0),
-    compare_codes.check: dict(runs=[("a", CVAE)], x=X),
+    side_by_side.compare: dict(runs=[("a", VAE)], x=X, seed=0, labels=LABELS, judge=None),
+    side_by_side.check: dict(runs=[("a", VAE)], x=X),
+    codes_side_by_side.compare_codes: dict(runs=[("a", CVAE)], x=X, labels=LABELS, seed=0),
+    codes_side_by_side.check: dict(runs=[("a", CVAE)], x=X),
     tinyae.fit: dict(model=VAE, data=X, epochs=1, batch_size=12, test=X, validation=0.5, progress=False, out=None),
     tinyae.gradcheck: dict(subject=tinyae.layers.Dense(2), input_shape=(3,)),
     tinyae.load: dict(path="nowhere", backend="numpy", model=None),
