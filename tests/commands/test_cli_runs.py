@@ -172,6 +172,24 @@ def test_resume_with_other_options(words, says, done):
     assert says in refused(*RESUME, *words, cwd=done)
 
 
+def test_resume_of_a_run_whose_data_were_moved_asks_for_them(tmp_path):
+    x = np.random.default_rng(0).random((30, 4, 4, 1), dtype="float32")
+    np.save(tmp_path / "a.npy", x)
+    run("train", "vae", "--data", "a.npy", "--epochs", 1, "--no-pictures", "--out", "r", cwd=tmp_path)
+    (tmp_path / "a.npy").rename(tmp_path / "b.npy")
+    said = refused(*RESUME, cwd=tmp_path)
+    assert said.endswith("(the run was trained on it; if it was moved, say where to with --data)")
+    run(*RESUME, "--data", "b.npy", "--epochs", 2, cwd=tmp_path)
+    assert run(*RESUME, cwd=tmp_path).stdout.startswith("done: 2 steps")  # from now on they are there
+
+
+def test_resume_of_a_run_that_does_not_say_what_data_it_had(tmp_path):
+    """It is not resumed on the data that a new run would have."""
+    x = np.random.default_rng(0).random((30, 28, 28, 1), dtype="float32")
+    tinyae.fit(tinyae.models.VAE(hidden=4), x, epochs=1, out=tmp_path / "r", progress=False)
+    assert refused(*RESUME, cwd=tmp_path) == "this model does not say what data it was trained on: give --data"
+
+
 def test_resume_as_another_model(done):
     assert "r holds a run of vae, not of ae" in refused("train", "ae", *RESUME[2:], cwd=done)
 

@@ -5,12 +5,12 @@ import shlex
 import shutil
 import sys
 
-from ..errors import ConfigError, MissingExtraError
+from ..errors import CheckpointError, ConfigError, MissingExtraError
 from ..terminal import printable, say
 from ..wording import counted, example
 from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json, print_line
 from .model_options import as_text, find_model, given_options
-from .trained import what_to_load
+from .trained import given_or_known
 
 DEFAULT_DATA = "fashion-mini"
 SMALL = 10_000  # images; a smaller set is passed over more often by default
@@ -54,7 +54,6 @@ def train_options(parser):
 
 def train(arguments):
     """Train a model on images and leave checkpoints, metrics and pictures in a folder."""
-    from ..data import load as load_data
     from ..training import fit
     from ..training.pictures import Pictures
     from ..training.run import Run
@@ -73,7 +72,10 @@ def train(arguments):
     if arguments.codes is not None or (origin or {}).get("codes"):
         codes = Codes(arguments, model_class, out, before)
         origin, options = codes.origin, codes.options(options)
-    data = load_data(**what_to_load(arguments, origin or {"data": DEFAULT_DATA}))
+    hint = "the run was trained on it; if it was moved, say where to with --data"
+    if before is None and codes is None:
+        origin, hint = {"data": DEFAULT_DATA}, None
+    data = given_or_known(arguments, origin, hint)
     options.setdefault("input_shape", data.shape)
     if model_class.uses_labels and data.class_count is not None:
         options.setdefault("classes", data.class_count)
@@ -134,7 +136,9 @@ def _as_before(before, out, model_class, options, given):
     if before.meta["model"] != model_class.name:
         name = before.meta["model"]
         raise ConfigError(f"{out} holds a run of {name}, not of {model_class.name}: resume {name}, or choose --out")
-    training = before.training or {"settings": {}}  # without: `fit` says that it cannot be resumed
+    training = before.training
+    if training is None:
+        raise CheckpointError(f"{before.path} holds a model, not a run: it cannot be resumed")
     settings = {name: value for name, value in training["settings"].items() if name in FIT_OPTIONS}
     if "epochs" in training:
         settings["epochs"] = training["epochs"]

@@ -46,20 +46,24 @@ def load_part(arguments, origin, model):
     return part, data.name
 
 
-def load_data(arguments, origin, *models):
-    """(Dataset, the Split of it, None for all of them) that the command asks `models` about.
-
-    For a model that uses labels the classes are numbered as it has learned them, by their names.
-    """
+def given_or_known(arguments, origin, hint="the run was trained on it; give other data with --data"):
+    """The Dataset that --data names, else the one of a run's origin. hint: for the message where that is not there."""
     from ..data import load
 
     if arguments.data is None and origin is None:
         raise ConfigError("this model does not say what data it was trained on: give --data")
     try:
-        data = load(**what_to_load(arguments, origin))
+        return load(**what_to_load(arguments, origin))
     except DataError as error:
-        hint = "" if arguments.data is not None else " (the run was trained on it; give other data with --data)"
-        raise DataError(f"{error}{hint}") from None
+        raise DataError(f"{error} ({hint})" if hint and arguments.data is None else str(error)) from None
+
+
+def load_data(arguments, origin, *models):
+    """(Dataset, the Split of it, None for all of them) that the command asks `models` about.
+
+    For a model that uses labels the classes are numbered as it has learned them, by their names.
+    """
+    data = given_or_known(arguments, origin)
     check_columns(data, origin)
     learned = {model.class_names: model.name for model in models if model.uses_labels and model.class_names}
     if len(learned) > 1:
