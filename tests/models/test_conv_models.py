@@ -7,7 +7,7 @@ import pytest
 
 import tinyae
 from tinyae import models
-from tinyae.errors import ConfigError, ShapeError
+from tinyae.errors import ConfigError, DataError, ShapeError
 from tinyae.networks.autoencoder import strided_channels
 
 SHAPES = [(28, 28, 1), (32, 32, 3), (64, 64, 3), (25, 25, 1), (8, 8, 1), (9, 30, 2), (1, 1, 1)]
@@ -279,6 +279,10 @@ def test_what_is_hidden_does_not_reach_the_network():
     np.testing.assert_array_equal(model.fill(x, hidden)[hidden], model.fill(changed, hidden)[hidden])
     with pytest.raises(ShapeError, match=r"^masked-ae: expected hidden of shape \(2, 8, 12\), got \(2, 8\)$"):
         model.fill(x, hidden[:, :, 0])
+    np.testing.assert_array_equal(model.fill(x, hidden.astype("float32")), model.fill(x, hidden * np.uint8(255)))
+    for odd in (0.5, np.nan):  # of a resized mask, say
+        with pytest.raises(DataError, match="^masked-ae: a pixel is hidden or not, and hidden has other floats than 0"):
+            model.fill(x, np.where(hidden, odd, 0))
 
 
 def test_scatter_is_the_transpose_of_gather():

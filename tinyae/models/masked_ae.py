@@ -6,7 +6,7 @@ import numpy as np
 
 from ..backend import array_module
 from ..data.examples import as_array
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, DataError, ShapeError
 from ..options import SHARE, Count, options
 from .ae import LOSSES
 from .conv_ae import ConvAE
@@ -115,7 +115,10 @@ class MaskedAE(ConvAE):
     def fill(self, x, hidden):
         """Images x (N, H, W, C) with the pixels where `hidden` (N, H, W) is true replaced by the model's, as NumPy."""
         x = self.backend.to_host(self._inputs(self.admit(x)))
-        hidden = np.asarray(as_array(hidden, "hidden"), bool)
+        hidden = np.asarray(as_array(hidden, "hidden"))
+        if hidden.dtype.kind == "f" and not ((hidden == 0) | (hidden == 1)).all():
+            raise DataError(f"{self.name}: a pixel is hidden or not, and hidden has other floats than 0 and 1: round them")
+        hidden = hidden.astype(bool)
         if hidden.shape != x.shape[:3]:
             raise ShapeError(f"{self.name}: expected hidden of shape {x.shape[:3]}, got {hidden.shape}")
         mask = hidden[..., None].astype(self.dtype)
