@@ -117,7 +117,7 @@ class MaskedAE(ConvAE):
         x = self.backend.to_host(self._inputs(self.admit(x)))
         hidden = np.asarray(as_array(hidden, "hidden"))
         if hidden.dtype.kind == "f" and not ((hidden == 0) | (hidden == 1)).all():
-            raise DataError(f"{self.name}: a pixel is hidden or not, and hidden has other floats than 0 and 1: round them")
+            raise DataError(f"{self.name}: a pixel is hidden or not, and hidden has other floats than 0 and 1")
         hidden = hidden.astype(bool)
         if hidden.shape != x.shape[:3]:
             raise ShapeError(f"{self.name}: expected hidden of shape {x.shape[:3]}, got {hidden.shape}")
