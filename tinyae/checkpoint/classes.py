@@ -6,6 +6,7 @@ Classes of models enter themselves in CLASSES when they are defined, so that not
 import inspect
 
 from ..errors import CheckpointError, ConfigError
+from ..options import shown
 from ..wording import either
 
 CLASSES = []  # of models, in the order of their definition
@@ -53,8 +54,8 @@ def find_class(meta, path):
 
 def make(model_class, meta, path, backend):
     """A new model of a class by the options in `meta`. Raises CheckpointError where the class does not take them."""
-    if model_class not in CLASSES:
-        raise ConfigError(f"model: expected a class of models, such as tinyae.models.VAE, got {model_class!r}")
+    if not any(model_class is kind for kind in CLASSES):
+        raise ConfigError(f"model: expected a class of models, such as tinyae.models.VAE, got {shown(model_class)}")
     check_class(model_class, meta, path)
     parameters = inspect.signature(model_class).parameters
     anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
