@@ -126,7 +126,7 @@ def build_parser():
     parser.add_argument("--version", action="version", version=f"tinyae {__version__}")
     add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
     for name, (function, options) in COMMANDS.items():
-        text = function.__doc__
+        text = function.__doc__ or ""  # without docstrings under python -OO
         command = add(name, help=text.partition("\n")[0], description=text)
         options(command)
         command.set_defaults(run=function)

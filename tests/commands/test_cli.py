@@ -435,3 +435,19 @@ def test_a_terminal_that_lacks_letters(place, tmp_path):
     done = run("sample", place / "vae", "--out", "ü.npy", cwd=tmp_path, env=ascii_only)
     assert done.stdout == "\\xfc.npy\n"
     assert (tmp_path / "ü.npy").exists()
+
+
+@pytest.mark.parametrize("words", [("models", "vae"), ("--help",)])
+def test_python_without_docstrings(words, tmp_path):
+    run(*words, cwd=tmp_path, command=[sys.executable, "-OO", "-m", "tinyae"])
+
+
+def test_a_notebooks_backend_that_is_not_installed_here(place, tmp_path):
+    """IPython sets MPLBACKEND for what its cells run in a shell."""
+    pytest.importorskip("matplotlib")
+    words = ("sample", place / "vae", "--out", "a.png")
+    run(*words, cwd=tmp_path, env=ENVIRONMENT | {"MPLBACKEND": "module://there_is_none.backend"})
+    assert (tmp_path / "a.png").exists()
+    words = ("manifold", place / "vae", "--out", "b.png")
+    said = refused(*words, cwd=tmp_path, env=ENVIRONMENT | {"MPLBACKEND": "nonsense"})
+    assert said.startswith("matplotlib cannot be imported with its present settings: Key backend: 'nonsense'")

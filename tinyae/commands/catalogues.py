@@ -45,7 +45,7 @@ def about_model(model_class):
     options = default_options(model_class)
     return {
         "name": model_class.name, "params": model_class().param_count,
-        "summary": sys.modules[model_class.__module__].__doc__.partition("\n")[0], "options": options,
+        "summary": (sys.modules[model_class.__module__].__doc__ or "").partition("\n")[0], "options": options,
         "kinds": {name: kind_of(value) for name, value in options.items()}, "meanings": meanings(model_class),
     }  # fmt: skip
 

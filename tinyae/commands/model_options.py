@@ -51,7 +51,7 @@ def meanings(model_class):
     found = {}
     for kind in reversed(model_class.__mro__):
         found |= parameters_section(inspect.cleandoc(kind.__doc__ or ""))
-    return {name: found[name] for name in default_options(model_class)}
+    return {name: found.get(name, "") for name in default_options(model_class)}
 
 
 def parameters_section(docstring):

@@ -7,6 +7,7 @@ import functools
 import math
 import os
 import pathlib
+import sys
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..backend import memory
 from ..data.examples import as_array
-from ..errors import MissingExtraError, ShapeError
+from ..errors import ConfigError, MissingExtraError, ShapeError
 from ..options import NAMES, Count, Optional, Path, Text, options
 
 WIDTH = HEIGHT = 1400  # pixels that a grid fills at most, unless it is larger at scale 1
@@ -204,11 +205,26 @@ def check_viz():
 
 @contextmanager
 def needs_viz():
-    """Around the imports of Pillow and matplotlib: `MissingExtraError` where they fail."""
+    """Around the imports of Pillow and matplotlib: `MissingExtraError` where they are missing, and `ConfigError` where
+    matplotlib's settings keep it from being imported.
+
+    A notebook passes the name of its backend on to its shell, where that may not be installed; files need none.
+    """
+    backend = os.environ.get("MPLBACKEND", "")
+    module = backend.removeprefix("module://")
+    hidden = module != backend and "matplotlib" not in sys.modules and find_spec(module.partition(".")[0]) is None
+    if hidden:
+        del os.environ["MPLBACKEND"]
     try:
         yield
     except ImportError as error:
         raise MissingExtraError("drawing", "viz") from error
+    except ValueError as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise ConfigError(f"matplotlib cannot be imported with its present settings: {reason}") from error
+    finally:
+        if hidden:
+            os.environ["MPLBACKEND"] = backend
 
 
 def replace(path, write):
