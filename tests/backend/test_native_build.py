@@ -39,6 +39,13 @@ def test_without_a_compiler(fresh, monkeypatch):
     assert native.library() is None and "no C++ compiler" in native.status()
 
 
+def test_without_sources_no_compiler_is_started(fresh, monkeypatch, capsys):
+    """As where tinyae is imported from a zip archive."""
+    monkeypatch.setattr(build, "SOURCES", fresh)
+    assert native.library() is None and native.status().startswith("none: its C++ sources are not beside it")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_compiler_that_fails_is_named_with_its_reason(fresh, monkeypatch, tmp_path):
     broken = tmp_path / "broken-c++"
     broken.write_text("#!/bin/sh\necho in some file: >&2\necho error: it hurts >&2\nexit 1\n")

@@ -192,3 +192,19 @@ with threads.using(2):
     _, status = os.waitpid(child, 0)
 raise SystemExit(os.waitstatus_to_exitcode(status))
 """)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_forked_while_another_thread_looks_for_the_library_works(library):
+    """The lock is held for as long as it takes to compile, and that thread is not in the child."""
+    run("""
+import signal
+native.forget()
+with native._lock:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if native.present() is not None else 1)
+    _, status = os.waitpid(child, 0)
+raise SystemExit(os.waitstatus_to_exitcode(status))
+""")

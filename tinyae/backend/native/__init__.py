@@ -6,6 +6,7 @@ to encode some thousands of images.
 """
 
 import contextlib
+import os
 import threading
 
 import numpy as np
@@ -14,6 +15,16 @@ FLOAT32 = np.dtype(np.float32)
 PLAIN = 0x1 | 0x100  # of an array's flags: C-contiguous and aligned
 LATER = None, "not compiled yet"
 _lock, _answer = threading.Lock(), None
+
+
+def _in_a_child():
+    """A forked child lacks the thread that may hold the lock to compile, and asks for itself."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_child)
 
 
 def library():

@@ -67,6 +67,8 @@ def find(make=True):
     probe = np.empty(1)
     if address(probe) != probe.ctypes.data:
         return None, "none: this interpreter does not keep arrays as CPython does"
+    if not list(SOURCES.glob("*.cpp")):
+        return None, "none: its C++ sources are not beside it, as in a zip archive"
     try:
         compiler = _compiler()
         if compiler is None:
