@@ -180,6 +180,13 @@ def test_a_class_of_any_options_comes_back_with_those_that_it_was_given(kind, tm
     assert kind is Open or loaded.config == model.config
 
 
+def test_options_may_be_numpy_numbers(tmp_path):
+    tinyae.fit(Bare(np.int64(3), scale=np.float32(0.5), each=np.arange(2)), X, epochs=1, out=tmp_path, progress=False)
+    assert tinyae.load(tmp_path).config == {"units": 3, "scale": 0.5, "each": [0, 1]}
+    with pytest.raises(CheckpointError, match="a set is not JSON serializable"):
+        Bare(2, odd={1}).save(tmp_path / "m.npz")
+
+
 class Nameless(Open):
     def step(self, batch, rng, grads=None, train=True, batch_size=None):
         terms, caches = super().step(batch, rng, grads, train, batch_size)

@@ -135,8 +135,14 @@ class Checkpoint:
 
 
 def json_ready(value):
-    """`value` as it comes back from JSON: tuples become lists."""
-    return json.loads(json.dumps(value))
+    """`value` as it comes back from JSON: tuples become lists, and NumPy's numbers and arrays Python's."""
+
+    def plain(other):
+        if isinstance(other, (np.generic, np.ndarray)):
+            return other.tolist()
+        raise TypeError(f"a {type(other).__name__} is not JSON serializable")
+
+    return json.loads(json.dumps(value, default=plain))
 
 
 def content(path, model, training=None, optimizer=None):
