@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..backend import Noise, codes, columns, convolution, native, pooling, primitives
+from ..backend import Noise, codes, convolution, native, operations, pooling, primitives
 from ..backend.convolution import Geometry
 from ..params import ParamStore
 from .report import Report
@@ -301,33 +301,62 @@ def _pooling(noise):
         yield Case(f"ties, windows {_named(size)} of stride {_named(stride)}", arrays, run, math.prod(size), magnitudes)
 
 
-# Columns
+# Normalisation
 
 
-def _columns(noise):
-    """What BatchNorm is made of."""
+EPSILON = 0.1  # large, so that one row, of variance 0, is no special case
+
+
+def _batch_norm(noise):
+    """The limits follow the formulas: an error of the mean goes through x - mean, one of var through 1 / sigma."""
     for shape in ((1, 3), (7, 16), (3, 11, 13, 5), (300, 33)):
-        vectors = dict.fromkeys(("mean", "a", "b", "c"), shape[-1:])
-        arrays, rows = _normal(noise.child(str(shape)), x=shape, dy=shape, **vectors), math.prod(shape[:-1])
+        vectors = dict.fromkeys(("scale", "shift", "mean", "var"), shape[-1:])
+        arrays, rows = _normal(noise.child(str(shape)), x=shape, **vectors), tuple(range(len(shape) - 1))
         arrays["x"] += 1
+        arrays["var"] **= 2
 
-        def run(x, dy, mean, a, b, c):
-            found = dict(zip(("mean", "var"), columns.moments(x), strict=True))
-            found |= dict(zip(("sums of dy", "sums of dy (x - mean)"), columns.products(dy, x, mean), strict=True))
-            return found | {"y": columns.standardise(x, mean, a, b), "dx": columns.combine(dy, x, mean, a, b, c)}
+        def run(x, scale, shift, mean, var):
+            names = "y", "mean", "var", "1 / sigma"
+            found = dict(zip(names, operations.batch_norm(x, scale, shift, EPSILON), strict=True))
+            return found | {"y of constants": operations.batch_norm(x, scale, shift, EPSILON, mean, var)[0]}
 
-        def magnitudes(x, dy, mean, a, b, c):
-            x, dy, mean, a, b, c = map(abs, (x, dy, mean, a, b, c))
-            axes, offset = tuple(range(x.ndim - 1)), x + mean
-            own = x + x.mean(axis=axes)
+        def magnitudes(x, scale, shift, mean, var, run=run, rows=rows):
+            inverse, constant = run(x, scale, shift, mean, var)["1 / sigma"], 1 / np.sqrt(var + EPSILON)
+            x, scale, shift, mean = map(abs, (x, scale, shift, mean))
+            own = x + x.mean(axis=rows)
+            square = 3 * (own * own).mean(axis=rows)
+            slope = 1 + square * inverse**2  # how far a relative error of var moves 1 / sigma, and its own roundings
             return {
-                "mean": x.mean(axis=axes), "var": 3 * (own * own).mean(axis=axes), "y": offset * a + b,
-                "sums of dy": dy.sum(axis=axes), "sums of dy (x - mean)": (dy * offset).sum(axis=axes),
-                "dx": a * dy + b * offset + c,
+                "y": own * scale * inverse * slope + shift, "mean": x.mean(axis=rows), "var": square,
+                "1 / sigma": inverse * slope, "y of constants": (x + mean) * scale * constant + shift,
             }  # fmt: skip
 
-        sums = dict.fromkeys(("mean", "var", "sums of dy", "sums of dy (x - mean)"), rows + 6)
-        yield Case(_named(shape), arrays, run, sums | {"y": 4, "dx": 6}, magnitudes)
+        yield Case(_named(shape), arrays, run, math.prod(shape[:-1]) + 10, magnitudes)
+
+
+def _batch_norm_backward(noise):
+    for shape in ((1, 3), (7, 16), (3, 11, 13, 5), (300, 33)):
+        vectors = dict.fromkeys(("scale", "mean", "inverse"), shape[-1:])
+        arrays, count = _normal(noise.child(str(shape)), x=shape, dy=shape, **vectors), math.prod(shape[:-1])
+        arrays["x"] += 1
+
+        def run(x, dy, scale, mean, inverse):
+            found = dict(
+                zip(
+                    ("dx", "dscale", "dshift"), operations.batch_norm_backward(dy, x, scale, mean, inverse), strict=True
+                )
+            )
+            constant = operations.batch_norm_backward(dy, x, scale, mean, inverse, True)
+            return found | {"dx of constants": constant[0]}
+
+        def magnitudes(x, dy, scale, mean, inverse, count=count):
+            x, dy, scale, mean, inverse = map(abs, (x, dy, scale, mean, inverse))
+            rows, offset = tuple(range(x.ndim - 1)), x + mean
+            dscale, dshift, direct = (dy * offset).sum(axis=rows) * inverse, dy.sum(axis=rows), scale * inverse
+            dx = direct * (dy + (inverse * dscale * offset + dshift) / count)
+            return {"dx": dx, "dscale": dscale, "dshift": dshift, "dx of constants": direct * dy}
+
+        yield Case(_named(shape), arrays, run, count + 12, magnitudes)
 
 
 # Codes
@@ -368,6 +397,7 @@ OPERATIONS = {
     "primitives.bce_with_logits": _bce,
     "primitives.adam": _adam,
     "pooling.maximum": _pooling,
-    "columns": _columns,
+    "batch_norm": _batch_norm,
+    "batch_norm_backward": _batch_norm_backward,
     "codes": _codes,
 }

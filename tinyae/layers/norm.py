@@ -1,38 +1,23 @@
 """Normalisation: subtract the mean, divide by the standard deviation, then a learned scale and shift.
 
-All three share one derivation. Over the m values that share a mean and a variance,
+    centred = x - mean,   sigma = sqrt(var + epsilon),   xhat = centred / sigma,   y = scale xhat + shift
 
-    xhat = (x - mean) / sigma,   sigma = sqrt(var + epsilon),   y = scale xhat + shift
+The m values that share a mean and a variance all move them, so the gradient has three terms, with g = dL/dxhat:
 
-and with g = dL/dxhat = dy scale
+    dx = (g - mean(g) - xhat mean(g xhat)) / sigma,   g = scale dy        (Ioffe & Szegedy 2015, section 3)
 
-    dx = (g - mean(g) - xhat mean(g xhat)) / sigma        (Ioffe & Szegedy 2015, section 3)
-
-since sigma and the mean depend on every one of the m values.
+The first comes from x itself in centred / sigma. The second comes from the mean: each of the m values has 1 / m of it.
+The third comes from sigma: d sigma / dx = xhat / m, and d xhat / d sigma = -xhat / sigma.
 """
 
 import math
 
 import numpy as np
 
-from ..backend import array_module, columns
+from ..backend import array_module
+from ..backend.operations import batch_norm, batch_norm_backward
 from ..options import WEIGHT, Count, Number, of_layer
 from .base import Layer
-
-
-def normalise(x, axis, epsilon):
-    """-> (xhat, 1 / sigma, mean, var) with the statistics over `axis`, kept as axes of length 1."""
-    xp = array_module(x)
-    mean = x.mean(axis=axis, keepdims=True)
-    centred = x - mean
-    var = (centred * centred).mean(axis=axis, keepdims=True)
-    inverse = 1 / xp.sqrt(var + epsilon)
-    return centred * inverse, inverse, mean, var
-
-
-def normalise_backward(g, xhat, inverse, axis):
-    """dx from g = dL/dxhat: the formula above."""
-    return (g - g.mean(axis=axis, keepdims=True) - xhat * (g * xhat).mean(axis=axis, keepdims=True)) * inverse
 
 
 class _Normalisation(Layer):
@@ -46,11 +31,6 @@ class _Normalisation(Layer):
     def initialisers(self):
         return {"scale": "ones"}
 
-    def _add_grads(self, grads, xhat, dy):
-        rows = tuple(range(dy.ndim - 1))
-        grads["scale"] += (dy * xhat).sum(axis=rows)
-        grads["shift"] += dy.sum(axis=rows)
-
 
 class LayerNorm(_Normalisation):
     """Statistics over the last axis of each example (Ba et al. 2016, equation 4).   (N, ..., C) -> the same."""
@@ -63,17 +43,27 @@ class LayerNorm(_Normalisation):
     def examples(cls):
         return [(cls(), (5,)), (cls(), (2, 3, 4))]
 
-    def forward(self, params, x, train=False, rng=None, state=None):
+    def forward(self, params, x, train=False, rng=None, state=None):  # x (N, ..., C)
         self.check_params(params, x)
-        xhat, inverse, _, _ = normalise(x, -1, self.epsilon)
-        return params["scale"] * xhat + params["shift"], (xhat, inverse)
+        mean = x.mean(axis=-1, keepdims=True)  # (N, ..., 1)
+        centred = x - mean  # (N, ..., C)
+        var = (centred * centred).mean(axis=-1, keepdims=True)  # (N, ..., 1)
+        inverse = 1 / array_module(x).sqrt(var + self.epsilon)  # (N, ..., 1), 1 / sigma
+        xhat = centred * inverse  # (N, ..., C)
+        y = params["scale"] * xhat + params["shift"]  # (N, ..., C)
+        return y, (xhat, inverse)
 
-    def backward(self, params, cache, dy, grads=None):
+    def backward(self, params, cache, dy, grads=None):  # dy (N, ..., C)
         xhat, inverse = cache
         self.check_gradient(dy, xhat.shape)
         if grads is not None:
-            self._add_grads(grads, xhat, dy)
-        return normalise_backward(dy * params["scale"], xhat, inverse, -1)
+            rows = tuple(range(dy.ndim - 1))  # every axis but the last
+            grads["scale"] += (dy * xhat).sum(axis=rows)  # (C,), as y = scale xhat + shift
+            grads["shift"] += dy.sum(axis=rows)  # (C,), as y = scale xhat + shift
+        g = dy * params["scale"]  # (N, ..., C), as y = scale xhat + shift
+        through_mean = g.mean(axis=-1, keepdims=True)  # (N, ..., 1), as centred = x - mean
+        through_sigma = (g * xhat).mean(axis=-1, keepdims=True)  # (N, ..., 1), as var = mean(centred^2)
+        return (g - through_mean - xhat * through_sigma) * inverse  # (N, ..., C), as xhat = centred inverse
 
 
 class GroupNorm(_Normalisation):
@@ -99,19 +89,30 @@ class GroupNorm(_Normalisation):
         """(N, ..., C) -> (N, pixels, groups, C / groups)."""
         return x.reshape(len(x), math.prod(x.shape[1:-1]), self.groups, x.shape[-1] // self.groups)
 
-    def forward(self, params, x, train=False, rng=None, state=None):
+    def forward(self, params, x, train=False, rng=None, state=None):  # x (N, ..., C)
         self.check_params(params, x)
-        xhat, inverse, _, _ = normalise(self._grouped(x), (1, 3), self.epsilon)
-        xhat = xhat.reshape(x.shape)
-        return params["scale"] * xhat + params["shift"], (xhat, inverse)
+        grouped = self._grouped(x)  # (N, pixels, groups, C / groups)
+        mean = grouped.mean(axis=(1, 3), keepdims=True)  # (N, 1, groups, 1)
+        centred = grouped - mean  # (N, pixels, groups, C / groups)
+        var = (centred * centred).mean(axis=(1, 3), keepdims=True)  # (N, 1, groups, 1)
+        inverse = 1 / array_module(x).sqrt(var + self.epsilon)  # (N, 1, groups, 1), 1 / sigma
+        xhat = (centred * inverse).reshape(x.shape)  # (N, ..., C)
+        y = params["scale"] * xhat + params["shift"]  # (N, ..., C)
+        return y, (xhat, inverse)
 
-    def backward(self, params, cache, dy, grads=None):
+    def backward(self, params, cache, dy, grads=None):  # dy (N, ..., C)
         xhat, inverse = cache
         self.check_gradient(dy, xhat.shape)
         if grads is not None:
-            self._add_grads(grads, xhat, dy)
-        g = self._grouped(dy * params["scale"])
-        return normalise_backward(g, self._grouped(xhat), inverse, (1, 3)).reshape(dy.shape)
+            rows = tuple(range(dy.ndim - 1))  # every axis but the last
+            grads["scale"] += (dy * xhat).sum(axis=rows)  # (C,), as y = scale xhat + shift
+            grads["shift"] += dy.sum(axis=rows)  # (C,), as y = scale xhat + shift
+        g = self._grouped(dy * params["scale"])  # (N, pixels, groups, C / groups), as y = scale xhat + shift
+        xhat = self._grouped(xhat)  # (N, pixels, groups, C / groups)
+        through_mean = g.mean(axis=(1, 3), keepdims=True)  # (N, 1, groups, 1), as centred = grouped - mean
+        through_sigma = (g * xhat).mean(axis=(1, 3), keepdims=True)  # (N, 1, groups, 1), as var = mean(centred^2)
+        dx = (g - through_mean - xhat * through_sigma) * inverse  # (N, pixels, ...), as xhat = centred inverse
+        return dx.reshape(dy.shape)  # (N, ..., C)
 
 
 class BatchNorm(_Normalisation):
@@ -139,40 +140,30 @@ class BatchNorm(_Normalisation):
         state["var"] += 1
         return state
 
-    def forward(self, params, x, train=False, rng=None, state=None):
+    def forward(self, params, x, train=False, rng=None, state=None):  # x (N, ..., C)
         self.check_params(params, x)
+        mean = var = None  # the statistics are then those of x
         if train:
             self.expect(x.size > 0, "of one example at least: an empty batch has no mean", x.shape)
-            mean, var = columns.moments(x)
         elif state is not None:
             self.check_state(state, x)
-            mean, var = state["mean"], state["var"]
+            mean, var = state["mean"], state["var"]  # (C,) each
         else:
-            zeros = array_module(x).zeros(x.shape[-1], x.dtype)
-            mean, var = zeros, zeros + 1
-        inverse = 1 / array_module(x).sqrt(var + self.epsilon)
-        y = columns.standardise(x, mean, params["scale"] * inverse, params["shift"])  # scale xhat + shift
-        return y, (x, mean, var, inverse, train)
+            mean = array_module(x).zeros(x.shape[-1], x.dtype)  # (C,)
+            var = mean + 1  # (C,)
+        # y = scale (x - mean) / sqrt(var + epsilon) + shift: the formulas are in `backend.numpy_operations.batch_norm`
+        y, mean, var, inverse = batch_norm(x, params["scale"], params["shift"], self.epsilon, mean, var)
+        return y, (x, mean, var, inverse, train)  # (N, ..., C); inverse is 1 / sigma
 
-    def backward(self, params, cache, dy, grads=None):
-        """With xhat = (x - mean) / sigma, dx = scale / sigma (dy - mean(dy) - xhat mean(dy xhat)).
-
-        Its two means are dshift / m and dscale / m, over the m values of a feature.
-        """
+    def backward(self, params, cache, dy, grads=None):  # dy (N, ..., C)
         x, mean, _, inverse, train = cache
         self.check_gradient(dy, x.shape)
-        factor = params["scale"] * inverse
-        if grads is None and not train:
-            return dy * factor
-        dshift, dscale = columns.products(dy, x, mean)
-        dscale = dscale * inverse  # sums of dy and of dy xhat
+        # dx as at the top of this file; dscale = sum of dy xhat and dshift = sum of dy, as y = scale xhat + shift
+        dx, dscale, dshift = batch_norm_backward(dy, x, params["scale"], mean, inverse, not train)
         if grads is not None:
-            grads["scale"] += dscale
-            grads["shift"] += dshift
-        if not train:
-            return dy * factor
-        share = factor * (x.shape[-1] / x.size)
-        return columns.combine(dy, x, mean, factor, -share * inverse * dscale, -share * dshift)
+            grads["scale"] += dscale  # (C,)
+            grads["shift"] += dshift  # (C,)
+        return dx  # (N, ..., C)
 
     def update_state(self, state, cache):
         x, mean, var, _, train = cache

@@ -43,39 +43,6 @@ def add_rows(sums, x):
     library().add_rows(address(x), rows, sums.size, address(blocks), address(sums), available())
 
 
-def moments(x):
-    mean, var = np.zeros((2, x.shape[-1]), np.float32)
-    rows, blocks = _blocks(x, var)
-    add_rows(mean, x)
-    mean /= rows
-    arrays = address(blocks), address(var)
-    library().add_squared_rows(address(x), address(mean), rows, mean.size, *arrays, available())
-    var /= rows
-    return mean, var
-
-
-def standardise(x, mean, factor, shift):
-    y = np.empty_like(x)
-    arrays = (address(a) for a in (x, mean, factor, shift))
-    library().standardise(*arrays, x.size // mean.size, mean.size, address(y), available())
-    return y
-
-
-def column_products(dy, x, mean):
-    sums = np.zeros((2, mean.size), np.float32)
-    rows, blocks = _blocks(x, sums)
-    arrays = (address(a) for a in (dy, x, mean))
-    library().add_product_rows(*arrays, rows, mean.size, address(blocks), address(sums), available())
-    return sums
-
-
-def combine(dy, x, mean, a, b, c):
-    dx = np.empty_like(x)
-    arrays = (address(array) for array in (dy, x, mean, a, b, c))
-    library().combine(*arrays, x.size // mean.size, mean.size, address(dx), available())
-    return dx
-
-
 def _blocks(x, sums):
     """(rows of x (..., C), room for a sum like `sums` of each block of them)."""
     rows = x.size // x.shape[-1]
