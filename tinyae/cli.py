@@ -112,8 +112,8 @@ def _flush_or_drop(stream):
             stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    except ValueError:
-        pass  # closed already
+    except Exception:
+        pass  # closed already, or a host program's own stream
 
 
 def build_parser():

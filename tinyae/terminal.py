@@ -44,7 +44,7 @@ class Screen:
         if self.lost is None and hasattr(self.stream, method):  # None where stderr was closed before the start
             try:
                 getattr(self.stream, method)(*arguments)
-            except (OSError, ValueError) as error:  # a ValueError: the stream is closed, or cannot encode the text
+            except Exception as error:  # a host's own stream may raise anything: what it was to show is not worth a run
                 self.lost = error
 
     @property
@@ -53,7 +53,7 @@ class Screen:
         try:
             if not self.stream.isatty():
                 return None
-        except (AttributeError, ValueError):  # there is no stream, or it is closed
+        except Exception:  # there is no stream, it is closed, or a host's own
             return None
         try:
             return os.get_terminal_size(self.stream.fileno()).columns or 80

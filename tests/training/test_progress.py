@@ -148,6 +148,15 @@ class Log:
         pass
 
 
+class Window:
+    """A host's window of messages that was closed: each of its methods raises."""
+
+    def write(self, text):
+        raise RuntimeError("wrapped C/C++ object has been deleted")
+
+    isatty = flush = fileno = lambda self: self.write("")
+
+
 def closed():
     stream = io.StringIO()
     stream.close()
@@ -157,6 +166,7 @@ def closed():
 @pytest.mark.parametrize("stream, error", [
     (None, None), (Log(), None), (Broken(), "BrokenPipeError(32, 'Broken pipe')"),
     (closed(), "ValueError('I/O operation on closed file')"),
+    (Window(), "RuntimeError('wrapped C/C++ object has been deleted')"),
 ])  # fmt: skip
 def test_training_goes_on_where_its_progress_cannot_be_shown(stream, error, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)  # None as in pythonw
