@@ -150,9 +150,10 @@ WRITTEN = {
     "accumulate": (0, "convolution.weight_gradient"), "correlate_fast": (7, "convolution.output"),
     "accumulate_fast": (1, "convolution.weight_gradient"), "bce_with_logits": (5, "primitives.bce_with_logits"),
     "adam": (0, "primitives.adam"), "relu": (2, "primitives.relu"), "relu_gradient": (3, "primitives.relu"),
-    "add_rows": (4, "primitives.add_rows"), "add_squared_rows": (5, "batch_norm"),
-    "add_product_rows": (6, "batch_norm_backward"),
-    "standardise": (6, "batch_norm"), "combine": (8, "batch_norm_backward"), "max_pool": (3, "pooling.maximum"),
+    "add_rows": (4, "primitives.add_rows"), "add_squared_rows": (5, "operations.batch_norm"),
+    "add_product_rows": (6, "operations.batch_norm_backward"),
+    "standardise": (6, "operations.batch_norm"), "combine": (8, "operations.batch_norm_backward"),
+    "max_pool": (3, "pooling.maximum"),
     "max_pool_gradient": (6, "pooling.maximum"), "nearest_code": (8, "codes"), "code_sums": (6, "codes"),
 }  # fmt: skip
 WITHOUT_RESULTS = {"packed_size", "forget_threads"}

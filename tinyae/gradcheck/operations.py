@@ -397,7 +397,7 @@ OPERATIONS = {
     "primitives.bce_with_logits": _bce,
     "primitives.adam": _adam,
     "pooling.maximum": _pooling,
-    "batch_norm": _batch_norm,
-    "batch_norm_backward": _batch_norm_backward,
+    "operations.batch_norm": _batch_norm,
+    "operations.batch_norm_backward": _batch_norm_backward,
     "codes": _codes,
 }
