@@ -274,6 +274,7 @@ def test_masked_values_are_refused_by_functions_of_codes():
     [
         ("mnist", r"^'mnist' is a name, not data: give tinyae.data.load\('mnist'\)$"),
         ({"data": ROWS}, "^a dict of data has 'x', and 'labels' if there are any, got data$"),
+        ({"x": ROWS, "y": [0, 1]}, "^a dict of data has 'x', and 'labels' if there are any, got x, y$"),
         ((ROWS, ROWS, ROWS), r"^a tuple of data is \(x, labels\), got 3 items"),
     ],
 )

@@ -26,7 +26,7 @@ def as_split(data, integers=False, who="the data"):
     if isinstance(data, Split):
         x, labels = data.x, data.labels
     elif isinstance(data, dict):
-        if "x" not in data:
+        if "x" not in data or data.keys() - {"x", "labels"}:  # "y" would be labels that are lost without a word
             raise DataError(f"a dict of data has 'x', and 'labels' if there are any, got {', '.join(map(str, data))}")
         x, labels = data["x"], data.get("labels")
     elif isinstance(data, tuple):
