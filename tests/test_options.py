@@ -94,6 +94,7 @@ def test_only_layers_are_put_in_sequence():
         (Shape(), range(1, 4), (1, 2, 3)), (Pair(), 2, (2, 2)), (Pair(), np.array([1, 2]), (1, 2)),
         (Padding(), np.int64(1), ((1, 1), (1, 1))), (Padding(), [[1, 0], (0, 2)], ((1, 0), (0, 2))),
         (Padding(), np.array([[1, 0], [0, 2]]), ((1, 0), (0, 2))), (Number(), np.float32(0.5), 0.5), (Number(), 4, 4),
+        (Number(least=0, finite=False), np.inf, np.inf),
         (Number(), np.array(0.25), 0.25), (Choice(["a"]), np.str_("a"), "a"), (Dtype(), np.float64, "float64"),
         (Dtype(), np.dtype("float32"), "float32"),
     ],

@@ -174,7 +174,10 @@ class Number(Kind):
 
     def __init__(self, above=-math.inf, least=-math.inf, below=math.inf, most=math.inf, finite=True):
         self.finite = finite
-        self.fits = lambda value: above < value < below and least <= value <= most
+        ends = above, below  # infinity where there is no bound, and then infinity itself is within
+        self.fits = lambda value: (
+            (above < value < below or math.isinf(value) and value in ends) and least <= value <= most
+        )
         bounds = (" above", above), (" of at least", least), (" and below", below), (" and at most", most)
         self.wanted = "a number" + "".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
 
