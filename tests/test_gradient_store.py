@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from steps import run
 
 import tinyae
 from tinyae.backend.primitives import add_product, product_transposed
@@ -61,7 +62,7 @@ def test_two_steps_into_one_store_do_not_mix():
     store = model.store.like()
     for step in (0, 1):
         store.clear()
-        model.step({"x": x}, model.backend.noise(0, step), store.tree)
+        run(model, {"x": x}, model.backend.noise(0, step), store.tree)
         store.settle()
         expected = model.loss_and_grads({"x": x}, step=step)[1]
         for name, gradient in store.named.items():

@@ -74,7 +74,7 @@ def test_codes_that_a_pixelcnn_does_not_have_are_refused(network, code):
     codes = np.zeros((1, 3, 3), np.int64)
     codes[0, 1, 1] = code
     with pytest.raises(DataError, match="expected integers from 0 to 2"):
-        model.forward("input", codes)
+        model.apply("input", codes)
 
 
 @pytest.mark.parametrize("label", (-1, 2))

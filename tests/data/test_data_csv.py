@@ -9,16 +9,6 @@ from data_errors import refused
 from tinyae.data import load
 
 
-@pytest.fixture
-def write(tmp_path):
-    def to_file(text, name="table.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return to_file
-
-
 def test_numbers_alone(write):
     data = load(write("1,2.5,-3e2\n4,5,6\n"))
     assert data.name == "table" and data.test is None and data.train.labels is None

@@ -14,16 +14,6 @@ X = np.array([[0.5, 1.25, -3.0], [7.0, 2.5, 0.25]])
 NUMERIC = " (header=False reads it as a row of values)"
 
 
-@pytest.fixture
-def write(tmp_path):
-    def to_file(text, name="table.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return to_file
-
-
 def check(data, x, labels=None, class_names=None, names=None):
     np.testing.assert_array_equal(data.train.x, np.asarray(x))
     assert (None if data.train.labels is None else data.train.labels.tolist()) == labels

@@ -7,7 +7,7 @@ import pytest
 
 import tinyae
 from tinyae import losses, models
-from tinyae.backend import Noise, array_module
+from tinyae.backend import Noise
 from tinyae.errors import ConfigError
 from tinyae.gradcheck import (
     OPERATIONS,
@@ -22,6 +22,7 @@ from tinyae.gradcheck import (
 )
 from tinyae.latent import gaussian, kl_forms
 from tinyae.layers import GELU, REGISTRY, BatchNorm, Dense, Dropout, LayerNorm, ReLU, Residual, Sequential, Tanh
+from tinyae.models.gaussian_codes import halves, joined
 from tinyae.params import nest, walk
 
 
@@ -281,22 +282,21 @@ def test_planted_gradient_of_a_function_is_caught(function):
 
 
 class _RedrawingVAE(models.VAE):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        rng = Noise(rng.seed, rng.step + (grads is not None), given=rng.given)
-        return super().step(batch, rng, grads, train, batch_size)
+    def step(self, net, x):
+        net.noise = Noise(net.noise.seed, net.noise.step + net.needs_grads, given=net.noise.given)
+        return super().step(net, x)
 
 
 class _ForgettingVAE(models.VAE):
     """The KL's gradient is left out of the encoder's."""
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        terms, caches = super().step(batch, rng, grads, train, batch_size)
-        if grads is not None:
-            mu, logvar = self.split(self.forward("encoder", batch["x"], train)[0])
-            _, dmu, dlogvar = gaussian.kl_standard(mu, logvar)
-            dh = array_module(mu).concatenate((-dmu, -dlogvar), axis=1)
-            self.backward("encoder", caches["encoder"], dh, grads)
-        return terms, caches
+    def step(self, net, x):
+        terms = super().step(net, x)
+        if net.needs_grads:
+            h, cache = net.encoder.forward(x)
+            _, dmu, dlogvar = gaussian.kl_standard(*halves(h))
+            net.encoder.add_grads(cache, joined(-dmu, -dlogvar))
+        return terms
 
 
 @pytest.mark.parametrize("wrong", (_RedrawingVAE, _ForgettingVAE))

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from steps import changed, times
 
 from tinyae import models
 from tinyae.gradcheck import gradcheck
 from tinyae.layers import Dense
 from tinyae.losses import mse
+from tinyae.models.context import Network
 from tinyae.models.model import Model
 
 
@@ -19,70 +21,79 @@ class _Linear(Model):
         self.input_shape = (width,)
         self.build({"map": (Dense(width, bias=False), (width,))}, {"units": width}, 0, "numpy", dtype)
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        y, cache = self.forward("map", batch["x"], train, rng)
-        loss, dy = mse(y, batch["x"], batch_size)
-        if grads is not None:
-            self.add_grads("map", cache, dy, grads)
-        return {"loss": loss}, {"map": cache}
+    def step(self, net, x):
+        y, cache = net.map.forward(x)
+        loss, dy = mse(y, x, net.count)
+        if net.needs_grads:
+            self.add(net.map, cache, dy)
+        return {"loss": loss}
+
+    def add(self, network, cache, dy):
+        network.add_grads(cache, dy)
 
 
 class _Assigns(_Linear):
-    def add_grads(self, name, cache, dy, grads):
-        grads[name]["weight"] = cache.T @ dy
+    def add(self, network, cache, dy):
+        network.grads["weight"] = cache.T @ dy
 
 
 class _OverwritesTheStore(_Linear):
-    def add_grads(self, name, cache, dy, grads):
-        grads[name]["weight"][...] = cache.T @ dy
+    def add(self, network, cache, dy):
+        network.grads["weight"][...] = cache.T @ dy
 
 
 class _AlwaysAdds(_Linear):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        y, cache = self.forward("map", batch["x"], train, rng)
-        loss, dy = mse(y, batch["x"], batch_size)
-        grads["map"]["weight"] += cache.T @ dy
-        return {"loss": loss}, {"map": cache}
+    def step(self, net, x):
+        y, cache = net.map.forward(x)
+        loss, dy = mse(y, x, net.count)
+        net.map.grads["weight"] += cache.T @ dy
+        return {"loss": loss}
 
 
 class _IgnoresTheBatchSize(_Linear):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        return super().step(batch, rng, grads, train)
+    def step(self, net, x):
+        net.count = len(x)
+        return super().step(net, x)
 
 
 class _Denoises(_Linear):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        batch["x"] *= 0.5
-        return super().step(batch, rng, grads, train, batch_size)
+    def step(self, net, x):
+        x *= 0.5
+        return super().step(net, x)
 
 
 class _Sgd(_Linear):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        outcome = super().step(batch, rng, grads, train, batch_size)
+    def step(self, net, x):
+        outcome = super().step(net, x)
         self.store.flat -= 0.1
         return outcome
 
 
 class _WantsLabels(_Linear):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        return super().step({"x": batch["x"] + 0 * batch["labels"]}, rng, grads, train, batch_size)
+    uses_labels = True
+
+    def step(self, net, x, labels):
+        return super().step(net, x + 0 * labels)
 
 
 class _WithoutLoss(_Linear):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        terms, caches = super().step(batch, rng, grads, train, batch_size)
-        return {"error": terms["loss"]}, caches
+    def step(self, net, x):
+        return {"error": super().step(net, x)["loss"]}
 
 
 class _OfOne(_Linear):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        return super().step({"x": np.squeeze(batch["x"])}, rng, grads, train, batch_size)
+    def step(self, net, x):
+        return super().step(net, np.squeeze(x))
 
 
 class _RoundedLoss(_Linear):
-    def forward(self, name, x, train=False, rng=None):
-        y, cache = super().forward(name, x, train, rng)
-        return y.astype("f4").astype("f8"), cache
+    def step(self, net, x):
+        def rounded(network, x):
+            y, cache = Network.forward(network, x)
+            return y.astype("f4").astype("f8"), cache
+
+        changed(net, "map", forward=rounded)
+        return super().step(net, x)
 
 
 MODELS = {
@@ -92,7 +103,7 @@ MODELS = {
     _IgnoresTheBatchSize: "the term 'loss' is not halved where batch_size is twice the number of examples",
     _Denoises: "the step changes batch['x']",
     _Sgd: "the step changes map.weight",
-    _WantsLabels: "the step raises KeyError: 'labels' (test_gradcheck_models.py, line ",
+    _WantsLabels: "the step raises TypeError: unsupported operand",
     _WithoutLoss: "the step's terms have no 'loss', only 'error'",
     _OfOne: "at a batch of 1, the step raises ShapeError",
     _RoundedLoss: "computes in less than float64: the loss is a staircase along map.weight",
@@ -110,9 +121,9 @@ def test_a_model_is_checked_near_its_own_parameters_and_stays_as_it_is():
     seen = []
 
     class _Seen(models.AE):
-        def step(self, batch, rng, grads=None, train=True, batch_size=None):
+        def step(self, net, x):
             seen.append(abs(self.store.named["encoder.1.weight"]).min())
-            return super().step(batch, rng, grads, train, batch_size)
+            return super().step(net, x)
 
     model = _Seen(input_shape=(4,), latent_dim=2, hidden=(), loss="mse")
     model.store.flat[...] = 5
@@ -122,9 +133,9 @@ def test_a_model_is_checked_near_its_own_parameters_and_stays_as_it_is():
 
 def test_a_state_is_not_checked_at_its_start():
     class _WithoutTheVariance(models.VQVAE):
-        def backward(self, name, cache, dy, grads):
-            variance = self.state.tree["scale"]["variance"] if name == "decoder" else 1
-            return super().backward(name, cache, variance * dy, grads)
+        def step(self, net, x):
+            changed(net, "decoder", backward=times(lambda decoder: net.scale.state["variance"]))
+            return super().step(net, x)
 
     options = dict(input_shape=(5, 4, 1), network="small", codes=3, latent_dim=2)
     assert gradcheck(models.VQVAE(**options), directions=1).passed
@@ -138,9 +149,8 @@ def test_an_option_of_its_own_beside_those_of_its_parent():
             self.weight = weight
             self.config |= {"weight": weight}
 
-        def step(self, batch, rng, grads=None, train=True, batch_size=None):
-            terms, caches = super().step(batch, rng, grads, train, batch_size)
-            return {"loss": self.weight * terms["loss"]}, caches
+        def step(self, net, x):
+            return {"loss": self.weight * super().step(net, x)["loss"]}
 
     options = dict(input_shape=(4,), latent_dim=2, hidden=(), loss="mse")
     assert gradcheck(_Weighted(1.0, **options), directions=1).passed

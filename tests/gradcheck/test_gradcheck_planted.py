@@ -5,12 +5,12 @@ import ctypes
 import numpy as np
 import pytest
 
-from tinyae import models
 from tinyae.backend import native, pooling
 from tinyae.backend.convolution import Geometry, geometry, patches, winograd
 from tinyae.backend.native import build
 from tinyae.gradcheck import OPERATIONS, check_by_name
 from tinyae.layers import BatchNorm, Dropout
+from tinyae.models.context import Network
 
 
 def failed(name):
@@ -44,9 +44,10 @@ def scale_gradient_without_the_running_mean(self, params, cache, dy, grads=None)
 BATCH_NORM = BatchNorm.backward
 
 
-def vq_without_the_variance(self, name, cache, dy, grads):
-    weight = 1 / self.state.tree["scale"]["variance"] if name == "decoder" else 1
-    return super(models.VQVAE, self).backward(name, cache, dy / weight, grads)
+def vq_without_the_variance(network, cache, dy):
+    variance = network.net.scale.state["variance"] if network.name == "decoder" else 1
+    network.net.check_version()
+    return network.layer.backward(network.params, cache, variance * dy, network.grads)
 
 
 def dropout_without_its_rescaling_in_training(self, params, cache, dy, grads=None):
@@ -59,7 +60,7 @@ def dropout_without_its_rescaling_in_training(self, params, cache, dy, grads=Non
         (patches, "input_phases", dilation_is_lost_where_there_is_a_stride, "Conv2D", "dilation=(2, 2)"),
         (patches, "weight_gradient", weight_gradient_of_the_last_chunk, "Conv2D", "Conv2D(4, (9, 9))"),
         (BatchNorm, "backward", scale_gradient_without_the_running_mean, "BatchNorm", "BatchNorm("),
-        (models.VQVAE, "backward", vq_without_the_variance, "vq-vae", "VQVAE("),
+        (Network, "backward", vq_without_the_variance, "vq-vae", "VQVAE("),
         (Dropout, "backward", dropout_without_its_rescaling_in_training, "Dropout", "rate=0.4"),
     ],
     ids=lambda value: value.__name__ if hasattr(value, "__name__") else value,

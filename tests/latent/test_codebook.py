@@ -55,7 +55,8 @@ class Case:
     def losses(self, cache, batch_size=None):
         """(codebook loss, commitment loss, dz, gradients), the gradients added to ones."""
         grads = {name: self.device.xp.ones_like(w) for name, w in self.params.items()}
-        return *self.codebook.losses(self.params, cache, batch_size, grads), grads
+        self.codebook.losses_backward(self.params, cache, grads, batch_size)
+        return *self.codebook.losses(self.params, cache, batch_size), grads
 
     def update(self, cache):
         self.codebook.update_state(self.state, cache, self.params)

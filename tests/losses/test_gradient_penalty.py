@@ -21,7 +21,7 @@ from tinyae.layers import (
     Tanh,
 )
 from tinyae.losses import gradient_penalty as module
-from tinyae.losses.gradient_penalty import gradient_penalty
+from tinyae.losses.gradient_penalty import gradient_penalty, gradient_penalty_backward
 from tinyae.params import ParamStore
 
 WEIGHT = 10.0
@@ -62,10 +62,18 @@ def by_differences(critic, params, x, rng):
     return WEIGHT * total / len(x)
 
 
+def penalty(critic, params, x, weight, grads=None, **options):
+    """The penalty; its gradients are added into `grads` where given."""
+    value, cache = gradient_penalty(critic, params, x, weight, **options)
+    if grads is not None:
+        gradient_penalty_backward(critic, params, cache, grads)
+    return value
+
+
 @each_critic
 def test_value(name):
     critic, store, x = case(name)
-    found = gradient_penalty(critic, store.tree, x, WEIGHT, train=True, rng=Noise(1))
+    found = penalty(critic, store.tree, x, WEIGHT, train=True, rng=Noise(1))
     assert found == pytest.approx(by_differences(critic, store.tree, x, Noise(1)), rel=1e-7)
 
 
@@ -74,14 +82,14 @@ def test_gradient_of_every_parameter(name):
     """Against differences of the penalty itself, each parameter by itself; none of these points is near a kink."""
     critic, store, x = case(name)
     grads, h = store.like(), 1e-6
-    gradient_penalty(critic, store.tree, x, WEIGHT, grads.tree, train=True, rng=Noise(1))
+    penalty(critic, store.tree, x, WEIGHT, grads.tree, train=True, rng=Noise(1))
     grads.settle()
     measured = np.zeros_like(store.flat)
     for i in range(len(store.flat)):
         kept, ends = store.flat[i], []
         for step in (h, -h):
             store.flat[i] = kept + step
-            ends.append(gradient_penalty(critic, store.tree, x, WEIGHT, train=True, rng=Noise(1)))
+            ends.append(penalty(critic, store.tree, x, WEIGHT, train=True, rng=Noise(1)))
         store.flat[i] = kept
         measured[i] = (ends[0] - ends[1]) / (2 * h)
     assert np.abs(measured).max() > 1
@@ -103,10 +111,10 @@ def test_a_linear_critic_has_its_weight_as_slope():
     w = store.named["0.weight"]
     length = math.sqrt((w**2).sum())
     grads = store.like()
-    assert gradient_penalty(critic, store.tree, x, 3.0, grads.tree) == pytest.approx(3 * (length - 1) ** 2)
+    assert penalty(critic, store.tree, x, 3.0, grads.tree) == pytest.approx(3 * (length - 1) ** 2)
     np.testing.assert_allclose(grads.named["0.weight"], 6 * (length - 1) * w / length, rtol=1e-12)
     w /= length
-    assert gradient_penalty(critic, store.tree, x, 3.0) == pytest.approx(0, abs=1e-28)
+    assert penalty(critic, store.tree, x, 3.0) == pytest.approx(0, abs=1e-28)
 
 
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
@@ -115,7 +123,7 @@ def test_a_critic_without_slope_is_no_trouble(dtype):
     critic, store, x = case("dense", dtype)
     store.flat[...] = 0
     grads = store.like()
-    assert gradient_penalty(critic, store.tree, x, WEIGHT, grads.tree) == WEIGHT
+    assert penalty(critic, store.tree, x, WEIGHT, grads.tree) == WEIGHT
     assert (grads.flat == 0).all()
 
 
@@ -123,8 +131,8 @@ def test_a_critic_without_slope_is_no_trouble(dtype):
 def test_it_adds_and_divides_by_the_batch_size(name):
     critic, store, x = case(name)
     whole, parts = store.like(), store.like()
-    total = gradient_penalty(critic, store.tree, x, WEIGHT, whole.tree)
-    halves = [gradient_penalty(critic, store.tree, x[rows], WEIGHT, parts.tree, batch_size=4)
+    total = penalty(critic, store.tree, x, WEIGHT, whole.tree)
+    halves = [penalty(critic, store.tree, x[rows], WEIGHT, parts.tree, batch_size=4)
               for rows in (slice(3), slice(3, 4))]  # fmt: skip
     assert sum(halves) == pytest.approx(total, rel=1e-13)
     assert_same(parts.named, whole.named, 1e-13)
@@ -136,11 +144,11 @@ def test_devices_agree(name, dtype, tolerance, device):
     """Inputs are read-only; the dtype is kept; nothing is moved to the host."""
     critic, store, x = case(name, dtype)
     expected = store.like()
-    value = gradient_penalty(critic, store.tree, x, WEIGHT, expected.tree)
+    value = penalty(critic, store.tree, x, WEIGHT, expected.tree)
     there = ParamStore(store.shapes, device.xp, dtype)
     before = getattr(device.xp, "host_syncs", 0)
     grads = there.like()
-    found = gradient_penalty(critic, device.array(store.tree), device.array(x), WEIGHT, grads.tree)
+    found = penalty(critic, device.array(store.tree), device.array(x), WEIGHT, grads.tree)
     assert getattr(device.xp, "host_syncs", 0) == before
     assert found.shape == () and found.dtype == dtype
     assert_same(device.host([found, grads.named]), device.host([np.asarray(value), expected.named]), tolerance)
@@ -151,4 +159,4 @@ def test_what_is_not_piecewise_linear_is_refused_in_one_line(layer):
     critic = Sequential(Dense(3), layer, Dense(1))
     store = ParamStore(critic.param_shapes((4,)))
     with pytest.raises(ConfigError, match="piecewise linear critics, .* is not: use LeakyReLU$"):
-        gradient_penalty(critic, store.tree, np.zeros((2, 4), "float32"), WEIGHT)
+        penalty(critic, store.tree, np.zeros((2, 4), "float32"), WEIGHT)

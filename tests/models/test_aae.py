@@ -200,9 +200,9 @@ def test_parts_of_a_batch_add_up(phase, classes):
     for cuts in ([slice(0, 6)], [slice(0, 2), slice(2, 6)]):
         grads, total = model.store.part(phase.trains).like(), 0.0
         for part in cuts:
-            rng = Noise(3).child(phase.name).rows(part.start, part.stop, 6)
+            rng = Noise(3).rows(part.start, part.stop, 6)
             rows = {name: values[part] for name, values in batch.items()}
-            terms, _ = phase.step(model.prepare(rows), rng, grads.tree, batch_size=6)
+            terms, _ = phase.run(model, model.prepare(rows), rng, grads.tree, batch_size=6)
             total += terms[phase.objective]
         results.append([total, grads.named])
     assert_same(*results, 1e-13)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from steps import run
 
 import tinyae
 from tinyae import models
@@ -168,29 +169,29 @@ def test_decode_refuses_other_codes():
 # noise: drawn by the names "noise" and "mask", in training and in evaluation
 
 
-def damaged(noise, level, x):
+def corrupted(noise, level, x):
     model = models.DenoisingAE(input_shape=x.shape[1:], channels=(2,), noise=noise, level=level)
     rng = model.backend.noise(0)
-    return model.damaged(x, rng), rng
+    return model.corrupted(x, rng), rng
 
 
 def test_gaussian_noise_is_added_and_clipped():
     x = np.full((100, 10, 10, 1), 0.4, "float32")
-    noisy, rng = damaged("gaussian", 0.5, x)
+    noisy, rng = corrupted("gaussian", 0.5, x)
     assert noisy.min() == 0 and noisy.max() == 1 and noisy.dtype == np.float32
     drawn = rng.normal("noise", x.shape)
     inside = (noisy > 0) & (noisy < 1)
     np.testing.assert_allclose(noisy[inside], (x + 0.5 * drawn)[inside], rtol=1e-6)
     phi = [0.5 * math.erfc(t / math.sqrt(2)) for t in (0.4 / 0.5, 0.6 / 0.5)]  # P(noisy = 0), P(noisy = 1)
     np.testing.assert_allclose([np.mean(noisy == 0), np.mean(noisy == 1)], phi, atol=0.01)
-    small, _ = damaged("gaussian", 0.05, x)
+    small, _ = corrupted("gaussian", 0.05, x)
     assert (small - x).std() == pytest.approx(0.05, rel=0.03) and abs((small - x).mean()) < 0.002
 
 
 @pytest.mark.parametrize("level", (0.0, 0.3, 1.0))
 def test_salt_and_pepper_strikes_its_share(level):
     x = np.random.default_rng(0).uniform(0.1, 0.9, (100, 10, 10, 1)).astype("float32")
-    noisy, _ = damaged("salt-and-pepper", level, x)
+    noisy, _ = corrupted("salt-and-pepper", level, x)
     salt, pepper = noisy == 1, noisy == 0
     np.testing.assert_allclose([salt.mean(), pepper.mean()], level / 2, atol=0.012)
     np.testing.assert_array_equal(noisy[~(salt | pepper)], x[~(salt | pepper)])
@@ -199,7 +200,7 @@ def test_salt_and_pepper_strikes_its_share(level):
 @pytest.mark.parametrize("level", (0.0, 0.3, 1.0))
 def test_dropout_noise_strikes_its_share(level):
     x = np.random.default_rng(0).uniform(0.1, 0.9, (100, 10, 10, 1)).astype("float32")
-    noisy, _ = damaged("dropout", level, x)
+    noisy, _ = corrupted("dropout", level, x)
     assert np.mean(noisy == 0) == pytest.approx(level, abs=0.015)
     np.testing.assert_array_equal(noisy[noisy != 0], x[noisy != 0])
 
@@ -261,7 +262,7 @@ def test_the_loss_counts_hidden_pixels_alone(loss):
             row, column = divmod(int(patch), 3)
             mask[n, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 1
     seen = np.concatenate((x * (1 - mask), mask), axis=3)
-    y = model.decode(model.forward("encoder", seen)[0])
+    y = model.decode(model.apply("encoder", seen))
     if loss == "bce":
         each = -(x * np.log(y) + (1 - x) * np.log(1 - y))
     else:
@@ -303,7 +304,7 @@ def test_parts_of_a_batch_sum_to_the_whole(make):
     grads, losses = model.store.like(), []
     for start, stop in ((0, 3), (3, 7)):
         rng = model.backend.noise(5, 3).rows(start, stop, 7)
-        terms, _ = model.step(model.prepare({"x": x[start:stop]}), rng, grads.tree, batch_size=7)
+        terms, _ = run(model, model.prepare({"x": x[start:stop]}), rng, grads.tree, batch_size=7)
         losses.append(float(terms["loss"]))
     assert sum(losses) == pytest.approx(float(whole["loss"]), rel=1e-12)
     for name, gradient in expected.items():

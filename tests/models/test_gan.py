@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from devices import assert_same
+from steps import move_parameters
 
 import tinyae
 from tinyae import models
 from tinyae.errors import ConfigError, DataError, StaleParamsError
 from tinyae.layers import BatchNorm, Sequential
+from tinyae.models.context import Context
 from tinyae.params import walk
 from tinyae.training.loop import Trainer
 from tinyae.training.step import Step
@@ -79,8 +81,8 @@ def test_the_generator_learns_through_the_frozen_discriminator(form):
     _, grads = model.loss_and_grads({"x": images()}, {"generator.z": z})
 
     def loss():
-        rng = model.backend.noise(0, 0).child("generator")
-        logits, _ = model.forward("discriminator", model.forward("generator", z, True, rng)[0], True, rng)
+        net = Context(model, model.backend.noise(0, 0).child("generator"), True, None, 8)
+        logits, _ = net.discriminator.forward(net.generator.forward(z)[0])
         return -logits.mean() if model.wasserstein else np.log1p(np.exp(-logits)).mean()
 
     assert np.abs(grads["generator"]["generator.0.weight"]).max() > 1e-6
@@ -100,7 +102,7 @@ def test_terms_by_their_definitions(form):
     model, x = models.GAN(**form | {"dropout": 0.0}), images()
     z = np.random.default_rng(1).normal(size=(8, 3))
     terms = model.loss({"x": x}, {"discriminator.z": z, "generator.z": z})
-    real, fake = (model.forward("discriminator", images)[0] for images in (x, model.decode(z)))
+    real, fake = (model.apply("discriminator", images) for images in (x, model.decode(z)))
     if model.wasserstein:
         assert terms["distance"] == pytest.approx(real.mean() - fake.mean(), rel=1e-12)
         assert terms["discriminator"] == pytest.approx(terms["penalty"] - terms["distance"], rel=1e-12)
@@ -115,7 +117,7 @@ def test_terms_by_their_definitions(form):
 def test_smoothing_is_one_sided():
     model, x = models.GAN(**DENSE | {"smoothing": 0.2, "dropout": 0.0}), images()
     z = np.random.default_rng(1).normal(size=(8, 3))
-    p, q = (1 / (1 + np.exp(-model.forward("discriminator", images)[0])) for images in (x, model.decode(z)))
+    p, q = (1 / (1 + np.exp(-model.apply("discriminator", images))) for images in (x, model.decode(z)))
     expected = -(0.8 * np.log(p) + 0.2 * np.log(1 - p)).mean() - np.log(1 - q).mean()
     assert model.loss({"x": x}, {"discriminator.z": z})["discriminator"] == pytest.approx(expected, rel=1e-12)
 
@@ -130,8 +132,8 @@ def test_parts_of_a_batch_sum_to_the_whole(form):
         for cuts in ([(0, 7)], [(0, 3), (3, 7)]):
             grads, terms = model.store.part(phase.trains).like(), {}
             for start, stop in cuts:
-                noise = rng.child(phase.name).rows(start, stop, 7)
-                found, _ = phase.step(model.prepare({"x": x[start:stop]}), noise, grads.tree, batch_size=7)
+                noise = rng.rows(start, stop, 7)
+                found, _ = phase.run(model, model.prepare({"x": x[start:stop]}), noise, grads.tree, batch_size=7)
                 terms = {name: terms.get(name, 0) + np.float64(value) for name, value in found.items()}
             results.append([terms, grads.named])
         assert_same(*results, 1e-12)
@@ -141,13 +143,7 @@ def test_parts_of_a_batch_sum_to_the_whole(form):
 def test_stale_parameters_are_refused(form, monkeypatch):
     """An optimiser step between a phase's forward and its backward."""
     model = models.GAN(**form)
-    forward = model.forward
-
-    def moved(*args, **kwargs):
-        model.store.version += 1
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(model, "forward", moved)
+    move_parameters(monkeypatch)
     with pytest.raises(StaleParamsError):
         model.loss_and_grads({"x": images()})
 
@@ -251,7 +247,7 @@ def test_running_statistics_are_those_of_what_is_drawn():
     model = models.GAN(**CONV)
     tinyae.fit(model, images(200), epochs=4, batch_size=20, progress=False)
     z = np.random.default_rng(2).normal(size=(200, 3))
-    trained = model.forward("generator", z, train=True)[0].mean()
+    trained = Context(model, None, True, None, 200).generator.forward(z)[0].mean()
     assert model.decode(z).mean() == pytest.approx(trained, rel=0.1)
     assert dict(walk(model.state.tree["discriminator"])) == {}
 

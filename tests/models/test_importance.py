@@ -6,11 +6,12 @@ import numpy as np
 import oracles
 import pytest
 from devices import assert_same
+from steps import run
 
 from tinyae import data, fit, models
 from tinyae.errors import ConfigError
 from tinyae.latent import gaussian
-from tinyae.models.importance import log_mean_exp
+from tinyae.models.vae import log_mean_exp
 
 
 def linear(k, seed=0, **options):
@@ -67,7 +68,7 @@ def test_the_loss_is_the_definition(likelihood, k=3):
         weights = []
         for i in range(k):
             z = (mu + np.exp(logvar / 2) * noise[n, i])[None]
-            out = model.forward("decoder", z)[0]
+            out = model.apply("decoder", z)
             prior = oracles.normal_log_density(z, 0 * z, 0 * z)[0]
             posterior = oracles.normal_log_density(z, mu[None], logvar[None])[0]
             weights.append(math.exp(model.likelihood.log_prob(out, x[n : n + 1])[0] + prior - posterior))
@@ -117,7 +118,7 @@ def test_parts_sum_to_the_whole():
     grads, sums = model.store.like(), dict.fromkeys(whole, 0.0)
     for rows in (slice(2), slice(2, None)):
         rng = model.backend.noise(0, 0, {"z": noise[rows]})
-        terms, _ = model.step(model.prepare({"x": X[rows]}), rng, grads.tree, batch_size=6)
+        terms, _ = run(model, model.prepare({"x": X[rows]}), rng, grads.tree, batch_size=6)
         sums = {name: sums[name] + terms[name] for name in sums}
     assert sums == pytest.approx(whole, rel=1e-12)
     assert_same(grads.named, expected, 1e-12)

@@ -6,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 from devices import assert_same
+from steps import run
 
 import tinyae
 from tinyae import data, fit, models
@@ -41,11 +42,11 @@ def test_the_loss_is_the_definition(make):
         one_hot = np.eye(3)[y]
         x = X[n].ravel()
         inputs = np.concatenate((x, one_hot)) if make is models.CVAE else x
-        h = model.forward("encoder", inputs[None] if make is models.CVAE else X[n : n + 1])[0][0]
+        h = model.apply("encoder", inputs[None] if make is models.CVAE else X[n : n + 1])[0]
         mu, logvar = h[:2], h[2:]
         z = mu + np.exp(logvar / 2) * noise[n]
         code = np.concatenate((z, one_hot)) if make is models.CVAE else z
-        logits = model.forward("decoder", code[None])[0].ravel()
+        logits = model.apply("decoder", code[None]).ravel()
         mean = model.class_means[y] if make is models.ClassMeanVAE else np.zeros(2)
         total += oracles.bce_with_logits(logits[None], x[None])
         total += oracles.kl_to_mean(mu[None], logvar[None], mean[None])
@@ -68,7 +69,7 @@ def test_parts_sum_to_the_whole(make):
     for rows in (slice(3), slice(3, None)):
         rng = model.backend.noise(0, 0, {"z": noise[rows]})
         batch = model.prepare({"x": X[rows], "labels": LABELS[rows]})
-        losses.append(model.step(batch, rng, grads.tree, batch_size=7)[0]["loss"])
+        losses.append(run(model, batch, rng, grads.tree, batch_size=7)[0]["loss"])
     assert sum(losses) == pytest.approx(whole["loss"], rel=1e-13)
     assert_same(grads.named, expected, 1e-13)
 

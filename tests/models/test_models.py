@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from devices import assert_same
+from steps import run
 
 from tinyae import models
 from tinyae.backend import Noise
@@ -302,7 +303,7 @@ def test_shards_sum_to_the_whole(make):
     grads, losses = model.store.like(), []
     for rows in (slice(3), slice(3, None)):
         rng = model.backend.noise(0, 0, {"z": noise[rows]})
-        terms, _ = model.step(model.prepare({"x": x[rows]}), rng, grads.tree, batch_size=7)
+        terms, _ = run(model, model.prepare({"x": x[rows]}), rng, grads.tree, batch_size=7)
         losses.append(terms["loss"])
     assert sum(losses) == pytest.approx(whole["loss"], rel=1e-13)
     assert_same(grads.named, expected, 1e-13)

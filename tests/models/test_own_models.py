@@ -29,16 +29,16 @@ class Linear(Model):
         networks = {"encoder": (Dense(units), (4,)), "decoder": (Dense(4), (units,))}
         self.build(networks, {"units": units}, 0, "numpy", "float32")
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        z, c_enc = self.forward("encoder", batch["x"])
-        y, c_dec = self.forward("decoder", z)
-        loss, dy = mse(y, batch["x"], batch_size)
-        if grads is not None:
-            self.add_grads("encoder", c_enc, self.backward("decoder", c_dec, dy, grads), grads)
-        return {"loss": loss}, {}
+    def step(self, net, x):
+        z, c_enc = net.encoder.forward(x)
+        y, c_dec = net.decoder.forward(z)
+        loss, dy = mse(y, x, net.count)
+        if net.needs_grads:
+            net.encoder.add_grads(c_enc, net.decoder.backward(c_dec, dy))
+        return {"loss": loss}
 
     def _encode(self, x):
-        return self.forward("encoder", x)[0]
+        return self.apply("encoder", x)
 
 class Twice(AE):
     """An AE with one option more, which keeps its name."""
@@ -142,12 +142,12 @@ class Forgetful(Model):
         self.input_shape, self.latent_dim = (4,), units
         self.build({"encoder": (Dense(units), (4,))}, {"units": units, "width": 3}, 0, "numpy", dtype)
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        z, cache = self.forward("encoder", batch["x"])
-        loss, dz = mse(z, 0 * z, batch_size)
-        if grads is not None:
-            self.add_grads("encoder", cache, dz, grads)
-        return {"loss": loss}, {}
+    def step(self, net, x):
+        z, cache = net.encoder.forward(x)
+        loss, dz = mse(z, 0 * z, net.count)
+        if net.needs_grads:
+            net.encoder.add_grads(cache, dz)
+        return {"loss": loss}
 
 
 def test_a_config_that_the_class_does_not_take_is_named(tmp_path):
@@ -188,9 +188,8 @@ def test_options_may_be_numpy_numbers(tmp_path):
 
 
 class Nameless(Open):
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        terms, caches = super().step(batch, rng, grads, train, batch_size)
-        return {"mse": terms["loss"]}, caches
+    def step(self, net, x):
+        return {"mse": super().step(net, x)["loss"]}
 
 
 def test_a_step_without_the_loss_is_named_before_the_first_epoch_is_over(tmp_path):

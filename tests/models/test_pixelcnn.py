@@ -11,6 +11,7 @@ import tinyae
 from tinyae import models
 from tinyae.backend import Noise
 from tinyae.errors import ConfigError, DataError, ShapeError
+from tinyae.models.context import Context
 from tinyae.models.pixelcnn import NETWORKS
 
 TINY = dict(input_shape=(2, 2), levels=3, width=4, blocks=1)
@@ -113,13 +114,14 @@ def seen_by(model, i, j):
     height, width = model.map_shape
     rng, shape = np.random.default_rng(0), (16, height, width)
     codes = rng.integers(0, model.levels, shape)
-    h, _ = model.forward("input", codes)
-    h, c_stack = model.forward("stack", (h, None))
-    logits, c_out = model.forward("output", h)
+    net = Context(model, None, False, None, 16)
+    h, _ = net.input.forward(codes)
+    h, c_stack = net.stack.forward((h, None))
+    logits, c_out = net.output.forward(h)
     dlogits = np.zeros_like(logits)
     dlogits[:, i, j] = rng.normal(size=(16, model.levels))
-    dh = model.networks["output"].backward(model.store.tree["output"], c_out, dlogits)
-    dx, _ = model.networks["stack"].backward(model.store.tree["stack"], c_stack, dh)
+    dh = net.output.backward(c_out, dlogits)
+    dx, _ = net.stack.backward(c_stack, dh)
     if model.config["network"] == "residual":  # whose input network looks around
         one_hot = np.zeros((*shape, model.levels))
         dx = model.networks["input"].conv.backward(model.store.tree["input"], one_hot, dx)

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from steps import run
 
 torch = pytest.importorskip("torch")
 
@@ -123,8 +124,8 @@ def test_vq_vae_bojone_is_vq_vae_keras_py():
     p, moved = tensors(model), {}
     loss = bojone(p, torch.tensor(2 * images - 1).movedim(-1, 1), moved)
     assert_agrees(model, {"x": images}, loss, p, 1 / (8 * 8 * 3))
-    _, caches = model.step({"x": images}, model.backend.noise(0), model.store.like().tree)
-    model.update_state(caches)
+    _, net = run(model, {"x": images}, model.backend.noise(0), model.store.like().tree)
+    model.after_update(model.phases[0], net)
     for name, (mean, var) in moved.items():
         np.testing.assert_allclose(model.state.named[f"{name}.mean"], mean, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(model.state.named[f"{name}.var"], var, rtol=1e-9)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from adversary_oracles import phase_of
 from killing import Killed, KilledAt
+from steps import move_parameters
 
 import tinyae
 from tinyae import cli, models, optim
@@ -95,7 +96,7 @@ def test_the_decoders_gradient_passes_the_whole_of_the_frozen_discriminator(digi
     noise = {f"decoder.{name}": rng.normal(size=(4, 3)) for name in ("z", "prior")}
 
     def run(name, value):
-        return model.forward(name, value)[0]
+        return model.apply(name, value)
 
     def objective():
         mu, logvar = model.posterior(x)
@@ -145,13 +146,7 @@ def test_accuracy_weighs_real_and_made_images_alike(digits):
 @each_phase
 def test_a_step_between_forward_and_backward_is_noticed(name, digits, monkeypatch):
     model = make()
-    forward = model.forward
-
-    def moving(*args):
-        model.store.version += 1
-        return forward(*args)
-
-    monkeypatch.setattr(model, "forward", moving)
+    move_parameters(monkeypatch)
     with pytest.raises(StaleParamsError, match="changed between forward .* and backward"):
         model.phase_terms(phase_of(model, name), {"x": digits[:3]}, None, 0, 0, grads=model.store.like().tree)
 

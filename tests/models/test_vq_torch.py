@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from steps import run
 
 torch = pytest.importorskip("torch")
 
@@ -217,9 +218,9 @@ def compare(name, pictures, dtype, steps, tolerance):
         drawn = rng.random((model.codebook.books, model.code_count))
         noise = model.backend.noise(0, step, {f"codebook.restart.{b}": u for b, u in enumerate(drawn)})
         grads.flat.fill(0)
-        terms, caches = model.step(model.prepare({"x": x}), noise, grads.tree)
+        terms, net = run(model, model.prepare({"x": x}), noise, grads.tree)
         expected, codes = terms_of(model, p, stats, quantiser, torch.tensor(x))
-        np.testing.assert_array_equal(np.stack(caches["codebook"].codes, axis=1).reshape(codes.shape), codes)
+        np.testing.assert_array_equal(np.stack(net.caches["codebook"].codes, axis=1).reshape(codes.shape), codes)
         assert list(terms) == [term for term in expected if not (model.codebook.ema and term == "codebook")]
         for term, value in terms.items():
             assert float(value) == pytest.approx(expected[term].item(), rel=tolerance), f"{term} at step {step}"
@@ -239,7 +240,7 @@ def compare(name, pictures, dtype, steps, tolerance):
                 tensor.grad.zero_()
                 grads.named[key][...] = 0
         optimizer.step(model.store, grads)
-        model.update_state(caches)
+        model.after_update(model.phases[0], net)
         their_optimizer.step()
         quantiser.update(drawn)
         for b, book in enumerate(model.codebook.weight(model.store.tree["codebook"], model.state.tree["codebook"])):

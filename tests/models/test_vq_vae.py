@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from steps import changed, move_parameters, run, times
 
 from tinyae import gradcheck, models, optim
 from tinyae.backend import Noise
 from tinyae.errors import ConfigError, ShapeError, StaleParamsError
 from tinyae.latent.codebook import Codebook
 from tinyae.latent.kmeans import kmeans
+from tinyae.models.context import Context
 from tinyae.networks.vq import NETWORKS, network_for
 
 TINY = dict(input_shape=(9, 6, 1), network="small", codes=5, latent_dim=4)
@@ -203,7 +205,7 @@ def test_terms_are_what_they_say_and_add_up(form):
     if not model.codebook.ema:
         assert terms["commitment"] == pytest.approx(0.7 * terms["codebook"], rel=1e-12)
     if form in ("loss", "ema"):
-        z, _ = model.forward("encoder", x / 255)
+        z = model.apply("encoder", x / 255)
         q = model.codebook.decode(model.store.tree["codebook"], model.encode(x), model.state.tree["codebook"])
         assert terms["commitment"] == pytest.approx(0.7 * ((z - q) ** 2).sum() / 6, rel=1e-9)
 
@@ -224,21 +226,17 @@ def test_blank_images_give_cosine_codes_no_huge_gradient():
     assert max(np.abs(g).max() for g in grads.values()) < 1e4
 
 
-def test_parameters_that_changed_in_between_are_noticed():
-    class Changing(models.VQVAE):
-        def forward(self, name, x, train=False, rng=None):
-            self.store.version += name == "decoder"
-            return super().forward(name, x, train, rng)
-
+def test_parameters_that_changed_in_between_are_noticed(monkeypatch):
+    move_parameters(monkeypatch)
     with pytest.raises(StaleParamsError, match="changed between forward .* and backward"):
-        Changing(**TINY).loss_and_grads({"x": images(2)})
+        models.VQVAE(**TINY).loss_and_grads({"x": images(2)})
 
 
 def test_a_restart_counts_as_a_change_of_the_parameters():
     model = make("loss")
     before = model.store.version
-    _, caches = model.step(model.prepare({"x": images(3)}), Noise(0))
-    model.update_state(caches)
+    _, net = run(model, model.prepare({"x": images(3)}), Noise(0))
+    model.after_update(model.phases[0], net)
     assert model.store.version > before
 
 
@@ -252,7 +250,7 @@ def test_it_begins_with_the_variance_and_kmeans(form):
     model.begin({"x": x}, noise)
     scale = 4 if model.signed else 1
     assert float(model.state.named["scale.variance"]) == pytest.approx(scale * (x / 255).var() + 1e-6, rel=1e-12)
-    z, _ = model.forward("encoder", model.scaled(x / 255), train=True)
+    z, _ = Context(model, None, True, None, len(x)).encoder.forward(model.scaled(x / 255))
     expected = kmeans(z.reshape(-1, 4), 5, noise.child("codebook.0"))
     (weight,) = model.codebook.weight(model.store.tree["codebook"], model.state.tree["codebook"])
     np.testing.assert_allclose(weight, expected, rtol=1e-12, atol=1e-14)
@@ -272,13 +270,15 @@ def test_the_variance_may_be_left_out():
 
 
 class _ScaledStraightThrough(models.VQVAE):
-    def backward(self, name, cache, dy, grads):
-        return (1.01 if name == "codebook" else 1) * super().backward(name, cache, dy, grads)
+    def step(self, net, x):
+        changed(net, "codebook", backward=times(lambda codebook: 1.01))
+        return super().step(net, x)
 
 
 class _NothingThrough(models.VQVAE):
-    def backward(self, name, cache, dy, grads):
-        return (0 if name == "codebook" else 1) * super().backward(name, cache, dy, grads)
+    def step(self, net, x):
+        changed(net, "codebook", backward=times(lambda codebook: 0))
+        return super().step(net, x)
 
 
 class _WrongCodebook(models.VQVAE):
@@ -305,8 +305,8 @@ class _NoCommitment(_WrongCodebook):
 
 class _NoCodebookGradient(_WrongCodebook):
     class books(Codebook):  # noqa: N801
-        def losses(self, params, cache, batch_size=None, grads=None):
-            return super().losses(params, cache, batch_size)
+        def losses_backward(self, *args):
+            pass
 
 
 class _CodebookThroughTheDecoder(_WrongCodebook):
@@ -320,8 +320,9 @@ class _CodebookThroughTheDecoder(_WrongCodebook):
 
 
 class _UnweightedReconstruction(models.VQVAE):
-    def backward(self, name, cache, dy, grads):
-        return super().backward(name, cache, (1 + 1e-4 if name == "decoder" else 1) * dy, grads)
+    def step(self, net, x):
+        changed(net, "decoder", backward=times(lambda decoder: 1 + 1e-4))
+        return super().step(net, x)
 
 
 WRONG = (
@@ -352,9 +353,9 @@ def test_training_on_a_device_brings_nothing_to_the_host(form, gpu):
         model.begin({"x": x[0]}, model.backend.noise(1))
         for step in range(12):
             grads.flat.fill(0)
-            _, caches = model.step(model.prepare({"x": x[step % 4]}), model.backend.noise(2, step), grads.tree)
+            _, net = run(model, model.prepare({"x": x[step % 4]}), model.backend.noise(2, step), grads.tree)
             optimizer.step(model.store, grads)
-            model.update_state(caches)
+            model.after_update(model.phases[0], net)
         assert type(model.store.flat) is xp.ndarray
         model.end_epoch()
         stores.append([model.backend.to_host(flat) for flat in (model.store.flat, model.state.flat)])

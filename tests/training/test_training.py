@@ -216,12 +216,12 @@ def test_bad_options(x, options):
 
 def test_a_nan_loss_names_step_and_term_and_keeps_the_last_checkpoint(x, tmp_path):
     class Bursting(tinyae.models.VAE):
-        def step(self, batch, rng, grads=None, train=True, batch_size=None):
-            terms, caches = super().step(batch, rng, grads, train, batch_size)
-            if rng.step == 4 and train:
+        def step(self, net, x):
+            terms = super().step(net, x)
+            if net.noise.step == 4 and net.training:
                 terms["kl"] = terms["kl"] * np.float32("inf")
                 terms["loss"] = terms["reconstruction"] + terms["kl"]
-            return terms, caches
+            return terms
 
     model = Bursting(input_shape=(4, 4, 1), hidden=(6,), latent_dim=2)
     with pytest.raises(DivergedError, match=r"step 5 \(epoch 2\): kl is inf"):
@@ -236,10 +236,10 @@ def test_parameters_that_are_not_finite_are_never_saved(x, tmp_path):
     """The gradient of the last step before a checkpoint is NaN: the loss has not seen it yet."""
 
     class Poisoned(tinyae.models.VAE):
-        def step(self, batch, rng, grads=None, train=True, batch_size=None):
-            result = super().step(batch, rng, grads, train, batch_size)
-            if rng.step == 5 and grads is not None:
-                grads["decoder"]["0"]["weight"][0, 0] = np.nan
+        def step(self, net, x):
+            result = super().step(net, x)
+            if net.noise.step == 5 and net.needs_grads:
+                net.decoder.grads["0"]["weight"][0, 0] = np.nan
             return result
 
     with pytest.raises(DivergedError, match="parameters"):

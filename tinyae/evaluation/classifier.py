@@ -39,30 +39,27 @@ class Classifier(Labelled, Model):
         }
         self.build(networks, dict(input_shape=self.input_shape, classes=classes), seed, backend, dtype)
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, labels, version = batch["x"], batch["labels"], self.store.version
+    def step(self, net, x, labels):                                       # x (N, H, W, C), labels (N,)
+        h, c_features = net.features.forward(x)                           # (N, UNITS)
+        logits, c_head = net.head.forward(h)                              # (N, classes)
+        loss, dlogits = cross_entropy_with_logits(logits, labels, net.count)   # (), (N, classes)
 
-        h, c_features = self.forward("features", x, train, rng)
-        logits, c_head = self.forward("head", h, train, rng)
-        loss, dlogits = cross_entropy_with_logits(logits, labels, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dh = self.backward("head", c_head, dlogits, grads)
-            self.add_grads("features", c_features, dh, grads)
+        if net.needs_grads:
+            dh = net.head.backward(c_head, dlogits)                       # (N, UNITS), as logits = head(h)
+            net.features.add_grads(c_features, dh)                        # as h = features(x)
         right = (logits.argmax(axis=-1) == labels).astype(logits.dtype).sum()
-        return {"loss": loss, "accuracy": right / (batch_size or len(x))}, {}
+        return {"loss": loss, "accuracy": right / net.count}
 
     def features(self, x):
         """The last hidden layer of images x (N, H, W, C): (N, UNITS), as a NumPy array."""
-        return self.in_chunks(lambda part: self.forward("features", self._inputs(part))[0], self.admit(x))
+        return self.in_chunks(lambda part: self.apply("features", self._inputs(part)), self.admit(x))
 
     def classes_of(self, features):
         """The most probable class of each row of `features`: (N, UNITS) -> (N,), as a NumPy array."""
 
         def most_probable(part):
             h = self.backend.asarray(part, self.dtype)
-            return array_module(h).argmax(self.forward("head", h)[0], axis=-1)
+            return array_module(h).argmax(self.apply("head", h), axis=-1)
 
         return self.in_chunks(most_probable, features)
 

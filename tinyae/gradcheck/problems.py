@@ -81,8 +81,7 @@ class PhaseCase:
     def step(self, grads=None, batch_size=None):
         """The terms; adds into `grads`, a nested dict."""
         rng = self.model.backend.noise(self.noise.seed, self.noise.step)
-        rng = rng.child(self.phase.name) if self.phase.name else rng
-        return self.phase.step(self.model.prepare(self.batch), rng, grads, True, batch_size)[0]
+        return self.phase.run(self.model, self.model.prepare(self.batch), rng, grads, True, batch_size)[0]
 
     def evaluate(self, p, gradients):
         for key, view in self.trained.named.items():

@@ -140,8 +140,8 @@ class Codebook:
         dz = quantize.straight_through_backward(None, dy)
         return self._turn_back(cache, self._parts(dz.reshape(-1, self.units))) if self.cosine else dz
 
-    def losses(self, params, cache, batch_size=None, grads=None):
-        """(codebook loss, commitment loss, dz of the latter); adds the codebook's gradient into `grads`.
+    def losses(self, params, cache, batch_size=None):
+        """-> (codebook loss, commitment loss, dz of the latter), sums over numbers and means over the batch.
 
         With ema there is no codebook loss: 0.0. Residual books look at what they are given as it is: d z is the sum of
         their 2 (u - q) / N. Cosine codes e / |e| pass their gradient through `quantize.unit`.
@@ -150,13 +150,16 @@ class Codebook:
         loss = sum((left * left).sum() for left in cache.left) / count
         parts = [(2 / count) * left for left in cache.left]
         dz = self._turn_back(cache, parts) if self.cosine else self._joined(parts).reshape(cache.shape)
+        return (0.0 if self.ema else loss), loss, dz
+
+    def losses_backward(self, params, cache, grads, batch_size=None):
+        """Adds the gradient of the codebook loss into `grads`: 2 (n_k e_k - the sum of the u that chose k) / N."""
         if self.ema:
-            return 0.0, loss, dz
-        if grads is not None:
-            into = grads["weight"].reshape(self.books, self.codes, self.width)
-            for b, (counts, sums) in enumerate(cache.counted or self._count(cache)):
-                into[b] += self._book_gradient(self.weight(params, None)[b], counts, sums, count)
-        return loss, loss, dz
+            return
+        count = examples(cache, batch_size)
+        into = grads["weight"].reshape(self.books, self.codes, self.width)
+        for b, (counts, sums) in enumerate(cache.counted or self._count(cache)):
+            into[b] += self._book_gradient(self.weight(params, None)[b], counts, sums, count)
 
     def _book_gradient(self, book, counts, sums, batch_size):
         if not self.cosine:
@@ -261,7 +264,7 @@ class HeldCodebook(Codebook):
             cache.add(self.held.codes[b], q, left)
         return (self._seen(rows) + self.offset).reshape(z.shape), cache
 
-    def losses(self, params, cache, batch_size=None, grads=None):
+    def losses(self, params, cache, batch_size=None):
         count, loss = examples(cache, batch_size), 0.0
         for b, book in enumerate(() if self.ema else self.weight(params, None)):
             book = quantize.unit(book)[0] if self.cosine else book

@@ -31,32 +31,34 @@ DIAGONAL = (ReLU, LeakyReLU, Dropout)  # J = J^T = a slope for each element
 SMALLEST = 1e-12  # a gradient of norm 0 has no direction: u = 0
 
 
-def gradient_penalty(critic, params, x, weight, grads=None, train=False, rng=None, batch_size=None):
-    """lambda / N sum_n (|dD(x_n)/dx_n| - 1)^2, a 0-d array; adds its gradients into `grads`.
+def gradient_penalty(critic, params, x, weight, train=False, rng=None, batch_size=None):
+    """lambda / N sum_n (|dD(x_n)/dx_n| - 1)^2 -> (penalty, a 0-d array; the cache of `gradient_penalty_backward`).
 
-    critic: a Sequential D of layers named above, x (N, ...) -> (N, 1), whose `params` and `grads` are dicts as in its
-    own `backward`. weight: lambda. batch_size: N where x is a part of a larger batch. Raises ConfigError for a layer
-    that is not piecewise linear.
+    critic: a Sequential D of layers named above, x (N, ...) -> (N, 1), with its `params`. weight: lambda. batch_size: N
+    where x is a part of a larger batch. Raises ConfigError for a layer that is not piecewise linear.
     """
     for layer in critic.layers:
         if not isinstance(layer, LINEAR + SHAPE + DIAGONAL):
             raise ConfigError(f"the gradient penalty is for piecewise linear critics, {layer!r} is not: use LeakyReLU")
     xp, axes = array_module(x), tuple(range(1, x.ndim))
-    y, caches = critic.forward(params, x, train, rng)
+    y, caches = critic.forward(params, x, train, rng)                     # (N, 1)
 
-    deltas, delta = [], xp.ones_like(y)
+    deltas, delta = [], xp.ones_like(y)                                   # delta_l = dD/dy_l, from the last layer on
     for i in reversed(range(len(critic.layers))):
         deltas.insert(0, delta)
         delta = critic.layers[i].backward(params[str(i)], caches[i], delta)
-    g, scale = delta, weight / (batch_size or len(x))
-    norm = xp.sqrt((g * g).sum(axis=axes, keepdims=True))
-    penalty = scale * ((norm - 1) ** 2).sum()
+    g, scale = delta, weight / (batch_size or len(x))                     # (N, ...), dD/dx
+    norm = xp.sqrt((g * g).sum(axis=axes, keepdims=True))                 # (N, 1, ...)
+    return scale * ((norm - 1) ** 2).sum(), (caches, deltas, g, norm, scale)
 
-    if grads is not None:
-        t = (2 * scale) * (norm - 1) / xp.maximum(norm, SMALLEST) * g
-        for i, layer in enumerate(critic.layers):
-            t = _forward(layer, params[str(i)], caches[i], t, deltas[i], child(grads, str(i)))
-    return penalty
+
+def gradient_penalty_backward(critic, params, cache, grads):
+    """Adds the gradients of the penalty into `grads`, a dict as in the critic's own `backward`."""
+    caches, deltas, g, norm, scale = cache
+    xp = array_module(g)
+    t = (2 * scale) * (norm - 1) / xp.maximum(norm, SMALLEST) * g         # (N, ...), dpenalty/dg
+    for i, layer in enumerate(critic.layers):
+        t = _forward(layer, params[str(i)], caches[i], t, deltas[i], child(grads, str(i)))
 
 
 def _forward(layer, params, cache, t, delta, grads):

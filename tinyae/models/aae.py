@@ -126,50 +126,45 @@ class AAE(Labelled, Adversary, AE):
             side("generator", self.generate, "encoder"),
         ]
 
-    def autoencode(self, batch, rng, grads=None, train=True, batch_size=None):
-        """An autoencoder's whole step: `AE.step`."""
-        return AE.step(self, batch, rng, grads, train, batch_size)
+    def autoencode(self, net, x, labels=None):                            # x (N, H, W, C)
+        z, c_enc = net.encoder.forward(x)                                 # (N, D)
+        y, c_dec = net.decoder.forward(z)                                 # (N, H, W, C)
+        loss, dy = self.loss_function(y, x, net.count)                    # (), (N, H, W, C)
 
-    def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
-        """The encoder is in evaluation mode: D judges codes as they are used, without dropout; its own is on."""
-        x, version = batch["x"], self.store.version
+        if net.needs_grads:
+            dz = net.decoder.backward(c_dec, dy)                          # (N, D), as y = decoder(z)
+            net.encoder.add_grads(c_enc, dz)                              # as z = encoder(x)
+        return {"loss": loss, "reconstruction": loss}
 
-        z, _ = self.forward("encoder", x)
-        drawn = self.prior.sample(rng.child("prior"), len(x), self.dtype, self.told(batch))
-        real, c_real = self.forward("discriminator", self.beside(drawn, batch), train, rng.child("real"))
-        fake, c_fake = self.forward("discriminator", self.beside(z, batch), train, rng.child("fake"))
-        loss, dreal, dfake = adversarial.discriminator_loss(real, fake, batch_size=batch_size)
+    def discriminate(self, net, x, labels=None):
+        """The encoder is in evaluation mode: D judges codes as they are used, without dropout. D has its own."""
+        z = net.encoder.apply(x)                                          # (N, D)
+        drawn = self.prior.sample(net.noise.child("prior"), len(x), self.dtype, labels)    # (N, D)
+        real, c_real = net.discriminator.forward(self.beside(drawn, labels), "real")    # (N, 1), logits
+        fake, c_fake = net.discriminator.forward(self.beside(z, labels), "fake")    # (N, 1)
+        loss, dreal, dfake = adversarial.discriminator_loss(real, fake, batch_size=net.count)    # (), (N, 1) each
 
-        if grads is not None:
-            self.store.check(version)
-            self.add_grads("discriminator", c_real, dreal, grads)
-            self.add_grads("discriminator", c_fake, dfake, grads)
-        terms = {"discriminator": loss, "accuracy": adversarial.accuracy(real, fake, batch_size)}
-        return terms, {}
+        if net.needs_grads:
+            net.discriminator.add_grads(c_real, dreal)                    # as real = D(drawn)
+            net.discriminator.add_grads(c_fake, dfake)                    # as fake = D(z)
+        return {"discriminator": loss, "accuracy": adversarial.accuracy(real, fake, net.count)}
 
-    def generate(self, batch, rng, grads=None, train=True, batch_size=None):
-        """dz = dD/dz^T dlogit, through D that is frozen; of what D is told, the label gets no gradient."""
-        x, version = batch["x"], self.store.version
+    def generate(self, net, x, labels=None):
+        z, c_enc = net.encoder.forward(x)                                 # (N, D)
+        fake, c_dis = net.discriminator.forward(self.beside(z, labels))   # (N, 1), logits
+        loss, dfake = adversarial.generator_loss(fake, net.count)         # (), (N, 1)
 
-        z, c_enc = self.forward("encoder", x, train, rng)
-        fake, c_dis = self.forward("discriminator", self.beside(z, batch), train, rng)
-        loss, dfake = adversarial.generator_loss(fake, batch_size)
+        if net.needs_grads:
+            dzy = net.discriminator.backward(c_dis, dfake)                # (N, D + classes), through D, which is frozen
+            dz = dzy[:, : self.latent_dim]                                # (N, D), as labels need no gradient
+            net.encoder.add_grads(c_enc, dz)                              # as z = encoder(x)
+        return {"generator": loss}
 
-        if grads is not None:
-            self.store.check(version)
-            dz = self.backward("discriminator", c_dis, dfake, grads)[:, : self.latent_dim]
-            self.add_grads("encoder", c_enc, dz, grads)
-        return {"generator": loss}, {}
-
-    def told(self, batch):
-        """The labels (N,) where there are classes, else None."""
-        return batch["labels"] if self.classes else None
-
-    def beside(self, z, batch):
-        """What D sees: z (N, D), and beside it where there are classes the labels: (N, D + classes)."""
+    def beside(self, z, labels):
+        """D's input: z (N, D), with the labels (N,) beside it where there are classes: (N, D + classes)."""
         if not self.classes:
             return z
-        return array_module(z).concatenate((z, self.one_hot(batch["labels"])), axis=1)
+        return array_module(z).concatenate((z, self.one_hot(labels)), axis=1)
 
     def prepare(self, batch):
         return super().prepare(batch) if self.classes else Model.prepare(self, batch)

@@ -47,8 +47,10 @@ ALARMS = {
 
 
 class Adversary(Model):
-    """A subclass gives `phases`, and each phase's step writes its forward and its backward out. What a phase does not
-    train is frozen: it passes gradients on, and has none in `grads`.
+    """The base of models whose networks have opposing objectives.
+
+    A subclass gives `phases`, and each phase's step writes its forward and its backward out. A network that a phase
+    does not train is frozen: it passes gradients on and gets none.
 
     The term "accuracy" is the share of real and drawn examples that the discriminator tells apart, and "loss" that of
     the phase which trains what makes images. A Wasserstein critic has the term "distance" instead.
@@ -57,14 +59,6 @@ class Adversary(Model):
     generative = True
     advice = "A lower {lr}"  # where the discriminator wins; in braces what the reader may change
     last_is_best = True  # each side's loss says how good the other one is
-
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        """The terms of all phases at the present parameters; for evaluation, without gradients."""
-        terms, caches = {}, {}
-        for phase in self.phases:
-            found, kept = phase.step(batch, rng.child(phase.name), None, train, batch_size)
-            terms, caches = terms | found, caches | kept
-        return terms, caches
 
     @property
     def judges_codes(self):

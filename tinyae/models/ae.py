@@ -77,25 +77,22 @@ class AE(Model):
         self.loss_function, self.unit = self.losses[name], UNITS[name]
         self.mean = (Bernoulli() if name in ("bce", "ssim") else Gaussian()).mean
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = batch["x"], self.store.version
+    def step(self, net, x):                                               # x (N, H, W, C)
+        z, c_enc = net.encoder.forward(self.corrupted(x, net.noise))      # (N, D)
+        y, c_dec = net.decoder.forward(z)                                 # (N, H, W, C)
+        loss, dy = self.loss_function(y, x, net.count)                    # (), (N, H, W, C)
 
-        z, c_enc = self.forward("encoder", self.damaged(x, rng), train, rng)
-        y, c_dec = self.forward("decoder", z, train, rng)
-        loss, dy = self.loss_function(y, x, batch_size)
+        if net.needs_grads:
+            dz = net.decoder.backward(c_dec, dy)                          # (N, D), as y = decoder(z)
+            net.encoder.add_grads(c_enc, dz)                              # as z = encoder(x)
+        return {"loss": loss, "reconstruction": loss}
 
-        if grads is not None:
-            self.store.check(version)
-            dz = self.backward("decoder", c_dec, dy, grads)
-            self.add_grads("encoder", c_enc, dz, grads)
-        return {"loss": loss, "reconstruction": loss}, {"encoder": c_enc, "decoder": c_dec}
-
-    def damaged(self, x, rng):
-        """What the encoder is given for x: x itself here, x with noise in a denoising autoencoder."""
+    def corrupted(self, x, noise):
+        """The encoder's input for x: x itself here, x with noise in a denoising autoencoder."""
         return x
 
     def _encode(self, x):
-        return self.forward("encoder", x)[0]
+        return self.apply("encoder", x)
 
     def _decode(self, z):
-        return self.mean(self.forward("decoder", z)[0])
+        return self.mean(self.apply("decoder", z))

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from ..backend import array_module
 from ..errors import ConfigError
 from ..latent import gaussian, kl_forms
 from ..layers import ACTIVATIONS
@@ -12,6 +11,7 @@ from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import INIT, NETWORKS, encoder_and_decoder
 from ..options import WEIGHT, Choice, Count, Counts, Source, Sources, options
+from .gaussian_codes import halves, joined
 from .model import COMMON
 from .vae import VAE
 
@@ -116,28 +116,29 @@ class BetaVAE(VAE):
         """Until then w(t) or C(t) rises, and a lower loss may be a lower price."""
         return max(self.warmup_steps if self.warmup != "none" else 0, self.capacity_steps if self.capacity else 0)
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = batch["x"], self.store.version
-        weight = self.weight(rng.step) if train else self.beta
+    def step(self, net, x):                                               # x (N, H, W, C)
+        weight, at = self.schedule(net)                                   # w(t), and the step t of the capacity C(t)
+        h, c_enc = net.encoder.forward(x)                                 # (N, 2D)
+        mu, logvar = halves(h)                                            # (N, D) each
+        z, c_z = gaussian.sample(mu, logvar, net.normal("z", mu))         # (N, D)
+        out, c_dec = net.decoder.forward(z)                               # (N, H, W, C)
+        rec, dout = self.likelihood.nll(out, x, net.count)                # (), (N, H, W, C)
+        kl, _, _ = gaussian.kl_standard(mu, logvar, net.count)            # ()
+        price, dmu_p, dlogvar_p = self.price(mu, logvar, at, net.count)   # (), (N, D) each
 
-        h, c_enc = self.forward("encoder", x, train, rng)
-        mu, logvar = self.split(h)
-        noise = rng.normal("z", mu.shape, mu.dtype)
-        z, c_z = gaussian.sample(mu, logvar, noise)
-        out, c_dec = self.forward("decoder", z, train, rng)
-        rec, dout = self.likelihood.nll(out, x, batch_size)
-        kl = gaussian.kl_standard(mu, logvar, batch_size)[0]
-        price, dmu_p, dlogvar_p = self.price(mu, logvar, rng.step if train else self.capacity_steps, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dz = self.backward("decoder", c_dec, dout, grads)
-            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
-            dh = array_module(h).concatenate((dmu + weight * dmu_p, dlogvar + weight * dlogvar_p), axis=1)
-            self.add_grads("encoder", c_enc, dh, grads)
+        if net.needs_grads:
+            dz = net.decoder.backward(c_dec, dout)                        # (N, D), as out = decoder(z)
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)              # (N, D) each, as z = mu + sigma noise
+            dh = joined(dmu + weight * dmu_p, dlogvar + weight * dlogvar_p)    # (N, 2D), as mu, logvar = halves(h)
+            net.encoder.add_grads(c_enc, dh)                              # as h = encoder(x)
         paid = weight * price
-        terms = {"loss": rec + paid, "reconstruction": rec, "kl": kl, "penalty": paid - kl}
-        return terms, {"encoder": c_enc, "decoder": c_dec}
+        return {"loss": rec + paid, "reconstruction": rec, "kl": kl, "penalty": paid - kl}
+
+    def schedule(self, net):
+        """(w(t), t) of a training step t; in evaluation the values at the schedules' ends."""
+        if not net.training:
+            return self.beta, self.capacity_steps
+        return self.weight(net.noise.step), net.noise.step
 
     def evaluate(self, batches, count, noise):
         """As for every model; a form that looks at the mean KL is that of all examples' mean, not of each batch's."""

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from ..backend import array_module
 from ..latent import gaussian
 from ..layers import ACTIVATIONS, Dense
 from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
 from ..options import Choice, Count, Counts, Sources, options
+from .gaussian_codes import halves, joined
 from .labelled import Labelled
 from .model import COMMON
 from .vae import VAE
@@ -64,36 +64,31 @@ class ClassMeanVAE(Labelled, VAE):
         odd = dict(input_shape=(4,), latent_dim=1, classes=2, hidden=(4, 3), activation="tanh")
         return [cls(**small), cls(**odd, likelihood="learned-gaussian", sigma=0.5)]
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = batch["x"], self.store.version
+    def step(self, net, x, labels):                                       # x (N, H, W, C), labels (N,)
+        h, c_enc = net.encoder.forward(x)                                 # (N, 2D)
+        mu, logvar = halves(h)                                            # (N, D) each
+        z, c_z = gaussian.sample(mu, logvar, net.normal("z", mu))         # (N, D)
+        out, c_dec = net.decoder.forward(z)                               # (N, H, W, C)
+        m, c_prior = net.prior.forward(self.one_hot(labels))              # (N, D), the prior's mean m(y)
+        rec, dout = self.likelihood.nll(out, x, net.count)                # (), (N, H, W, C)
+        kl, dmu_kl, dlogvar_kl, dm = gaussian.kl_to_mean(mu, logvar, m, net.count)   # (), (N, D) each
 
-        h, c_enc = self.forward("encoder", x, train, rng)
-        mu, logvar = self.split(h)
-        noise = rng.normal("z", mu.shape, mu.dtype)
-        z, c_z = gaussian.sample(mu, logvar, noise)
-        out, c_dec = self.forward("decoder", z, train, rng)
-        m, c_prior = self.forward("prior", self.one_hot(batch["labels"]), train, rng)
-        rec, dout = self.likelihood.nll(out, x, batch_size)
-        kl, dmu_kl, dlogvar_kl, dm = gaussian.kl_to_mean(mu, logvar, m, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dz = self.backward("decoder", c_dec, dout, grads)
-            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
-            dh = array_module(h).concatenate((dmu + dmu_kl, dlogvar + dlogvar_kl), axis=1)
-            self.add_grads("encoder", c_enc, dh, grads)
-            self.add_grads("prior", c_prior, dm, grads)
-        caches = {"encoder": c_enc, "decoder": c_dec, "prior": c_prior}
-        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, caches
+        if net.needs_grads:
+            dz = net.decoder.backward(c_dec, dout)                        # (N, D), as out = decoder(z)
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)              # (N, D) each, as z = mu + sigma noise
+            dh = joined(dmu + dmu_kl, dlogvar + dlogvar_kl)               # (N, 2D), as mu, logvar = halves(h)
+            net.encoder.add_grads(c_enc, dh)                              # as h = encoder(x)
+            net.prior.add_grads(c_prior, dm)                              # as m = prior(y)
+        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}
 
     def log_prior(self, batch, z):
-        return gaussian.log_density(z, self.forward("prior", self.one_hot(batch["labels"]))[0], 0.0)
+        return gaussian.log_density(z, self.apply("prior", self.one_hot(batch["labels"])), 0.0)
 
     @property
     def class_means(self):
         """m(y) of every class: (classes, latent_dim), as a NumPy array."""
         every = self.one_hot(self.backend.xp.arange(self.classes))
-        return self.backend.to_host(self.forward("prior", every)[0])
+        return self.backend.to_host(self.apply("prior", every))
 
     def draw_prior(self, n, seed=0):
         """n codes z ~ p(z|y), (n, latent_dim), of the classes in turn, as a NumPy array."""

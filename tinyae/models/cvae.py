@@ -9,6 +9,7 @@ from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import dense_decoder, dense_encoder
 from ..options import Choice, Count, Counts, options
+from .gaussian_codes import halves, joined
 from .labelled import Labelled
 from .model import COMMON
 from .vae import VAE
@@ -58,35 +59,32 @@ class CVAE(Labelled, VAE):
         odd = dict(input_shape=(4,), latent_dim=1, classes=2, hidden=(4, 3), activation="tanh")
         return [cls(**small), cls(**odd, likelihood="learned-gaussian", sigma=0.5)]
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = batch["x"], self.store.version
-        y = self.one_hot(batch["labels"])
+    def step(self, net, x, labels):                                       # x (N, H, W, C), labels (N,)
+        y = self.one_hot(labels)                                          # (N, K)
+        h, c_enc = net.encoder.forward(self.join(x, y))                   # (N, 2D)
+        mu, logvar = halves(h)                                            # (N, D) each
+        z, c_z = gaussian.sample(mu, logvar, net.normal("z", mu))         # (N, D)
+        out, c_dec = net.decoder.forward(self.join(z, y))                 # (N, H, W, C)
+        rec, dout = self.likelihood.nll(out, x, net.count)                # (), (N, H, W, C)
+        kl, dmu_kl, dlogvar_kl = gaussian.kl_standard(mu, logvar, net.count)   # (), (N, D) each
 
-        h, c_enc = self.forward("encoder", self.join(x, y), train, rng)
-        mu, logvar = self.split(h)
-        noise = rng.normal("z", mu.shape, mu.dtype)
-        z, c_z = gaussian.sample(mu, logvar, noise)
-        out, c_dec = self.forward("decoder", self.join(z, y), train, rng)
-        rec, dout = self.likelihood.nll(out, x, batch_size)
-        kl, dmu_kl, dlogvar_kl = gaussian.kl_standard(mu, logvar, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dz = self.backward("decoder", c_dec, dout, grads)[:, : self.latent_dim]  # nobody asks for the label's
-            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
-            dh = array_module(h).concatenate((dmu + dmu_kl, dlogvar + dlogvar_kl), axis=1)
-            self.add_grads("encoder", c_enc, dh, grads)
-        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, {"encoder": c_enc, "decoder": c_dec}
+        if net.needs_grads:
+            dzy = net.decoder.backward(c_dec, dout)                       # (N, D + K), as out = decoder(z, y)
+            dz = dzy[:, : self.latent_dim]                                # (N, D), as y is data and needs no gradient
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)              # (N, D) each, as z = mu + sigma noise
+            dh = joined(dmu + dmu_kl, dlogvar + dlogvar_kl)               # (N, 2D), as mu, logvar = halves(h)
+            net.encoder.add_grads(c_enc, dh)                              # as h = encoder(x, y)
+        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}
 
     def join(self, a, y):
         """(N, ...), (N, classes) -> (N, D + classes)."""
         return array_module(a).concatenate((a.reshape(len(a), -1), y), axis=1)
 
     def infer(self, batch):
-        return self.split(self.forward("encoder", self.join(batch["x"], self.one_hot(batch["labels"])))[0])
+        return halves(self.apply("encoder", self.join(batch["x"], self.one_hot(batch["labels"]))))
 
     def log_likelihood(self, batch, z):
-        out, _ = self.forward("decoder", self.join(z, self.one_hot(batch["labels"])))
+        out = self.apply("decoder", self.join(z, self.one_hot(batch["labels"])))
         return self.likelihood.log_prob(out, batch["x"])
 
     def given(self, labels):
@@ -99,9 +97,9 @@ class CVAE(Labelled, VAE):
 
         def infer(x, labels):
             y = self.one_hot(self.backend.asarray(labels))
-            return self.forward("encoder", self.join(self._inputs(x), y))[0]
+            return self.apply("encoder", self.join(self._inputs(x), y))
 
-        return self.split(self.in_chunks(infer, x, labels))
+        return halves(self.in_chunks(infer, x, labels))
 
     def encode(self, x, labels=None):
         """Codes (N, latent_dim) of x with labels (N,), as a NumPy array."""

@@ -27,7 +27,7 @@ NOISES = {"gaussian": gaussian, "salt-and-pepper": salt_and_pepper, "dropout": d
 
 
 class DenoisingAE(ConvAE):
-    """A ConvAE that is given damaged(x) and has to return x:   loss(decoder(encoder(damaged(x))), x).
+    """A ConvAE that is given corrupted(x) and has to return x:   loss(decoder(encoder(corrupted(x))), x).
 
     The noise is drawn anew in every step, and for the loss in evaluation too. `encode` and `reconstruct` add none: they
     take an image as it is, and return it restored. The default has 30,689 parameters. It is the second network of
@@ -61,12 +61,12 @@ class DenoisingAE(ConvAE):
         first = cls(input_shape=(4, 4, 1), channels=(2, 2))
         return [first] + [cls(**small, noise=noise, level=0.4, loss="mse") for noise in NOISES]
 
-    def damaged(self, x, rng):
-        return NOISES[self.noise](x, rng, self.level)
+    def corrupted(self, x, noise):
+        return NOISES[self.noise](x, noise, self.level)
 
     def demonstration(self, x, seed=0):
         """{"noisy": ..., "restored": ..., "clean": ...}: (N, H, W, C) each, as NumPy arrays, for a picture."""
         x = self._inputs(self.admit(x))
-        noisy = self.damaged(x, self.backend.noise(seed))
+        noisy = self.corrupted(x, self.backend.noise(seed))
         to_host = self.backend.to_host
         return {"noisy": to_host(noisy), "restored": self.reconstruct(noisy), "clean": to_host(x)}

@@ -2,7 +2,7 @@
 
 from ..errors import ConfigError
 from ..losses import adversarial
-from ..losses.gradient_penalty import gradient_penalty
+from ..losses.gradient_penalty import gradient_penalty, gradient_penalty_backward
 from ..networks.autoencoder import image_shape, strided_channels
 from ..networks.gan import conv_discriminator, conv_generator, dense_discriminator, dense_generator
 from ..options import WEIGHT, Choice, Count, Counts, Number, options
@@ -106,52 +106,46 @@ class GAN(Adversary):
             Phase("generator", self.generate, ("generator",), every=every, momentum=MOMENTUM),
         ]
 
-    def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
-        """D's phase."""
-        x, version = batch["x"], self.store.version
-
-        drawn, _ = self.forward("generator", self._prior(rng, len(x)), train, rng)
-        real, c_real = self.forward("discriminator", x, train, rng.child("real"))
-        fake, c_fake = self.forward("discriminator", drawn, train, rng.child("drawn"))
+    def discriminate(self, net, x):                                       # x (N, H, W, C)
+        drawn, _ = net.generator.forward(self.codes_of(net, x))           # (N, H, W, C), G(z)
+        real, c_real = net.discriminator.forward(x, "real")               # (N, 1), logits
+        fake, c_fake = net.discriminator.forward(drawn, "drawn")          # (N, 1)
         if self.wasserstein:
-            loss, dreal, dfake = adversarial.critic_loss(real, fake, batch_size)
-            penalty = self._gradient_penalty(x, drawn, rng, grads, train, batch_size)
+            loss, dreal, dfake = adversarial.critic_loss(real, fake, net.count)    # (), (N, 1) each
+            penalty, c_pen = self.slope_penalty(net, x, drawn)            # ()
             terms = {"discriminator": loss + penalty, "distance": -loss, "penalty": penalty}
         else:
-            loss, dreal, dfake = adversarial.discriminator_loss(real, fake, self.smoothing, batch_size)
-            terms = {"discriminator": loss, "accuracy": adversarial.accuracy(real, fake, batch_size)}
+            loss, dreal, dfake = adversarial.discriminator_loss(real, fake, self.smoothing, net.count)
+            terms = {"discriminator": loss, "accuracy": adversarial.accuracy(real, fake, net.count)}
 
-        if grads is not None:
-            self.store.check(version)
-            self.add_grads("discriminator", c_real, dreal, grads)
-            self.add_grads("discriminator", c_fake, dfake, grads)
-        return terms, {}
+        if net.needs_grads:
+            critic = net.discriminator
+            if self.wasserstein:
+                gradient_penalty_backward(critic.layer, critic.params, c_pen, critic.grads)
+            critic.add_grads(c_real, dreal)                               # as real = D(x)
+            critic.add_grads(c_fake, dfake)                               # as fake = D(G(z))
+        return terms
 
-    def generate(self, batch, rng, grads=None, train=True, batch_size=None):
-        """G's phase: through D, which is frozen, to the images, and through them to G."""
-        version = self.store.version
-
-        drawn, c_gen = self.forward("generator", self._prior(rng, len(batch["x"])), train, rng)
-        fake, c_fake = self.forward("discriminator", drawn, train, rng)
+    def generate(self, net, x):                                           # x (N, H, W, C), for its N alone
+        drawn, c_gen = net.generator.forward(self.codes_of(net, x))       # (N, H, W, C), G(z)
+        fake, c_fake = net.discriminator.forward(drawn)                   # (N, 1), logits
         side = adversarial.critic_generator_loss if self.wasserstein else adversarial.generator_loss
-        loss, dfake = side(fake, batch_size)
+        loss, dfake = side(fake, net.count)                               # (), (N, 1)
 
-        if grads is not None:
-            self.store.check(version)
-            ddrawn = self.backward("discriminator", c_fake, dfake, grads)
-            self.add_grads("generator", c_gen, ddrawn, grads)
-        return {"loss": loss}, {"generator": c_gen}
+        if net.needs_grads:
+            ddrawn = net.discriminator.backward(c_fake, dfake)            # (N, H, W, C), through D, which is frozen
+            net.generator.add_grads(c_gen, ddrawn)                        # as drawn = G(z)
+        return {"loss": loss}
 
-    def _prior(self, rng, n):
-        return rng.normal("z", (n, self.latent_dim), self.dtype)
+    def codes_of(self, net, x):
+        """z ~ N(0, I), (N, D), as many as there are examples."""
+        return net.normal("z", (len(x), self.latent_dim))
 
-    def _gradient_penalty(self, x, drawn, rng, grads, train, batch_size):
-        """At points drawn between real and drawn examples, e x + (1 - e) G(z) with e ~ U(0, 1) for each."""
-        e = rng.uniform("mix", (len(x), *(1,) * len(self.input_shape)), self.dtype)
-        mixed, critic = drawn + e * (x - drawn), self.networks["discriminator"]
-        own = None if grads is None else grads["discriminator"]
-        params = self.store.tree["discriminator"]
-        return gradient_penalty(critic, params, mixed, self.penalty, own, train, rng.child("mixed"), batch_size)
+    def slope_penalty(self, net, x, drawn):
+        """The penalty on D's slope at e x + (1 - e) G(z), points between real and drawn examples, e ~ U(0, 1) each."""
+        e = net.uniform("mix", (len(x), *(1,) * len(self.input_shape)))   # (N, 1, 1, 1)
+        mixed, critic, noise = drawn + e * (x - drawn), net.discriminator, net.noise.child("mixed")
+        return gradient_penalty(critic.layer, critic.params, mixed, self.penalty, net.training, noise, net.count)
 
     def sample(self, n, seed=0):
         """(n, *input_shape): G(z) for z ~ N(0, I), as a NumPy array."""
@@ -170,4 +164,4 @@ class GAN(Adversary):
         self.encode(x)
 
     def _decode(self, z):
-        return self.forward("generator", z)[0]
+        return self.apply("generator", z)

@@ -2,6 +2,7 @@
 
 import math
 
+from ..backend import array_module
 from ..latent import gaussian
 from ..wording import setting
 from .model import Model
@@ -22,13 +23,9 @@ class GaussianCodes(Model):
             fan_in, both = weight.shape
             weight *= math.sqrt((fan_in + both) / (fan_in + both / 2))
 
-    def split(self, h):
-        """(N, 2D) -> mu, logvar, (N, D) each."""
-        return h[:, : self.latent_dim], h[:, self.latent_dim :]
-
     def posterior(self, x):
         """mu, logvar of q(z|x), (N, latent_dim) each, as NumPy arrays."""
-        return self.split(self.in_chunks(lambda part: self.forward("encoder", self._inputs(part))[0], self.admit(x)))
+        return halves(self.in_chunks(lambda part: self.apply("encoder", self._inputs(part)), self.admit(x)))
 
     def kl_per_dimension(self, x, labels=None):
         """KL(q(z_j|x) || p(z_j)) in nats by dimension, averaged over the examples: (latent_dim,), as a NumPy array.
@@ -62,4 +59,15 @@ class GaussianCodes(Model):
         return self.decode(noise.normal("sample", (n, self.latent_dim), self.dtype))
 
     def _encode(self, x):
-        return self.split(self.forward("encoder", x)[0])[0]
+        return halves(self.apply("encoder", x))[0]
+
+
+def halves(h):
+    """The encoder's output (N, 2D) -> mu, logvar, (N, D) each, as views."""
+    size = h.shape[1] // 2
+    return h[:, :size], h[:, size:]
+
+
+def joined(dmu, dlogvar):
+    """(N, D) each -> dh (N, 2D): the transpose of `halves`."""
+    return array_module(dmu).concatenate((dmu, dlogvar), axis=1)

@@ -62,21 +62,19 @@ class MaskedAE(ConvAE):
         small = dict(input_shape=(6, 4, 2), channels=(2,), patch=2, share=0.5, activation="tanh")
         return [first, cls(**small, loss="mse"), cls(**small | {"patch": 1}, loss="l1")]
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = batch["x"], self.store.version
-        order, rank = self.orders(len(x), rng)
-        mask = self.pixels(rank < self.hidden)
+    def step(self, net, x):                                               # x (N, H, W, C)
+        order, rank = self.orders(len(x), net.noise)                      # (N, P) each, of P patches
+        shown = self.shown(x, self.pixels(rank < self.hidden))            # (N, H, W, C), hidden patches replaced
+        z, c_enc = net.encoder.forward(shown)                             # (N, h, w, c)
+        y, c_dec = net.decoder.forward(z)                                 # (N, H, W, C)
+        hidden, target = self.gather(y, order), self.gather(x, order)     # the hidden patches alone
+        loss, dhidden = self.loss_function(hidden, target, net.count)     # (), as hidden
 
-        z, c_enc = self.forward("encoder", self.shown(x, mask), train, rng)
-        y, c_dec = self.forward("decoder", z, train, rng)
-        loss, dhidden = self.loss_function(self.gather(y, order), self.gather(x, order), batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dy = self.scatter(dhidden, rank)
-            dz = self.backward("decoder", c_dec, dy, grads)
-            self.add_grads("encoder", c_enc, dz, grads)
-        return {"loss": loss, "reconstruction": loss}, {"encoder": c_enc, "decoder": c_dec}
+        if net.needs_grads:
+            dy = self.scatter(dhidden, rank)                              # (N, H, W, C), as hidden = gather(y)
+            dz = net.decoder.backward(c_dec, dy)                          # (N, h, w, c), as y = decoder(z)
+            net.encoder.add_grads(c_enc, dz)                              # as z = encoder(shown)
+        return {"loss": loss, "reconstruction": loss}
 
     def orders(self, n, rng):
         """A random order of the patches for each of n images, and each patch's rank in it: (n, P) both.
@@ -139,7 +137,7 @@ class MaskedAE(ConvAE):
         return self._codes(self.shown(x, array_module(x).zeros_like(x[..., :1])))
 
     def _codes(self, shown):
-        return self.forward("encoder", shown)[0]
+        return self.apply("encoder", shown)
 
 
 def patch_size(height, width, patch=0):

@@ -14,9 +14,9 @@ from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import INIT, halved, image_shape
 from ..options import Choice, Count, Counts, Source, Sources, options
-from .importance import log_mean_exp
+from .gaussian_codes import halves, joined
 from .model import COMMON
-from .vae import VAE
+from .vae import VAE, log_mean_exp
 
 OUTPUTS = ("linear", "sigmoid")
 REFERENCE_SIGMA = 0.4**0.5  # -log N(x | out, 0.4) = 2.5 * 1/2 (x - out)^2 + constant: a reconstruction weight of 2.5
@@ -96,29 +96,26 @@ class MixtureVAE(VAE):
         odd = dict(input_shape=(5, 3, 2), latent_dim=2, classes=2, channels=(2, 3), units=3)
         return [first, cls(**odd, likelihood="bernoulli"), cls(**odd | {"classes": 1}, likelihood="laplace", sigma=0.5)]
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = batch["x"], self.store.version
+    def step(self, net, x):                                               # x (N, H, W, C)
+        h, c_enc = net.encoder.forward(x)                                 # (N, 2D)
+        mu, logvar = halves(h)                                            # (N, D) each
+        z, c_z = gaussian.sample(mu, logvar, net.normal("z", mu))         # (N, D)
+        out, c_dec = net.decoder.forward(z)                               # (N, H, W, C)
+        logits, c_cls = net.classifier.forward(z)                         # (N, K), of q(y|z)
+        every = array_module(z).arange(self.classes)                      # (K,)
+        means, c_means = net.means.forward(every)                         # (K, D), of p(z|y)
+        rec, dout = self.likelihood.nll(out, x, net.count)                # (), (N, H, W, C)
+        kl_z, dz_prior, dlogvar_prior, dlogits_z, dmeans = mixture.kl_to_mixture(z, logvar, logits, means, net.count)
+        kl_y, dlogits_y = mixture.kl_to_uniform(logits, net.count)        # (), (N, K)
 
-        h, c_enc = self.forward("encoder", x, train, rng)
-        mu, logvar = self.split(h)
-        z, c_z = gaussian.sample(mu, logvar, rng.normal("z", mu.shape, mu.dtype))
-        out, c_dec = self.forward("decoder", z, train, rng)
-        logits, c_cls = self.forward("classifier", z, train, rng)
-        means, c_means = self.forward("means", array_module(z).arange(self.classes))
-        rec, dout = self.likelihood.nll(out, x, batch_size)
-        kl_z, dz_prior, dlogvar_prior, dlogits_z, dmeans = mixture.kl_to_mixture(z, logvar, logits, means, batch_size)
-        kl_y, dlogits_y = mixture.kl_to_uniform(logits, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            self.add_grads("means", c_means, dmeans, grads)
-            dz = self.backward("classifier", c_cls, dlogits_z + dlogits_y, grads)
-            dz = dz + dz_prior + self.backward("decoder", c_dec, dout, grads)
-            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
-            dh = array_module(h).concatenate((dmu, dlogvar + dlogvar_prior), axis=1)
-            self.add_grads("encoder", c_enc, dh, grads)
-        terms = {"loss": rec + kl_z + kl_y, "reconstruction": rec, "kl_z": kl_z, "kl_y": kl_y}
-        return terms, {"encoder": c_enc, "decoder": c_dec, "classifier": c_cls, "means": c_means}
+        if net.needs_grads:
+            net.means.add_grads(c_means, dmeans)                          # as means = means(y)
+            dz = net.classifier.backward(c_cls, dlogits_z + dlogits_y)    # (N, D), as logits = classifier(z)
+            dz = dz + dz_prior + net.decoder.backward(c_dec, dout)        # (N, D), as out = decoder(z)
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)              # (N, D) each, as z = mu + sigma noise
+            dh = joined(dmu, dlogvar + dlogvar_prior)                     # (N, 2D), as mu, logvar = halves(h)
+            net.encoder.add_grads(c_enc, dh)                              # as h = encoder(x)
+        return {"loss": rec + kl_z + kl_y, "reconstruction": rec, "kl_z": kl_z, "kl_y": kl_y}
 
     def log_prior(self, batch, z):
         """log p(z) = log 1/K sum_y N(z | means_y, I) in nats, (N, latent_dim) -> (N,)."""
@@ -154,7 +151,7 @@ class MixtureVAE(VAE):
         return self.decode(self.draw_prior(n, seed, labels))
 
     def _probabilities(self, z):
-        return mixture.softmax(self.forward("classifier", z)[0])[0]
+        return mixture.softmax(self.apply("classifier", z))[0]
 
 
 def encoder(channels, outputs):

@@ -17,6 +17,7 @@ from ..errors import ConfigError, ShapeError, suggest
 from ..networks.autoencoder import begin_as
 from ..options import SEED, Count, Dtype, Flag, Path, Shape, options, shown
 from ..params import ParamStore, walk
+from .context import Phase, check_names
 
 # Where there is no gradient to keep, a forward takes so many examples at most, so that memory stays bounded.
 CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
@@ -27,34 +28,11 @@ COMMON = {"input_shape": Shape(), "seed": SEED, "dtype": Dtype()}  # options of 
 DENSE = 64
 
 
-class Phase:
-    """A part of a training step that ends with an update of its own.
-
-    name: "" where there is but one. step: a function like `Model.step`, that returns the terms of this phase. trains:
-    the networks that are moved, neighbours in the model's order; all others are frozen, and pass gradients on. rate:
-    what the learning rate is multiplied by. every: k for a phase of each k-th step, the first among them. objective:
-    the term that it lessens. momentum: beta1 of its Adam, and the momentum of SGD. scale: the factor of the optimiser's
-    epsilon.
-    """
-
-    def __init__(self, name, step, trains, rate=1.0, every=1, objective="loss", momentum=0.9, scale=1):
-        self.name, self.step, self.trains, self.rate, self.every = name, step, tuple(trains), rate, every
-        self.objective, self.momentum, self.scale = objective, momentum, scale
-
-    @property
-    def prefix(self):
-        """What the names of this phase's moments begin with."""
-        return f"{self.name}." if self.name else ""
-
-    def updates(self, steps):
-        """How many updates it has had after so many steps."""
-        return -(-steps // self.every)
-
-
 class Model:
     """A system of networks over one ParamStore.
 
-    A subclass calls `build(networks, ...)` in __init__ and writes `step`. Images are (N, H, W, C) in [0, 1] (uint8 is
+    A subclass calls `build(networks, ...)` in __init__ and writes `step(net, x)`, whose lines see their networks, noise
+    and mode through the context `net` (`tinyae.models.context`). Images are (N, H, W, C) in [0, 1] (uint8 is
     scaled), or (N, D) for a flat `input_shape`.
 
     Attributes: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (what is kept but not
@@ -102,6 +80,8 @@ class Model:
         count = sum(math.prod(shape) for tree in (params, state) for _, shape in walk(tree))
         # Twice: the initial values, and the buffer that they are copied into.
         memory.check(2 * count, self.dtype.itemsize, f"{self.name} of {count:,} parameters", "give smaller sizes")
+        self.stateful = {name for name, tree in state.items() if any(True for _ in walk(tree))}
+        check_names(self.name, self.networks)
         xp = self.backend.xp
         self.store, self.state = ParamStore(params, xp, dtype), ParamStore(state, xp, dtype)
         noise = self.backend.noise(seed).child("init")
@@ -162,11 +142,11 @@ class Model:
         mean = self.published is not None and self.published.mean
         return math.prod(self.input_shape) if mean else 1
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        """-> (terms, caches): the loss and its parts, and the networks' caches by name for `update_state`.
+    def step(self, net, x):
+        """-> terms, {name: 0-d array}: the loss and its parts, for x (N, *input_shape) on the device.
 
-        With `grads` (a nested dict) it adds the gradients. `batch_size` is what the mean divides by where the rows are
-        a part of a larger batch.
+        Forward lines first. Then, if `net.needs_grads`, the backward lines in reverse order, which add the gradients.
+        net: the `Context`. A model that uses labels is given them, too: `step(net, x, labels)`.
         """
         raise NotImplementedError
 
@@ -196,9 +176,11 @@ class Model:
 
     def phase_terms(self, phase, batch, given, seed, step, train=True, grads=None):
         """The terms of one phase, which adds its gradients into `grads`. given: None, or noise by name."""
-        rng = self.backend.noise(seed, step, given)
-        rng = rng.child(phase.name) if phase.name else rng
-        return phase.step(self.prepare(batch), rng, grads, train)[0]
+        return phase.run(self, self.prepare(batch), self.backend.noise(seed, step, given), grads, train)[0]
+
+    def arguments(self, batch):
+        """The arguments of `step` besides `net`, of a prepared batch: x, and the labels where the model uses them."""
+        return {"x": batch["x"]} | ({"labels": batch.get("labels")} if self.uses_labels else {})
 
     def _given(self, noise):
         if not isinstance(noise, (dict, NoneType)):
@@ -214,7 +196,9 @@ class Model:
         """
         sums = {}
         for index, batch in enumerate(batches):
-            terms, _ = self.step(self.prepare(batch), noise(index), train=False, batch_size=count)
+            terms, prepared = {}, self.prepare(batch)
+            for phase in self.phases:
+                terms |= phase.run(self, prepared, noise(index), train=False, batch_size=count)[0]
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
         return sums
@@ -258,10 +242,10 @@ class Model:
         """Lines to show at the end of a training, by its last record."""
         return []
 
-    def update_state(self, caches):
-        """Move what is kept but not trained (running statistics) of the networks that have caches, after backward."""
-        for name, cache in caches.items():
-            self.networks[name].update_state(self.state.tree[name], cache)
+    def after_update(self, phase, net):
+        """Moves the running statistics of the networks that a phase trains, after the optimiser's step."""
+        for name in phase.trains:
+            getattr(net, name).update_state()
 
     def admit(self, x):
         """x (N, ...) from outside as an array whose shape, dtype and values suit this model.
@@ -309,18 +293,9 @@ class Model:
         bounds(x)
         self.standardization = Standardization.of(x, self.backend)
 
-    def forward(self, name, x, train=False, rng=None):
-        """(y, cache) of the network `name` on the current parameters and state."""
-        child = None if rng is None else rng.child(name)
-        return self.networks[name].forward(self.store.tree[name], x, train, child, self.state.tree[name])
-
-    def backward(self, name, cache, dy, grads):
-        """dx of the network `name`; adds into grads[name], unless this phase does not train it."""
-        return self.networks[name].backward(self.store.tree[name], cache, dy, grads.get(name))
-
-    def add_grads(self, name, cache, dy, grads):
-        """Add into grads[name] without computing dx: for a network that the data enter."""
-        self.networks[name].add_grads(self.store.tree[name], cache, dy, grads[name])
+    def apply(self, name, x):
+        """-> y of the network `name` at the current parameters, in evaluation mode, without a cache."""
+        return self.networks[name].forward(self.store.tree[name], x, False, None, self.state.tree[name])[0]
 
     def in_chunks(self, function, x, *others, size=None):
         """function over rows of `x`, and of `others` of the same length, in bounded memory; a NumPy array.

@@ -105,24 +105,20 @@ class PixelCNN(Labelled, Model):
         mono = dict(input_shape=(3, 4, 1), levels=4)
         return [cls(**small), cls(**small | images), cls(**small | gated | mono), cls(**small | gated | images)]
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        codes, version = batch["x"], self.store.version
+    def step(self, net, x, labels=None):                                  # x (N, H, W), integers
+        h, c_in = net.input.forward(x)                                    # (N, H, W, width)
+        bias, c_classes = net.classes.forward(labels) if self.classes else (None, None)    # one for each layer
+        h, c_stack = net.stack.forward((h, bias))                         # (N, H, W, width)
+        logits, c_out = net.output.forward(h)                             # (N, H, W, levels)
+        loss, dlogits = cross_entropy_with_logits(logits, x, net.count)   # (), (N, H, W, levels)
 
-        h, c_in = self.forward("input", codes, train, rng)
-        bias, c_classes = self.forward("classes", batch["labels"]) if self.classes else (None, None)
-        h, c_stack = self.forward("stack", (h, bias), train, rng)
-        logits, c_out = self.forward("output", h, train, rng)
-        loss, dlogits = cross_entropy_with_logits(logits, codes, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dh = self.backward("output", c_out, dlogits, grads)
-            dh, dbias = self.backward("stack", c_stack, dh, grads)
+        if net.needs_grads:
+            dh = net.output.backward(c_out, dlogits)                      # (N, H, W, width), as logits = output(h)
+            dh, dbias = net.stack.backward(c_stack, dh)                   # as h = stack(h, bias)
             if self.classes:
-                self.add_grads("classes", c_classes, dbias, grads)
-            self.add_grads("input", c_in, dh, grads)
-        caches = {"input": c_in, "stack": c_stack, "output": c_out} | ({"classes": c_classes} if self.classes else {})
-        return {"loss": loss}, caches
+                net.classes.add_grads(c_classes, dbias)                   # as bias = classes(labels)
+            net.input.add_grads(c_in, dh)                                 # as h = input(x)
+        return {"loss": loss}
 
     def prepare(self, batch):
         return super().prepare(batch) if self.classes else Model.prepare(self, batch)
@@ -144,9 +140,9 @@ class PixelCNN(Labelled, Model):
 
     def logits(self, codes, labels=None):
         """(N, H, W, levels): of each pixel given those before it. codes (N, H, W), labels (N,), on the device."""
-        h, _ = self.forward("input", codes)
-        bias = self.forward("classes", labels)[0] if self.classes else None
-        return self.forward("output", self.forward("stack", (h, bias))[0])[0]
+        h = self.apply("input", codes)
+        bias = self.apply("classes", labels) if self.classes else None
+        return self.apply("output", self.apply("stack", (h, bias)))
 
     def log_prob(self, x, labels=None):
         """log p(x), or log p(x | labels), in nats: (N,), as a NumPy array."""

@@ -140,90 +140,82 @@ class SemiAAE(Labelled, Adversary, AE):
             Phase("classes", self.learn_classes, ("encoder",), RATES["classes"], objective="cross_entropy"),
         ]
 
-    def read(self, x, train=False, rng=None):
-        """(h (N, classes + D), the encoder's cache), h = encoder(x + noise e) with e ~ N(0, I) in training."""
-        if train and self.noise:
-            x = x + self.noise * rng.normal("noise", x.shape, self.dtype)
-        return self.forward("encoder", x, train, rng)
+    def read(self, net, x):
+        """-> (h (N, K + D), the encoder's cache), h = encoder(x + noise e) with e ~ N(0, I) in training."""
+        if net.training and self.noise:
+            x = x + self.noise * net.normal("noise", x)
+        return net.encoder.forward(x)
 
-    def infer(self, x, train=False, rng=None):
-        """-> (p (N, classes), z (N, D), the encoder's cache)."""
-        h, cache = self.read(x, train, rng)
-        return softmax(h[:, : self.classes])[0], h[:, self.classes :], cache
+    def infer(self, h):
+        """h (N, K + D) -> p = softmax of its first K numbers, (N, K), and z, the rest, (N, D)."""
+        return softmax(h[:, : self.classes])[0], h[:, self.classes :]
 
-    def infer_backward(self, p, dp, dz, cache, grads):
-        """dh = (dlogits, dz), dlogits of p = softmax(logits); adds into the encoder's gradients."""
-        dh = array_module(p).concatenate((softmax_backward(p, dp), dz), axis=1)
-        self.add_grads("encoder", cache, dh, grads)
+    def infer_backward(self, p, dp, dz):
+        """dh = (dlogits, dz), dlogits of p = softmax(logits)."""
+        return array_module(p).concatenate((softmax_backward(p, dp), dz), axis=1)
 
-    def autoencode(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = batch["x"], self.store.version
+    def autoencode(self, net, x, labels):                                 # x (N, H, W, C)
+        h, c_enc = self.read(net, x)                                      # (N, K + D)
+        p, z = self.infer(h)                                              # (N, K), (N, D)
+        y, c_dec = net.decoder.forward(array_module(p).concatenate((p, z), axis=1))    # (N, H, W, C)
+        loss, dy = self.loss_function(y, x, net.count)                    # (), (N, H, W, C)
 
-        p, z, c_enc = self.infer(x, train, rng)
-        y, c_dec = self.forward("decoder", array_module(p).concatenate((p, z), axis=1), train, rng)
-        loss, dy = self.loss_function(y, x, batch_size)
+        if net.needs_grads:
+            dcode = net.decoder.backward(c_dec, dy)                       # (N, K + D), as y = decoder(p, z)
+            dh = self.infer_backward(p, dcode[:, : self.classes], dcode[:, self.classes :])    # as p, z = infer(h)
+            net.encoder.add_grads(c_enc, dh)                              # as h = encoder(x)
+        return {"loss": loss, "reconstruction": loss}
 
-        if grads is not None:
-            self.store.check(version)
-            dcode = self.backward("decoder", c_dec, dy, grads)
-            self.infer_backward(p, dcode[:, : self.classes], dcode[:, self.classes :], c_enc, grads)
-        return {"loss": loss, "reconstruction": loss}, {}
-
-    def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
+    def discriminate(self, net, x, labels):
         """The encoder is in evaluation mode, as in AAE: without noise on x."""
-        x, version, terms = batch["x"], self.store.version, {"discriminators": 0.0, "accuracy": 0.0}
+        p, z = self.infer(net.encoder.apply(x))                           # (N, K), (N, D)
+        styles = self.prior.sample(net.noise.child("prior"), len(x), self.dtype)    # (N, D)
+        drawn = self.one_hot((net.uniform("class", (len(x),)) * self.classes).astype("int64"))    # (N, K)
+        real_z, c_real_z = net.discriminator.forward(styles, "real")      # (N, 1), logits, and so below
+        fake_z, c_fake_z = net.discriminator.forward(z, "fake")
+        real_p, c_real_p = net.class_discriminator.forward(drawn, "real")
+        fake_p, c_fake_p = net.class_discriminator.forward(p, "fake")
+        loss_z, dreal_z, dfake_z = adversarial.discriminator_loss(real_z, fake_z, batch_size=net.count)
+        loss_p, dreal_p, dfake_p = adversarial.discriminator_loss(real_p, fake_p, batch_size=net.count)
 
-        p, z, _ = self.infer(x)
-        styles = self.prior.sample(rng.child("prior"), len(x), self.dtype)
-        drawn = self.one_hot((rng.uniform("class", (len(x),), self.dtype) * self.classes).astype("int64"))
-        for name, real_ones, fake_ones in (("discriminator", styles, z), ("class_discriminator", drawn, p)):
-            real, c_real = self.forward(name, real_ones, train, rng.child("real"))
-            fake, c_fake = self.forward(name, fake_ones, train, rng.child("fake"))
-            loss, dreal, dfake = adversarial.discriminator_loss(real, fake, batch_size=batch_size)
-            terms["discriminators"] = terms["discriminators"] + loss
-            terms["accuracy"] = terms["accuracy"] + 0.5 * adversarial.accuracy(real, fake, batch_size)
+        if net.needs_grads:
+            net.discriminator.add_grads(c_real_z, dreal_z)                # as real_z = D(styles)
+            net.discriminator.add_grads(c_fake_z, dfake_z)                # as fake_z = D(z)
+            net.class_discriminator.add_grads(c_real_p, dreal_p)          # as real_p = D_y(drawn)
+            net.class_discriminator.add_grads(c_fake_p, dfake_p)          # as fake_p = D_y(p)
+        told = [adversarial.accuracy(*pair, net.count) for pair in ((real_z, fake_z), (real_p, fake_p))]
+        return {"discriminators": loss_z + loss_p, "accuracy": 0.5 * told[0] + 0.5 * told[1]}
 
-            if grads is not None:
-                self.store.check(version)
-                self.add_grads(name, c_real, dreal, grads)
-                self.add_grads(name, c_fake, dfake, grads)
-        return terms, {}
+    def generate(self, net, x, labels):
+        h, c_enc = self.read(net, x)                                      # (N, K + D)
+        p, z = self.infer(h)                                              # (N, K), (N, D)
+        fake_z, c_z = net.discriminator.forward(z)                        # (N, 1), logits
+        fake_p, c_p = net.class_discriminator.forward(p)                  # (N, 1), logits
+        loss_z, dfake_z = adversarial.generator_loss(fake_z, net.count)   # (), (N, 1)
+        loss_p, dfake_p = adversarial.generator_loss(fake_p, net.count)   # (), (N, 1)
 
-    def generate(self, batch, rng, grads=None, train=True, batch_size=None):
-        version = self.store.version
+        if net.needs_grads:
+            dp = net.class_discriminator.backward(c_p, dfake_p)           # (N, K), through D_y, which is frozen
+            dz = net.discriminator.backward(c_z, dfake_z)                 # (N, D), through D, which is frozen
+            net.encoder.add_grads(c_enc, self.infer_backward(p, dp, dz))  # as p, z = infer(encoder(x))
+        return {"generator": loss_z + loss_p}
 
-        p, z, c_enc = self.infer(batch["x"], train, rng)
-        fake_z, c_z = self.forward("discriminator", z, train, rng)
-        fake_p, c_p = self.forward("class_discriminator", p, train, rng)
-        loss_z, dfake_z = adversarial.generator_loss(fake_z, batch_size)
-        loss_p, dfake_p = adversarial.generator_loss(fake_p, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dp = self.backward("class_discriminator", c_p, dfake_p, grads)
-            dz = self.backward("discriminator", c_z, dfake_z, grads)
-            self.infer_backward(p, dp, dz, c_enc, grads)
-        return {"generator": loss_z + loss_p}, {}
-
-    def learn_classes(self, batch, rng, grads=None, train=True, batch_size=None):
-        """As many labelled examples as the batch has, drawn with replacement. z has no part in it: dz = 0."""
-        x, labels, version = batch["x"], batch["labels"], self.store.version
-        if train:
+    def learn_classes(self, net, x, labels):
+        """Sees as many labelled examples as the batch has, sampled with replacement. z has no part in it: dz = 0."""
+        if net.training:
             kept = self.state.tree["labelled"]
-            rows = (rng.uniform("labelled", (len(x),), self.dtype) * self.labelled).astype("int64")
+            rows = (net.uniform("labelled", (len(x),)) * self.labelled).astype("int64")    # (N,)
             x, labels = kept["x"][rows], kept["labels"][rows].astype("int64")
+        h, c_enc = self.read(net, x)                                      # (N, K + D)
+        logits = h[:, : self.classes]                                     # (N, K)
+        loss, dlogits = cross_entropy_with_logits(logits, labels, net.count)   # (), (N, K)
+        right = (logits.argmax(axis=1) == labels).sum() / net.count       # ()
 
-        h, c_enc = self.read(x, train, rng)
-        logits = h[:, : self.classes]
-        loss, dlogits = cross_entropy_with_logits(logits, labels, batch_size)
-        right = (logits.argmax(axis=1) == labels).sum() / (batch_size or len(x))
-
-        if grads is not None:
-            self.store.check(version)
+        if net.needs_grads:
             xp = array_module(h)
-            dh = xp.concatenate((dlogits, xp.zeros_like(h[:, self.classes :])), axis=1)
-            self.add_grads("encoder", c_enc, dh, grads)
-        return {"cross_entropy": loss, "classified": right}, {}
+            dh = xp.concatenate((dlogits, xp.zeros_like(h[:, self.classes :])), axis=1)    # as logits are a part of h
+            net.encoder.add_grads(c_enc, dh)                              # as h = encoder(x)
+        return {"cross_entropy": loss, "classified": right}
 
     def probabilities(self, x):
         """p of each example: (N, classes), as a NumPy array."""
@@ -259,7 +251,7 @@ class SemiAAE(Labelled, Adversary, AE):
         return np.concatenate((one_hot, z), axis=1)
 
     def _encode(self, x):
-        p, z, _ = self.infer(x)
+        p, z = self.infer(self.apply("encoder", x))
         return array_module(p).concatenate((p, z), axis=1)
 
 

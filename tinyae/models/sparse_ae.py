@@ -63,22 +63,18 @@ class SparseAE(AE):
     def separable(self):
         return self.penalty != "kl"  # which is of the whole batch's mean activation
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = batch["x"], self.store.version
+    def step(self, net, x):                                               # x (N, H, W, C)
+        h, c_enc = net.encoder.forward(x)                                 # (N, D)
+        z, c_code = net.code.forward(h)                                   # (N, D), relu(h) or sigmoid(h)
+        y, c_dec = net.decoder.forward(z)                                 # (N, H, W, C)
+        rec, dy = self.loss_function(y, x, net.count)                     # (), (N, H, W, C)
+        sparse, dh_sparse = self.sparsity(h, net.count)                   # (), (N, D)
 
-        h, c_enc = self.forward("encoder", x, train, rng)
-        z, c_code = self.forward("code", h, train, rng)
-        y, c_dec = self.forward("decoder", z, train, rng)
-        rec, dy = self.loss_function(y, x, batch_size)
-        sparse, dh_sparse = self.sparsity(h, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dz = self.backward("decoder", c_dec, dy, grads)
-            dh = self.backward("code", c_code, dz, grads) + self.weight * dh_sparse
-            self.add_grads("encoder", c_enc, dh, grads)
-        terms = {"loss": rec + self.weight * sparse, "reconstruction": rec, "sparsity": self.weight * sparse}
-        return terms, {"encoder": c_enc, "code": c_code, "decoder": c_dec}
+        if net.needs_grads:
+            dz = net.decoder.backward(c_dec, dy)                          # (N, D), as y = decoder(z)
+            dh = net.code.backward(c_code, dz)                            # (N, D), as z = code(h)
+            net.encoder.add_grads(c_enc, dh + self.weight * dh_sparse)    # as h = encoder(x)
+        return {"loss": rec + self.weight * sparse, "reconstruction": rec, "sparsity": self.weight * sparse}
 
     def sparsity(self, h, batch_size=None):
         """(penalty, dh), without the weight."""
@@ -93,8 +89,8 @@ class SparseAE(AE):
         rec = active = idle = 0
         for batch in batches:
             x = self.prepare(batch)["x"]
-            h = self.forward("encoder", x)[0]
-            y = self.forward("decoder", self.forward("code", h)[0])[0]
+            h = self.apply("encoder", x)
+            y = self.apply("decoder", self.apply("code", h))
             rec += float(self.loss_function(y, x, count)[0])
             active, idle = active + sigmoid(h).sum(axis=0) / count, idle + sigmoid(-h).sum(axis=0) / count
         sparse = self.weight * float(sparsity.kl_of_activity(active, idle, self.rate))
@@ -106,8 +102,8 @@ class SparseAE(AE):
         (latent_dim, *input_shape), as a NumPy array; with hidden=() these are the decoder's weights.
         """
         units = self.backend.asarray(np.eye(self.latent_dim, dtype=self.dtype))
-        nothing = self.forward("decoder", self.backend.zeros((1, self.latent_dim), self.dtype))[0]
-        return self.in_chunks(lambda z: self.forward("decoder", z)[0] - nothing, units)
+        nothing = self.apply("decoder", self.backend.zeros((1, self.latent_dim), self.dtype))
+        return self.in_chunks(lambda z: self.apply("decoder", z) - nothing, units)
 
     def activity(self, x):
         """How active each unit is over the images x, (latent_dim,): the share of them in which it is not zero for "l1",
@@ -116,4 +112,4 @@ class SparseAE(AE):
         return (z > 0).mean(axis=0) if self.penalty == "l1" else z.mean(axis=0)
 
     def _encode(self, x):
-        return self.forward("code", self.forward("encoder", x)[0])[0]
+        return self.apply("code", self.apply("encoder", x))

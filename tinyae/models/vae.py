@@ -7,9 +7,8 @@ from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
 from ..options import Choice, Count, Counts, Source, Sources, options
-from . import importance
-from .gaussian_codes import GaussianCodes
-from .model import COMMON
+from .gaussian_codes import GaussianCodes, halves, joined
+from .model import COMMON, Phase
 
 
 class VAE(GaussianCodes):
@@ -85,30 +84,65 @@ class VAE(GaussianCodes):
             cls(**small, samples=2, likelihood="learned-gaussian", activation="tanh"),
         ]
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        if self.samples > 1:
-            return importance.step(self, batch, rng, grads, train, batch_size)
-        x, version = batch["x"], self.store.version
+    @property
+    def phases(self):
+        step = self.step if self.samples == 1 else self.importance_weighted
+        return [Phase("", step, self.networks, scale=self.loss_scale)]
 
-        h, c_enc = self.forward("encoder", x, train, rng)
-        mu, logvar = self.split(h)
-        noise = rng.normal("z", mu.shape, mu.dtype)
-        z, c_z = gaussian.sample(mu, logvar, noise)
-        out, c_dec = self.forward("decoder", z, train, rng)
-        rec, dout = self.likelihood.nll(out, x, batch_size)
-        kl, dmu_kl, dlogvar_kl = gaussian.kl_standard(mu, logvar, batch_size)
+    def step(self, net, x):                                               # x (N, H, W, C)
+        h, c_enc = net.encoder.forward(x)                                 # (N, 2D)
+        mu, logvar = halves(h)                                            # (N, D) each
+        z, c_z = gaussian.sample(mu, logvar, net.normal("z", mu))         # (N, D)
+        out, c_dec = net.decoder.forward(z)                               # (N, H, W, C), logits for a Bernoulli
+        rec, dout = self.likelihood.nll(out, x, net.count)                # (), (N, H, W, C)
+        kl, dmu_kl, dlogvar_kl = gaussian.kl_standard(mu, logvar, net.count)   # (), (N, D) each
 
-        if grads is not None:
-            self.store.check(version)
-            dz = self.backward("decoder", c_dec, dout, grads)
-            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
-            dh = array_module(h).concatenate((dmu + dmu_kl, dlogvar + dlogvar_kl), axis=1)
-            self.add_grads("encoder", c_enc, dh, grads)
-        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, {"encoder": c_enc, "decoder": c_dec}
+        if net.needs_grads:
+            dz = net.decoder.backward(c_dec, dout)                        # (N, D), as out = decoder(z)
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)              # (N, D) each, as z = mu + sigma noise
+            dh = joined(dmu + dmu_kl, dlogvar + dlogvar_kl)               # (N, 2D), as mu, logvar = halves(h)
+            net.encoder.add_grads(c_enc, dh)                              # as h = encoder(x)
+        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}
+
+    def importance_weighted(self, net, x):
+        """The step with the bound of k samples of z (Burda, Grosse & Salakhutdinov 2016), tighter than the ELBO:
+
+            L_k = E[log 1/k sum_i w_i],   w_i = p(x|z_i) p(z_i) / q(z_i|x),   z_i = mu + sigma e_i      (equation 8)
+            dL_k = sum_i v_i dlog w_i,    v = w / sum w, the normalised importance weights             (equation 13)
+
+        In terms of the noise e_i, log q = -1/2 sum(log 2 pi + logvar + e_i^2) depends on logvar alone. So
+
+            log w_i = log p(x|z_i) + 1/2 sum(logvar + e_i^2 - z_i^2)
+            dz_i = v_i (dlog p(x|z_i)/dz_i - z_i),   dmu = sum_i dz_i,   dlogvar = sum_i dz_i sigma e_i / 2 + 1/2
+
+        loss = reconstruction + kl + gain: the two terms of the ELBO, and what the bound gains on it (gain <= 0).
+        """
+        n, k, scale = len(x), self.samples, 1 / net.count                 # loss = -scale sum_n L_k
+        copies = x.repeat(k, axis=0)                                      # (N k, H, W, C), k copies of each example
+        h, c_enc = net.encoder.forward(x)                                 # (N, 2D)
+        mu, logvar = halves(h)                                            # (N, D) each
+        e = net.normal("z", (n, k, self.latent_dim))                      # (N, k, D)
+        z, c_z = gaussian.sample(mu[:, None], logvar[:, None], e)         # (N, k, D)
+        out, c_dec = net.decoder.forward(z.reshape(n * k, -1))            # (N k, H, W, C)
+        log_p = self.likelihood.log_prob(out, copies).reshape(n, k)       # (N, k), log p(x|z_i)
+        log_w = log_p + 0.5 * (logvar[:, None] + e * e - z * z).sum(axis=2)    # (N, k)
+        bound, v = log_mean_exp(log_w)                                    # (N,), (N, k)
+        loss, rec = -scale * bound.sum(), -(scale / k) * log_p.sum()      # ()
+        kl, _, _ = gaussian.kl_standard(mu, logvar, net.count)            # ()
+
+        if net.needs_grads:
+            _, dout = self.likelihood.nll(out, copies, net.count)         # (N k, H, W, C), as log_p = log p(x|out)
+            dout *= v.reshape(n * k, *(1,) * (dout.ndim - 1))             # as dL_k = sum_i v_i dlog w_i
+            dz = net.decoder.backward(c_dec, dout).reshape(z.shape)       # (N, k, D), as out = decoder(z)
+            dz = dz + scale * v[:, :, None] * z                           # (N, k, D), as log w_i has -1/2 z_i^2
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)              # (N, k, D) each, as z = mu + sigma e
+            dlogvar = dlogvar.sum(axis=1) - 0.5 * scale                   # (N, D), as log w_i has +1/2 logvar
+            net.encoder.add_grads(c_enc, joined(dmu.sum(axis=1), dlogvar))     # as h = encoder(x)
+        return {"loss": loss, "reconstruction": rec, "kl": kl, "gain": loss - rec - kl}
 
     def infer(self, batch):
         """mu, logvar of q(z|x), (N, latent_dim) each, of a prepared batch, on the device."""
-        return self.split(self.forward("encoder", batch["x"])[0])
+        return halves(self.apply("encoder", batch["x"]))
 
     def log_prior(self, batch, z):
         """log p(z) in nats, (N, latent_dim) -> (N,); `batch` has the labels where the prior depends on them."""
@@ -116,7 +150,16 @@ class VAE(GaussianCodes):
 
     def log_likelihood(self, batch, z):
         """log p(x|z) in nats of a prepared batch and a code for each of its examples, (N, latent_dim) -> (N,)."""
-        return self.likelihood.log_prob(self.forward("decoder", z)[0], batch["x"])
+        return self.likelihood.log_prob(self.apply("decoder", z), batch["x"])
 
     def _decode(self, z):
-        return self.likelihood.mean(self.forward("decoder", z)[0])
+        return self.likelihood.mean(self.apply("decoder", z))
+
+
+def log_mean_exp(a):
+    """log 1/k sum_i exp(a_i) over the last axis, (N, k) -> (N,), and its gradient exp(a) / sum exp(a), (N, k)."""
+    xp = array_module(a)
+    largest = a.max(axis=1, keepdims=True)                                # (N, 1), so that no exponential overflows
+    weights = xp.exp(a - largest)                                         # (N, k)
+    total = weights.sum(axis=1, keepdims=True)                            # (N, 1)
+    return (largest + xp.log(total / a.shape[1]))[:, 0], weights / total

@@ -14,7 +14,7 @@ from ..options import RATE, Choice, Count, Counts, Path, options
 from .adversary import Adversary
 from .conv_vae import ConvVAE
 from .gan import MOMENTUM
-from .gaussian_codes import GaussianCodes
+from .gaussian_codes import GaussianCodes, halves, joined
 from .model import COMMON, Phase
 
 
@@ -97,75 +97,67 @@ class VAEGAN(Adversary, GaussianCodes):
             ),
         ]
 
-    def autoencode(self, batch, rng, grads=None, train=True, batch_size=None):
-        """Through D's convolutions and the decoder, both frozen, to mu and logvar.
+    def autoencode(self, net, x):                                         # x (N, H, W, C)
+        """The encoder's phase: through D's convolutions and the decoder, both frozen, to mu and logvar."""
+        h, c_enc = net.encoder.forward(x)                                 # (N, 2D)
+        mu, logvar = halves(h)                                            # (N, D) each
+        z, c_z = gaussian.sample(mu, logvar, net.normal("z", mu))         # (N, D)
+        logits, c_dec = net.decoder.forward(z)                            # (N, H, W, C)
+        y = sigmoid(logits)                                               # (N, H, W, C)
+        seen, c_y = net.features.forward(y)                               # (N, h, w, c), D_l(y)
+        target, _ = net.features.forward(x)                               # (N, h, w, c), D_l(x)
+        rec, dseen = feature_loss(seen, target, net.count)                # (), (N, h, w, c)
+        kl, dmu_kl, dlogvar_kl = gaussian.kl_standard(mu, logvar, net.count)   # (), (N, D) each
 
-        y = sigmoid(logits):  dlogits = y (1 - y) dy.
-        """
-        x, version = batch["x"], self.store.version
+        if net.needs_grads:
+            dy = net.features.backward(c_y, dseen)                        # (N, H, W, C), as seen = features(y)
+            dz = net.decoder.backward(c_dec, y * (1 - y) * dy)            # (N, D), as y = sigmoid(decoder(z))
+            dmu, dlogvar = gaussian.sample_backward(c_z, dz)              # (N, D) each, as z = mu + sigma noise
+            net.encoder.add_grads(c_enc, joined(dmu + dmu_kl, dlogvar + dlogvar_kl))   # as mu, logvar = encoder(x)
+        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}
 
-        h, c_enc = self.forward("encoder", x, train, rng)
-        mu, logvar = self.split(h)
-        z, c_z = gaussian.sample(mu, logvar, rng.normal("z", mu.shape, mu.dtype))
-        logits, c_dec = self.forward("decoder", z, train, rng)
-        y = sigmoid(logits)
-        seen, c_y = self.forward("features", y, train, rng)
-        rec, dseen = feature_loss(seen, self.forward("features", x, train, rng)[0], batch_size)
-        kl, dmu_kl, dlogvar_kl = gaussian.kl_standard(mu, logvar, batch_size)
-
-        if grads is not None:
-            self.store.check(version)
-            dy = self.backward("features", c_y, dseen, grads)
-            dz = self.backward("decoder", c_dec, y * (1 - y) * dy, grads)
-            dmu, dlogvar = gaussian.sample_backward(c_z, dz)
-            dh = array_module(h).concatenate((dmu + dmu_kl, dlogvar + dlogvar_kl), axis=1)
-            self.add_grads("encoder", c_enc, dh, grads)
-        return {"loss": rec + kl, "reconstruction": rec, "kl": kl}, {}
-
-    def generate(self, batch, rng, grads=None, train=True, batch_size=None):
-        """Two gradients meet in D's convolutions: that of the logits, and of y alone that of the squares."""
-        x, version = batch["x"], self.store.version
+    def generate(self, net, x):                                           # x (N, H, W, C)
+        """The decoder's phase. Two gradients meet in D's convolutions: of the logits, and for y of the squares."""
         n = len(x)
+        y, c_dec = self.fakes(net, x)                                     # (2N, H, W, C), decoded codes, then samples
+        seen, c_y = net.features.forward(y)                               # (2N, h, w, c)
+        fake, c_head = net.head.forward(seen)                             # (2N, 1), logits
+        target, _ = net.features.forward(x)                               # (N, h, w, c)
+        rec, dsquares = feature_loss(seen[:n], target, net.count)         # (), (N, h, w, c)
+        gan, dfake = adversarial.generator_loss(fake, net.count)          # (), (2N, 1)
 
-        y, c_dec = self._fakes(x, rng, train)
-        seen, c_y = self.forward("features", y, train, rng)
-        fake, c_head = self.forward("head", seen, train, rng)
-        rec, dsquares = feature_loss(seen[:n], self.forward("features", x, train, rng)[0], batch_size)
-        gan, dfake = adversarial.generator_loss(fake, batch_size or n)
+        if net.needs_grads:
+            dseen = net.head.backward(c_head, dfake)                      # (2N, h, w, c), as fake = head(seen)
+            of_codes = dseen[:n] + self.gamma * dsquares                  # (N, h, w, c), as rec sees the codes' half
+            dseen = array_module(x).concatenate((of_codes, dseen[n:]))    # (2N, h, w, c)
+            dy = net.features.backward(c_y, dseen)                        # (2N, H, W, C), as seen = features(y)
+            net.decoder.add_grads(c_dec, y * (1 - y) * dy)                # as y = sigmoid(decoder(z))
+        return {"decoder": self.gamma * rec + gan, "generator": gan}
 
-        if grads is not None:
-            self.store.check(version)
-            dseen = self.backward("head", c_head, dfake, grads)
-            dseen = array_module(x).concatenate((dseen[:n] + self.gamma * dsquares, dseen[n:]))
-            dy = self.backward("features", c_y, dseen, grads)
-            self.add_grads("decoder", c_dec, y * (1 - y) * dy, grads)
-        return {"decoder": self.gamma * rec + gan, "generator": gan}, {}
-
-    def discriminate(self, batch, rng, grads=None, train=True, batch_size=None):
-        """Real images, decoded codes and decoded draws in one batch, as nothing in D couples its examples."""
-        x, version = batch["x"], self.store.version
+    def discriminate(self, net, x):                                       # x (N, H, W, C)
+        """Real images, decoded codes and samples in one batch, as nothing in D couples its examples."""
         n = len(x)
+        y, _ = self.fakes(net, x)                                         # (2N, H, W, C)
+        seen, c_x = net.features.forward(array_module(x).concatenate((x, y)))    # (3N, h, w, c)
+        logits, c_head = net.head.forward(seen)                           # (3N, 1)
+        real, decoded, drawn = logits[:n], logits[n : 2 * n], logits[2 * n :]    # (N, 1) each
+        loss, dreal, dfake = adversarial.discriminator_loss(real, logits[n:], batch_size=net.count)
+        told = [adversarial.accuracy(real, fake, net.count) for fake in (decoded, drawn)]
 
-        y, _ = self._fakes(x, rng, train)
-        seen, c_x = self.forward("features", array_module(x).concatenate((x, y)), train, rng)
-        logits, c_head = self.forward("head", seen, train, rng)
-        real, decoded, drawn = logits[:n], logits[n : 2 * n], logits[2 * n :]
-        loss, dreal, dfake = adversarial.discriminator_loss(real, logits[n:], batch_size=batch_size or n)
-        told = [adversarial.accuracy(real, fake, batch_size) for fake in (decoded, drawn)]
+        if net.needs_grads:
+            dlogits = array_module(x).concatenate((dreal, dfake))         # (3N, 1), as real, fake = logits
+            dseen = net.head.backward(c_head, dlogits)                    # (3N, h, w, c), as logits = head(seen)
+            net.features.add_grads(c_x, dseen)                            # as seen = features(x, y)
+        return {"discriminator": loss, "accuracy": 0.5 * (told[0] + told[1])}
 
-        if grads is not None:
-            self.store.check(version)
-            dseen = self.backward("head", c_head, array_module(x).concatenate((dreal, dfake)), grads)
-            self.add_grads("features", c_x, dseen, grads)
-        return {"discriminator": loss, "accuracy": 0.5 * (told[0] + told[1])}, {}
-
-    def _fakes(self, x, rng, train):
-        """(y, below them y', (2N, *input_shape); the decoder's cache)."""
-        mu, logvar = self.split(self.forward("encoder", x, train, rng)[0])
-        z, _ = gaussian.sample(mu, logvar, rng.normal("z", mu.shape, mu.dtype))
-        codes = array_module(x).concatenate((z, rng.normal("prior", mu.shape, mu.dtype)))
-        logits, cache = self.forward("decoder", codes, train, rng)
-        return sigmoid(logits), cache
+    def fakes(self, net, x):
+        """-> (decoded codes of x and below them decoded samples of the prior, (2N, H, W, C); the decoder's cache)."""
+        h, _ = net.encoder.forward(x)                                     # (N, 2D)
+        mu, logvar = halves(h)                                            # (N, D) each
+        z, _ = gaussian.sample(mu, logvar, net.normal("z", mu))           # (N, D)
+        codes = array_module(x).concatenate((z, net.normal("prior", mu))) # (2N, D)
+        logits, c_dec = net.decoder.forward(codes)                        # (2N, H, W, C)
+        return sigmoid(logits), c_dec
 
     def begin(self, batch, noise):
         """Take encoder and decoder over from the run `start`."""
@@ -193,7 +185,7 @@ class VAEGAN(Adversary, GaussianCodes):
         return GaussianCodes.report(self, batch) | Adversary.report(self, batch)
 
     def _decode(self, z):
-        return sigmoid(self.forward("decoder", z)[0])
+        return sigmoid(self.apply("decoder", z))
 
 
 def feature_loss(seen, target, batch_size=None):

@@ -14,6 +14,7 @@ from ..networks.autoencoder import image_shape
 from ..networks.vq import NETWORKS, code_size, network_for
 from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source, Sources, options
 from ..wording import flag, setting
+from .context import Context
 from .model import COMMON, Model
 
 SOURCE_BOUND = 0.05  # codes are drawn within it in Keras
@@ -128,28 +129,24 @@ class VQVAE(Model):
             cls(input_shape=(4, 5, 1), network="residual", codes=3, latent_dim=2),
         ]
 
-    def step(self, batch, rng, grads=None, train=True, batch_size=None):
-        x, version = self.scaled(batch["x"]), self.store.version
-        weight = 1 / self.state.tree["scale"]["variance"]
+    def step(self, net, x):                                               # x (N, H, W, C)
+        x = self.scaled(x)                                                # (N, H, W, C)
+        weight = 1 / net.scale.state["variance"]                          # ()
+        z, c_enc = net.encoder.forward(x)                                 # (N, h, w, D)
+        q, c_q = net.codebook.forward(z)                                  # (N, h, w, D), the nearest codes
+        y, c_dec = net.decoder.forward(q)                                 # (N, H, W, C)
+        error, dy = mse(y, x, net.count)                                  # (), (N, H, W, C)
+        rec, count, book = weight * error, net.count / self.code_weight, net.codebook
+        codebook, commit, dz_commit = self.codebook.losses(book.params, c_q, count)    # (), (), (N, h, w, D)
 
-        z, c_enc = self.forward("encoder", x, train, rng)
-        q, c_q = self.forward("codebook", z, train, rng)
-        y, c_dec = self.forward("decoder", q, train, rng)
-        error, dy = mse(y, x, batch_size)
-        rec = weight * error
-
-        store = self.store.tree["codebook"], None if grads is None else grads["codebook"]
-        count = (batch_size or len(x)) / self.code_weight
-        codebook, commit, dz_commit = self.codebook.losses(store[0], c_q, count, store[1])
-        if grads is not None:
-            self.store.check(version)
-            dq = self.backward("decoder", c_dec, weight * dy, grads)
-            dz = self.backward("codebook", c_q, dq, grads)  # straight through
-            self.add_grads("encoder", c_enc, dz + self.commitment * dz_commit, grads)
+        if net.needs_grads:
+            self.codebook.losses_backward(book.params, c_q, book.grads, count)    # as codebook = |sg(z) - e|^2
+            dq = net.decoder.backward(c_dec, weight * dy)                 # (N, h, w, D), as y = decoder(q)
+            dz = net.codebook.backward(c_q, dq)                           # (N, h, w, D), straight through: dz = dq
+            net.encoder.add_grads(c_enc, dz + self.commitment * dz_commit)    # as z = encoder(x)
         paid = self.commitment * commit
         terms = {"loss": rec + codebook + paid, "reconstruction": rec, "codebook": codebook, "commitment": paid}
-        caches = {"encoder": c_enc, "codebook": c_q, "decoder": c_dec}
-        return {name: terms[name] for name in self.terms}, caches
+        return {name: terms[name] for name in self.terms}
 
     def scaled(self, x):
         """x as the networks see it: in [0, 1], [-1, 1] or [-1/2, 1/2]."""
@@ -160,11 +157,11 @@ class VQVAE(Model):
         """Only whole: codes are counted over the batch."""
         return False
 
-    def update_state(self, caches):
+    def after_update(self, phase, net):
         """Running statistics, and the codebook's: counts, moving averages, and the restart of dead codes."""
         for name in ("encoder", "decoder"):
-            self.networks[name].update_state(self.state.tree[name], caches[name])
-        self.codebook.update_state(self.state.tree["codebook"], caches["codebook"], self.store.tree["codebook"])
+            getattr(net, name).update_state()
+        self.codebook.update_state(net.codebook.state, net.caches["codebook"], net.codebook.params)
         self.store.version += 1
 
     @property
@@ -187,7 +184,7 @@ class VQVAE(Model):
             self.state.tree["scale"]["variance"][...] = variance
         if self.kind.source:
             return
-        z, _ = self.forward("encoder", x, train=True, rng=noise)
+        z, _ = Context(self, noise, True, None, len(x)).encoder.forward(x)
         self.codebook.start(self.store.tree["codebook"], self.state.tree["codebook"], z, noise.child("codebook"))
         self.store.version += 1
 
@@ -243,9 +240,10 @@ class VQVAE(Model):
 
     def hold(self, phase, batch, seed, step):
         """As in Model, with everything held still that gradients do not pass: codes, and both sides of each loss."""
-        noise = self.backend.noise(seed, step)
-        z, _ = self.forward("encoder", self.scaled(self.prepare(batch)["x"]), True, noise)
-        _, cache = self.forward("codebook", z, True, noise)
+        x = self.scaled(self.prepare(batch)["x"])
+        net = Context(self, self.backend.noise(seed, step), True, None, len(x))
+        z, _ = net.encoder.forward(x)
+        _, cache = net.codebook.forward(z)
         held, own = HeldCodebook(self.codebook, z, cache), self.codebook
 
         def loss():
@@ -258,12 +256,12 @@ class VQVAE(Model):
         return loss
 
     def _encode(self, x):
-        z, _ = self.forward("encoder", self.scaled(x))
+        z = self.apply("encoder", self.scaled(x))
         return self.codebook.encode(self.store.tree["codebook"], z, self.state.tree["codebook"])
 
     def _decode(self, codes):
         q = self.codebook.decode(self.store.tree["codebook"], codes, self.state.tree["codebook"])
-        y, _ = self.forward("decoder", q)
+        y = self.apply("decoder", q)
         return (y - self.kind.shift) / self.kind.scale if self.kind.shift else y
 
 

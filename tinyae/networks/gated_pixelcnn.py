@@ -164,7 +164,7 @@ class _GatedPixels:
 
     def __init__(self, stack, model, n, labels):
         self.stack, self.params, self.embedding = stack, model.store.tree["stack"], model.store.tree["input"]["weight"]
-        s = model.forward("classes", labels)[0] if model.classes else None
+        s = model.apply("classes", labels) if model.classes else None
         self.shares = [stack.share(s, i) for i in range(len(stack.layers))]
         xp, (_, self.width), channels = array_module(self.embedding), model.map_shape, self.embedding.shape[1]
         self.v, self.h = (

@@ -106,7 +106,7 @@ class _ResidualPixels:
 
     def __init__(self, model, n, labels):
         self.input, self.params = model.networks["input"], model.store.tree["input"]
-        self.bias = model.forward("classes", labels)[0] if model.classes else None
+        self.bias = model.apply("classes", labels) if model.classes else None
         self.stack = _Pixel(model.networks["stack"], model.store.tree["stack"], n, model.map_shape[1])
 
     def begin_row(self, codes, i):

@@ -43,7 +43,7 @@ def incremental(model, draw, uniforms, labels):
     def logits(codes, i, j):
         if j == 0:
             pixels.begin_row(codes, i)
-        return model.forward("output", pixels(codes, i, j))[0][:, 0, 0]
+        return model.apply("output", pixels(codes, i, j))[:, 0, 0]
 
     return _draw_all(model, draw, uniforms, logits)
 

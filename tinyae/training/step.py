@@ -27,7 +27,7 @@ class Step:
         self.store = model.store.part(self.phase.trains)
         self.each = map if team is None else team.map
         self.buffers = []  # gradients for as many parts as ever were
-        self.grads, self.caches = [], None  # of the last batch: its parts' gradients, and its networks' caches
+        self.grads, self.net = [], None  # of the last batch: its parts' gradients, and its first part's context
 
     def gradients(self, batch, rng):
         """The terms as floats; the gradients are kept for `update`. batch: dict of arrays (N, ...), on the device."""
@@ -36,7 +36,6 @@ class Step:
         while len(self.buffers) < len(parts):
             self.buffers.append(self.store.like())
         self.grads = self.buffers[: len(parts)]
-        rng = rng.child(self.phase.name) if self.phase.name else rng
 
         def run(i):
             start, stop = parts[i]
@@ -45,12 +44,12 @@ class Step:
             noise = rng if len(parts) == 1 else rng.rows(start, stop, count)
             with np.errstate(all="ignore"):  # whoever asked for the terms looks for what is not finite
                 grads.clear()
-                terms, caches = self.phase.step(self.model.prepare(rows), noise, grads.tree, batch_size=count)
+                terms, net = self.phase.run(self.model, self.model.prepare(rows), noise, grads.tree, batch_size=count)
                 grads.settle()
-            return {name: float(value) for name, value in terms.items()}, caches
+            return {name: float(value) for name, value in terms.items()}, net
 
         results = list(self.each(run, range(len(parts))))
-        self.caches = results[0][1]
+        self.net = results[0][1]
         return {name: sum(terms[name] for terms, _ in results) for name in results[0][0]}
 
     def _parts(self, count):
@@ -70,7 +69,7 @@ class Step:
             self._sum()
             clip_by_global_norm(self.grads[0].flat, self.clip_norm)
         self.optimizer.step(self.store, *self.grads, each=self.each)
-        self.model.update_state(self.caches)
+        self.model.after_update(self.phase, self.net)
 
     def _sum(self):
         """Sum the parts' gradients into the first, which is then all of them."""
