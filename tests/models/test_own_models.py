@@ -138,9 +138,9 @@ def test_a_run_of_an_own_class_is_not_resumed_as_another(module, tmp_path):
 class Forgetful(Model):
     """Its config names an option that the class does not take."""
 
-    def __init__(self, units=2, dtype="float32"):
+    def __init__(self, units=2, dtype="float32", backend="numpy"):
         self.input_shape, self.latent_dim = (4,), units
-        self.build({"encoder": (Dense(units), (4,))}, {"units": units, "width": 3}, 0, "numpy", dtype)
+        self.build({"encoder": (Dense(units), (4,))}, {"units": units, "width": 3}, 0, backend, dtype)
 
     def step(self, net, x):
         z, cache = net.encoder.forward(x)
@@ -157,7 +157,7 @@ def test_a_config_that_the_class_does_not_take_is_named(tmp_path):
 
 
 class Open(Forgetful):
-    """It takes any options and keeps them all, although its parent has `dtype`."""
+    """It takes any options and keeps them all, although its parent has `dtype` and `backend`."""
 
     def __init__(self, units=2, **others):
         self.input_shape, self.latent_dim = (4,), units
@@ -165,7 +165,7 @@ class Open(Forgetful):
 
 
 class Bare(Model):
-    """The same without a parent that has `dtype`."""
+    """The same without a parent that has these."""
 
     __init__, step = Open.__init__, Forgetful.step
 
