@@ -158,3 +158,8 @@ def test_mathematics_does_not_ask_which_device(path):
 def test_file_is_short_and_well_named(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 520
     assert "util" not in path.stem
+
+
+def test_wings_are_there_without_an_import_of_their_own():
+    code = "import tinyae; print(tinyae.explore.linear([0], [1], 2).ravel().tolist(), tinyae.evaluation.__name__)"
+    assert python(code).strip() == "[0.0, 1.0] tinyae.evaluation"

@@ -19,14 +19,16 @@ from .gradcheck import gradcheck
 
 __version__ = "0.1.0"
 
-__all__ = ["data", "fit", "gradcheck", "latent", "layers", "load", "losses", "models", "optim"]
+__all__ = [
+    "data", "evaluation", "explore", "fit", "gradcheck", "latent", "layers", "load", "losses", "models", "optim", "plot",
+]  # fmt: skip
 
 
 def __getattr__(name):
     """Import on first use what a program may never use, so that `import tinyae` stays short."""
     if name in ("fit", "load"):
         return getattr(importlib.import_module(".training", __name__), name)
-    if name in ("data", "models", "plot", "training"):
+    if name in ("data", "evaluation", "explore", "models", "plot", "training"):
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module 'tinyae' has no attribute {name!r}")
 
