@@ -20,7 +20,8 @@ from .gradcheck import gradcheck
 __version__ = "0.1.0"
 
 __all__ = [
-    "data", "evaluation", "explore", "fit", "gradcheck", "latent", "layers", "load", "losses", "models", "optim", "plot",
+    "data", "evaluation", "explore", "fit", "gradcheck", "latent", "layers", "load", "losses", "models", "optim",
+    "plot",
 ]  # fmt: skip
 
 
