@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyae.backend import Noise
 from tinyae.backend.memory import keep_freed_memory
-from tinyae.backend.native import library
+from tinyae.backend.operations import compile_now
 from tinyae.layers import Conv2D, ConvTranspose2D
 from tinyae.optim import Adam
 from tinyae.training.step import Step
@@ -27,7 +27,7 @@ class Contender:
         if not native:
             os.environ["TINYAE_NATIVE"] = "0"
         keep_freed_memory()
-        library()  # compiled before anything is measured
+        compile_now()  # before anything is measured
         self.context = workers()  # kept, since it ends the threads when it goes
         self.team = self.context.__enter__()
         self.each = map if self.team is None else self.team.map

@@ -4,7 +4,7 @@ import os
 
 from tinyae.backend import Noise
 from tinyae.backend.memory import keep_freed_memory
-from tinyae.backend.native import library
+from tinyae.backend.operations import compile_now
 from tinyae.networks import raster
 from tinyae.optim import Adam
 from tinyae.training.step import Step
@@ -20,7 +20,7 @@ class Contender:
         if name == "tinyae-anew":
             raster.incremental = raster.naive
         keep_freed_memory()
-        library()  # compiled before anything is measured
+        compile_now()  # before anything is measured
         self.context = workers()  # kept, since it ends the threads when it goes
         self.team = self.context.__enter__()
 

@@ -11,7 +11,7 @@ import time
 
 from tinyae.backend import Noise
 from tinyae.backend.memory import keep_freed_memory
-from tinyae.backend.native import library
+from tinyae.backend.operations import compile_now
 from tinyae.optim import Adam
 from tinyae.training.step import Step
 from tinyae.training.threads import workers
@@ -25,7 +25,7 @@ METHODS = {"forward": "forward", "backward": "backward", "add_grads": "backward"
 def measure(case, rounds=5, threads=None):
     """The result for the JSON: seconds of a step, the median of `rounds` after one to warm up, and of its layers."""
     keep_freed_memory()
-    library()  # compiled before anything is measured
+    compile_now()  # before anything is measured
     problem = CASES[case]
     model = problem.build()
     watched = [Watched(name, *leaf) for name, network, shape in networks(model) for leaf in leaves(network, shape)]

@@ -4,7 +4,7 @@ import os
 
 from tinyae.backend import Noise
 from tinyae.backend.memory import keep_freed_memory
-from tinyae.backend.native import library
+from tinyae.backend.operations import compile_now
 from tinyae.models import VAE
 from tinyae.optim import Adam
 from tinyae.training.step import Step as TrainingStep
@@ -19,7 +19,7 @@ class Step:
         if not native:
             os.environ["TINYAE_NATIVE"] = "0"
         keep_freed_memory()
-        library()  # compiled before anything is measured
+        compile_now()  # before anything is measured
         self.data, self.count = data, 0
         model = VAE(input_shape=(PIXELS,), latent_dim=LATENT, hidden=(HIDDEN,))
         for name, array in model.named_parameters().items():

@@ -5,8 +5,8 @@ import pytest
 from steps import run
 
 import tinyae
-from tinyae.backend.primitives import add_product, product_transposed
-from tinyae.params import ParamStore
+from tinyae.backend.operations import product_transposed
+from tinyae.params import ParamStore, add_product
 
 SHAPES = {"a": {"weight": (4, 3), "bias": (3,)}, "b": {"0": {"weight": (2, 2)}, "1": {}}}
 

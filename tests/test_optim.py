@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyae import optim
-from tinyae.backend import primitives
+from tinyae.backend import operations
 from tinyae.errors import CheckpointError, ConfigError
 from tinyae.params import ParamStore
 
@@ -220,7 +220,7 @@ def test_adam_primitive_is_its_formula(dtype, seed, n, parts, shrink):
     g = sum(gradients)
     em, ev = 0.9 * m + g, 0.99 * v + g**2
     ew = shrink * w - 0.01 * em / (ev**0.5 + 1e-3)
-    primitives.adam(w, gradients, m, v, 0.9, 0.99, 0.01, 1e-3, shrink)
+    operations.adam(w, gradients, m, v, 0.9, 0.99, 0.01, 1e-3, shrink)
     tolerance = {"rtol": 1e-12} if dtype == "float64" else {"rtol": 3e-6, "atol": 1e-7}
     for got, expected in ((w, ew), (m, em), (v, ev)):
         np.testing.assert_allclose(got, expected, **tolerance)

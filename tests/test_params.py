@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from tinyae import models
-from tinyae.backend.primitives import add_product
 from tinyae.errors import ShapeError, StaleParamsError
 from tinyae.models.context import Network
 from tinyae.optim import SGD
-from tinyae.params import ParamStore, child, nest, walk
+from tinyae.params import ParamStore, add_product, child, nest, walk
 
 SHAPES = {"encoder": {"0": {"weight": (3, 2), "bias": (2,)}, "1": {}}, "scale": ()}
 NAMES = ["encoder.0.weight", "encoder.0.bias", "scale"]

@@ -8,11 +8,12 @@ serve checkpoints.
 """
 
 import math
-from functools import partial
+import operator
+from functools import partial, reduce
 
 import numpy as np
 
-from .backend import Portable, array_module, native, primitives
+from .backend import Portable, array_module, operations
 from .errors import CheckpointError, ConfigError
 from .options import RATE, WEIGHT, Choice, Count, Either, Flag, Function, Number, of_layer, options
 
@@ -109,7 +110,7 @@ class SGD(Optimizer):
         self.moments = ("velocity",) if momentum else ()
 
     def update(self, w, gradients, lr, velocity=None):
-        g = primitives.total(gradients)
+        g = reduce(operator.add, gradients)
         if self.weight_decay:
             g = g + self.weight_decay * w
         if velocity is not None:
@@ -130,7 +131,7 @@ class RMSprop(Optimizer):
         self.decay, self.epsilon = decay, epsilon
 
     def update(self, w, gradients, lr, square):
-        g = primitives.total(gradients)
+        g = reduce(operator.add, gradients)
         square *= self.decay
         square += (1 - self.decay) * (g * g)
         w -= lr * (g / (square**0.5 + self.epsilon))
@@ -156,14 +157,14 @@ class Adam(Optimizer):
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
     def slices(self, w, gradients):
-        return [slice(None)] if native.takes(w, *gradients) else slices(w)  # the compiled update slices by itself
+        return [slice(None)] if operations.share_update(w, *gradients) else slices(w)
 
     def update(self, w, gradients, lr, mean, square):
         t = self.steps + 1
         s = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
         rate = lr * (1 - self.beta1) / ((1 - self.beta1**t) * s)
         shrink = 1 - lr * self.weight_decay
-        primitives.adam(w, gradients, mean, square, self.beta1, self.beta2, rate, self.added(s), shrink)
+        operations.adam(w, gradients, mean, square, self.beta1, self.beta2, rate, self.added(s), shrink)
 
     def added(self, s):
         """What is added to sqrt(v)."""

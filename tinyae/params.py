@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from .backend import operations
 from .errors import ShapeError, StaleParamsError
 
 
@@ -137,7 +138,7 @@ class GradientStore(ParamStore):
 class Gradients(dict):
     """Arrays to add into, zeroed when first asked for.
 
-    So grads["bias"] += db works as on any dict, and `primitives.add_product` may write a first product in place, which
+    So grads["bias"] += db works as on any dict, and `add_product` may write a first product in place, which
     spares a pass of zeros and a pass of additions over the largest arrays.
     """
 
@@ -156,6 +157,15 @@ class Gradients(dict):
             return None
         self.unset.discard(name)
         return super().__getitem__(name)
+
+
+def add_product(grads, name, x, dy):
+    """grads[name] (K, F) += x.T @ dy.   (N, K), (N, F). A first product is written in place: see `Gradients`."""
+    fresh = grads.take_unset(name) if isinstance(grads, Gradients) else None
+    if fresh is None:
+        operations.add_product(grads[name], x, dy)
+    else:
+        operations.add_product(fresh, x, dy, True)
 
 
 def walk(tree, prefix=""):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strict_cupy import installed, read_only
 
-from tinyae.backend import codes, cuda, native, threads
+from tinyae.backend import cuda, cupy_operations, native, numpy_operations, operations, threads
 from tinyae.errors import ShapeError
 
 WAYS = ("compiled", "numpy", "cuda")
@@ -22,9 +22,9 @@ def going(way):
     """(to the device, back from it) while the functions go one way."""
     if way == "compiled" and native.library() is None:
         pytest.skip(native.status())
-    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         if way != "compiled":
-            patch.setattr(native, "takes", lambda *arrays: False)
+            stack.enter_context(native.off())
         if way == "cuda":
             stack.enter_context(np.errstate(all="ignore"))  # the stand-in computes with NumPy, which warns
             cupy = stack.enter_context(installed())
@@ -35,12 +35,12 @@ def going(way):
 
 def nearest_code(way, z, codebook):
     with going(way) as (there, back):
-        return back(codes.nearest_code(there(z), there(codebook)))
+        return back(operations.nearest_code(there(z), there(codebook)))
 
 
 def code_sums(way, z, of_rows, count):
     with going(way) as (there, back):
-        return tuple(map(back, codes.code_sums(there(z), there(of_rows), count)))
+        return tuple(map(back, operations.code_sums(there(z), there(of_rows), count)))
 
 
 def brute_force(z, codebook):
@@ -137,7 +137,7 @@ def test_nearest_code_of_every_width(way, case):
 @pytest.mark.parametrize("case", (one_ulp_apart, far_from_zero, permuted, underflowing))
 def test_these_cases_are_hard(case, monkeypatch):
     """Scores alone do not find the nearest codes: what compares them again is needed, and tested."""
-    monkeypatch.setattr(codes, "slack", lambda squares, half, size: 0 * squares)
+    monkeypatch.setattr(numpy_operations, "slack", lambda squares, half, size: 0 * squares)
     z, codebook = drawn(case, 61, 129, 20)
     assert nearest_code("numpy", z, codebook).tolist() != brute_force(z, codebook)
 
@@ -153,7 +153,7 @@ def test_a_score_is_never_off_by_more_than_the_slack(dtype):
         scores = half - (e * z).cumsum(axis=1)[:, -1]
         assert scores.dtype == dtype
         off = np.abs(scores - exact).max()
-        allowed = codes.slack((z * z).sum(keepdims=True), half.max(), d)[0] / 2
+        allowed = numpy_operations.slack((z * z).sum(keepdims=True), half.max(), d)[0] / 2
         assert 0 < off <= allowed
 
 
@@ -200,7 +200,7 @@ def test_arrays_of_any_layout_and_kind(way, case):
 
 def test_blocks_make_no_difference(monkeypatch):
     z, codebook = drawn(with_ties, 70, 20, 3)
-    for module, name in ((codes, "SCORES"), (codes, "NUMBERS"), (cuda, "SCORES")):
+    for module, name in ((numpy_operations, "SCORES"), (numpy_operations, "NUMBERS"), (cupy_operations, "SCORES")):
         for size in (1, 64):
             monkeypatch.setattr(module, name, size)
             for way in ("numpy", "cuda"):
@@ -262,8 +262,8 @@ def test_the_bits_are_the_same_for_any_number_of_threads(library):
     found = []
     for count in (1, 2, 3, 8, 300):
         with threads.using(count):
-            of_rows = codes.nearest_code(z, codebook)
-            found.append((of_rows, *codes.code_sums(z, of_rows, 70)))
+            of_rows = operations.nearest_code(z, codebook)
+            found.append((of_rows, *operations.code_sums(z, of_rows, 70)))
     for other in found[1:]:
         for one, same in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, same)
@@ -313,10 +313,10 @@ def test_on_a_device(cupy_device, dtype, case):
     """Denormals are flushed there: `underflowing` would differ."""
     cupy = cupy_device.xp
     z, codebook = drawn(case, 20_001, 130, 33, dtype)
-    of_rows = codes.nearest_code(z, codebook)
-    on_device = codes.nearest_code(cupy.asarray(z), cupy.asarray(codebook))
+    of_rows = operations.nearest_code(z, codebook)
+    on_device = operations.nearest_code(cupy.asarray(z), cupy.asarray(codebook))
     np.testing.assert_array_equal(cupy.asnumpy(on_device), of_rows)
     for _ in range(3):
-        sums = codes.code_sums(cupy.asarray(z), on_device, 130)
-        for found, expected in zip(sums, codes.code_sums(z, of_rows, 130), strict=True):
+        sums = operations.code_sums(cupy.asarray(z), on_device, 130)
+        for found, expected in zip(sums, operations.code_sums(z, of_rows, 130), strict=True):
             np.testing.assert_array_equal(cupy.asnumpy(found), expected)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tinyae.backend import convolution, native, operations, pooling, primitives
+from tinyae.backend import convolution, native, operations
 from tinyae.backend.convolution import Geometry, compiled, patches
+from tinyae.params import add_product
 
 SIDE, TAPS, STEP, MARGIN = st.integers(1, 19), st.integers(1, 5), st.integers(1, 3), st.integers(0, 3)
 
@@ -110,17 +111,17 @@ def test_max_pool(channels, n, image, size, stride, padding, values):
     assume(min(windows) >= 1)
     x = rng.integers(values, size=(n, *image, channels)).astype("f4")
     dy = rng.standard_normal((n, *windows, channels)).astype("f4")
-    y = pooling.maximum(x, size, geometry, windows)
-    exact = pooling.maximum(x.astype(float), size, geometry, windows)
+    y = operations.max_pool(x, size, geometry, windows)
+    exact = operations.max_pool(x.astype(float), size, geometry, windows)
     close(y, exact)
-    dx = pooling.maximum_gradient(x, y, dy, size, geometry)
-    close(dx, pooling.maximum_gradient(x.astype(float), exact, dy.astype(float), size, geometry))
+    dx = operations.max_pool_gradient(x, y, dy, size, geometry)
+    close(dx, operations.max_pool_gradient(x.astype(float), exact, dy.astype(float), size, geometry))
 
 
 def test_max_pool_of_not_a_number(library):
     x = np.ones((1, 2, 4, 3), "f4")
     x[0, 1, 1, 2] = np.nan
-    y = pooling.maximum(x, (2, 2), Geometry((2, 2)), (1, 2))
+    y = operations.max_pool(x, (2, 2), Geometry((2, 2)), (1, 2))
     np.testing.assert_array_equal(y[0, 0], [[1, 1, np.nan], [1, 1, 1]])
 
 
@@ -130,11 +131,11 @@ def test_dense_products(n, inputs, units):
     rng = np.random.default_rng(0)
     x, weight, bias = (rng.standard_normal(shape) for shape in ((n, inputs), (inputs, units), (units,)))
     x4, weight4, bias4 = (array.astype("f4") for array in (x, weight, bias))
-    close(primitives.affine(x4, weight4, bias4), x @ weight + bias)
-    close(primitives.affine(x4, weight4), x @ weight)
-    close(primitives.product_transposed(x4, weight4.T.copy()), x @ weight)
+    close(operations.affine(x4, weight4, bias4), x @ weight + bias)
+    close(operations.affine(x4, weight4), x @ weight)
+    close(operations.product_transposed(x4, weight4.T.copy()), x @ weight)
     grads = {"w": np.ones((inputs, units), "f4")}
-    primitives.add_product(grads, "w", x4, (x @ weight).astype("f4"))
+    add_product(grads, "w", x4, (x @ weight).astype("f4"))
     close(grads["w"], 1 + x.T @ (x @ weight))
 
 
@@ -143,7 +144,7 @@ def test_dense_products(n, inputs, units):
 def test_add_rows(rows, columns):
     x = np.random.default_rng(0).standard_normal((rows, columns)) + 1
     grads = {"bias": np.full(columns, 2, "f4")}
-    primitives.add_rows(grads, "bias", x.astype("f4").reshape(rows, 1, columns))
+    operations.add_rows(grads["bias"], x.astype("f4").reshape(rows, 1, columns))
     np.testing.assert_allclose(grads["bias"], 2 + x.sum(0), rtol=1e-5)
 
 
@@ -170,9 +171,9 @@ def test_batch_norm(shape):
 
 def test_relu():
     x = np.array([-1, 0.5, np.nan, 3], "f4")
-    np.testing.assert_array_equal(primitives.relu(x), [0, 0.5, np.nan, 3])
+    np.testing.assert_array_equal(operations.relu(x), [0, 0.5, np.nan, 3])
     y, dy = np.array([0, 0.5, np.nan, 3], "f4"), np.arange(1, 5, dtype="f4")
-    np.testing.assert_array_equal(primitives.relu_gradient(y, dy), [0, 2, 0, 4])
+    np.testing.assert_array_equal(operations.relu_gradient(y, dy), [0, 2, 0, 4])
 
 
 @pytest.mark.parametrize("count", (1, 17, 1024, 5000))
@@ -181,8 +182,8 @@ def test_bce_with_logits(count):
     logits, x = rng.standard_normal(count) * 30, rng.random(count)
     logits[: min(9, count)] = [0, 1e4, -1e4, 1e-6, -1e-6, 88, -88, 1e30, -1e30][:count]
     x4, logits4 = x.astype("f4"), logits.astype("f4")
-    total, dlogits = primitives.bce_with_logits(logits4, x4, 0.25)
-    exact_total, exact = primitives.bce_with_logits(logits4.astype(float), x4.astype(float), 0.25)
+    total, dlogits = operations.bce_with_logits(logits4, x4, 0.25)
+    exact_total, exact = operations.bce_with_logits(logits4.astype(float), x4.astype(float), 0.25)
     assert total == pytest.approx(exact_total, rel=1e-6)
     np.testing.assert_allclose(dlogits, exact, rtol=1e-6, atol=3e-8)  # p - x cancels
 
@@ -190,14 +191,14 @@ def test_bce_with_logits(count):
 def test_bce_of_not_a_number(library):
     logits = np.zeros(40, "f4")
     logits[33] = np.nan
-    total, dlogits = primitives.bce_with_logits(logits, np.zeros(40, "f4"), 1.0)
+    total, dlogits = operations.bce_with_logits(logits, np.zeros(40, "f4"), 1.0)
     assert np.isnan(total) and np.isnan(dlogits).sum() == 1
 
 
 def test_bce_is_as_exact_as_numpy_for_every_size_of_logit(library):
     logits = np.concatenate([s * np.logspace(-20, 2, 401) for s in (1, -1)]).astype("f4")
     for x in (0.0, 1.0):
-        each = [primitives.bce_with_logits(logit, np.full(1, x, "f4"), 1.0)[0] for logit in logits.reshape(-1, 1)]
+        each = [operations.bce_with_logits(logit, np.full(1, x, "f4"), 1.0)[0] for logit in logits.reshape(-1, 1)]
         exact = np.logaddexp(0, (1 - 2 * x) * logits.astype(float))
         np.testing.assert_allclose(each, exact, rtol=4e-7, atol=1e-30)
 
@@ -225,8 +226,12 @@ def added(shape, add, *arguments):
     return grads["w"]
 
 
+def add_rows(grads, name, x):
+    operations.add_rows(grads[name], x)
+
+
 def moved(w, gradients, m, v):
-    primitives.adam(w, gradients, m, v, 0.9, 0.99, 0.1, 1e-8)
+    operations.adam(w, gradients, m, v, 0.9, 0.99, 0.1, 1e-8)
     return w
 
 
@@ -236,23 +241,23 @@ SAME, SAME_OUT = Geometry(padding=((1, 1), (1, 1))), singles((2, 6, 7, 8))[0]
 TOP, PAIRS = IMAGES[:, :6:2, :6:2].copy(), Geometry((2, 2))
 ODD = np.frombuffer(b"." + X.tobytes(), np.uint8)[1:].view("f4").reshape(X.shape)  # not aligned
 MISFITS = {
-    "affine: bias of one number": lambda: primitives.affine(X, W, BIAS[:1]),
-    "affine: short bias": lambda: primitives.affine(X, W, BIAS[:7]),
-    "affine: float64 bias": lambda: primitives.affine(X, W, BIAS.astype(float)),
-    "affine: strided bias": lambda: primitives.affine(X, W, np.repeat(BIAS, 2)[::2]),
-    "affine: wide x": lambda: primitives.affine(X.repeat(2, axis=1), W),
-    "affine: x of three axes": lambda: primitives.affine(X[None], W),
-    "affine: x at an odd address": lambda: primitives.affine(ODD, W),
-    "transposed: wide weight": lambda: primitives.product_transposed(DY, X),
-    "add_product: other numbers of rows": lambda: added((5, 8), primitives.add_product, X, DY[:4].copy()),
-    "add_product: small sum": lambda: added((4, 8), primitives.add_product, X, DY),
-    "add_product: sum that is read-only": lambda: added(read_only(W.copy()), primitives.add_product, X, DY),
-    "add_rows: short sum": lambda: added((7,), primitives.add_rows, DY),
-    "add_rows: sum that is read-only": lambda: added(read_only(BIAS.copy()), primitives.add_rows, DY),
-    "relu_gradient: short dy": lambda: primitives.relu_gradient(DY, DY[:5].copy()),
-    "relu_gradient: dy of a row": lambda: primitives.relu_gradient(DY, BIAS),
-    "bce: short x": lambda: primitives.bce_with_logits(DY, DY[:5].copy(), 1.0),
-    "bce: x of a row": lambda: primitives.bce_with_logits(DY, BIAS, 1.0)[1],
+    "affine: bias of one number": lambda: operations.affine(X, W, BIAS[:1]),
+    "affine: short bias": lambda: operations.affine(X, W, BIAS[:7]),
+    "affine: float64 bias": lambda: operations.affine(X, W, BIAS.astype(float)),
+    "affine: strided bias": lambda: operations.affine(X, W, np.repeat(BIAS, 2)[::2]),
+    "affine: wide x": lambda: operations.affine(X.repeat(2, axis=1), W),
+    "affine: x of three axes": lambda: operations.affine(X[None], W),
+    "affine: x at an odd address": lambda: operations.affine(ODD, W),
+    "transposed: wide weight": lambda: operations.product_transposed(DY, X),
+    "add_product: other numbers of rows": lambda: added((5, 8), add_product, X, DY[:4].copy()),
+    "add_product: small sum": lambda: added((4, 8), add_product, X, DY),
+    "add_product: sum that is read-only": lambda: added(read_only(W.copy()), add_product, X, DY),
+    "add_rows: short sum": lambda: added((7,), add_rows, DY),
+    "add_rows: sum that is read-only": lambda: added(read_only(BIAS.copy()), add_rows, DY),
+    "relu_gradient: short dy": lambda: operations.relu_gradient(DY, DY[:5].copy()),
+    "relu_gradient: dy of a row": lambda: operations.relu_gradient(DY, BIAS),
+    "bce: short x": lambda: operations.bce_with_logits(DY, DY[:5].copy(), 1.0),
+    "bce: x of a row": lambda: operations.bce_with_logits(DY, BIAS, 1.0)[1],
     "adam: short gradient": lambda: moved(FLAT.copy(), [FLAT, FLAT[1:].copy()], FLAT * 0, FLAT * 0),
     "adam: short moment": lambda: moved(FLAT.copy(), [FLAT], FLAT * 0, FLAT[1:] * 0),
     "adam: read-only": lambda: moved(read_only(FLAT.copy()), [FLAT], FLAT * 0, FLAT * 0),
@@ -262,9 +267,9 @@ MISFITS = {
     "batch_norm: float64 var": lambda: operations.batch_norm(DY, BIAS, BIAS, 0.1, BIAS, abs(BIAS.astype(float)))[0],
     "batch_norm_backward: short dy": lambda: operations.batch_norm_backward(DY[:5].copy(), DY, BIAS, BIAS, BIAS),
     "batch_norm_backward: long vector": lambda: operations.batch_norm_backward(DY, DY, BIAS, BIAS, FLAT),
-    "max_pool: small dy": lambda: pooling.maximum_gradient(IMAGES, TOP, TOP[:, :2].copy(), (2, 2), PAIRS),
-    "max_pool: fewer results": lambda: pooling.maximum_gradient(IMAGES, TOP[:1], TOP[:1], (2, 2), PAIRS),
-    "max_pool: fewer images": lambda: pooling.maximum_gradient(IMAGES[:1], TOP, TOP, (2, 2), PAIRS),
+    "max_pool: small dy": lambda: operations.max_pool_gradient(IMAGES, TOP, TOP[:, :2].copy(), (2, 2), PAIRS),
+    "max_pool: fewer results": lambda: operations.max_pool_gradient(IMAGES, TOP[:1], TOP[:1], (2, 2), PAIRS),
+    "max_pool: fewer images": lambda: operations.max_pool_gradient(IMAGES[:1], TOP, TOP, (2, 2), PAIRS),
     "convolution: channels": lambda: convolution.output(IMAGES[..., :3].copy(), KERNEL, Geometry()),
     "convolution: more channels": lambda: convolution.output(IMAGES.repeat(2, axis=3), KERNEL, Geometry()),
     "convolution: short bias": lambda: convolution.output(IMAGES, KERNEL, Geometry(), BIAS[:7]),
@@ -305,11 +310,11 @@ def test_no_examples(library):
     y = convolution.output(none, KERNEL, SAME)
     assert y.shape == (0, 6, 7, 8) and convolution.input_gradient(y, KERNEL, SAME, (6, 7)).shape == none.shape
     assert not convolution.weight_gradient(none, y, SAME, (3, 3)).any()
-    assert pooling.maximum(none, (2, 2), PAIRS, (3, 3)).shape == (0, 3, 3, 4)
-    assert primitives.affine(X[:0], W, BIAS).shape == (0, 8) and primitives.relu(none).shape == none.shape
-    assert primitives.product_transposed(DY[:0], W).shape == (0, 5)
-    assert not added((5, 8), primitives.add_product, X[:0], DY[:0]).any()
-    assert not added((8,), primitives.add_rows, DY[:0]).any()
+    assert operations.max_pool(none, (2, 2), PAIRS, (3, 3)).shape == (0, 3, 3, 4)
+    assert operations.affine(X[:0], W, BIAS).shape == (0, 8) and operations.relu(none).shape == none.shape
+    assert operations.product_transposed(DY[:0], W).shape == (0, 5)
+    assert not added((5, 8), add_product, X[:0], DY[:0]).any()
+    assert not added((8,), add_rows, DY[:0]).any()
     assert operations.batch_norm(DY[:0], BIAS, BIAS, 0.1, BIAS, abs(BIAS))[0].shape == (0, 8)
 
 

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from tinyae.backend import convolution, pooling, primitives, threads
+from tinyae.backend import convolution, operations, threads
 from tinyae.backend.convolution import Geometry
 
 
@@ -25,10 +25,10 @@ def test_shared_among_threads_the_bits_are_the_same(library):
     def results():
         return (
             convolution.output(x, weight, geometry), convolution.input_gradient(dy, weight, geometry, (28, 28)),
-            convolution.weight_gradient(x, dy, geometry, (3, 3)), primitives.affine(a, b),
+            convolution.weight_gradient(x, dy, geometry, (3, 3)), operations.affine(a, b),
             convolution.output(wide, wide_weight, geometry), convolution.weight_gradient(wide, wide, geometry, (3, 3)),
-            convolution.weight_gradient(x, one, five, (5, 5)), primitives.product_transposed(long, rows),
-            primitives.product_transposed(a, b.T.copy()), pooling.maximum(x, (2, 2), Geometry((2, 2)), (14, 14)),
+            convolution.weight_gradient(x, one, five, (5, 5)), operations.product_transposed(long, rows),
+            operations.product_transposed(a, b.T.copy()), operations.max_pool(x, (2, 2), Geometry((2, 2)), (14, 14)),
         )  # fmt: skip
 
     found = []
@@ -52,11 +52,11 @@ def test_operations_inside_a_part_stay_on_its_thread():
 def test_operations_of_several_threads_at_once(library):
     """All ask for the library's threads; one gets them."""
     a, b = (np.random.default_rng(0).standard_normal((400, 400)).astype("f4") for _ in range(2))
-    exact, wrong = primitives.affine(a, b), []
+    exact, wrong = operations.affine(a, b), []
 
     def work():
         for _ in range(20):
-            if not np.array_equal(primitives.affine(a, b), exact):
+            if not np.array_equal(operations.affine(a, b), exact):
                 wrong.append(1)
 
     with threads.using(3):
@@ -70,7 +70,7 @@ def test_operations_of_several_threads_at_once(library):
 
 def run(script):
     """Run a script in a process of its own."""
-    head = "import os, numpy as np\nfrom tinyae.backend import native, primitives, threads\n"
+    head = "import os, numpy as np\nfrom tinyae.backend import native, operations, threads\n"
     done = subprocess.run([sys.executable, "-c", head + script], timeout=120, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -81,11 +81,11 @@ def test_where_no_thread_can_be_started_the_caller_does_the_work(library):
 import resource
 a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
 with threads.using(1):
-    exact = primitives.affine(a, a)
+    exact = operations.affine(a, a)
 used, tasks = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize(), os.listdir("/proc/self/task")
 resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20),) * 2)  # less than a thread's stack
 with threads.using(4):
-    assert np.array_equal(primitives.affine(a, a), exact)
+    assert np.array_equal(operations.affine(a, a), exact)
 assert os.listdir("/proc/self/task") == tasks  # BLAS may have threads of its own
 """)
 
@@ -96,10 +96,10 @@ def test_more_processors_than_the_library_has_threads(library):
 a = np.random.default_rng(0).standard_normal((600, 512)).astype("f4")
 w = a[:512].copy()
 with threads.using(1):
-    exact = primitives.affine(a, w)
+    exact = operations.affine(a, w)
 before = len(os.listdir("/proc/self/task"))  # BLAS may have threads of its own
 with threads.using(300):
-    assert np.array_equal(primitives.affine(a, w), exact)
+    assert np.array_equal(operations.affine(a, w), exact)
 assert len(os.listdir("/proc/self/task")) == before + 255
 """)
 
@@ -111,10 +111,10 @@ def test_a_thread_that_is_kept_from_its_work_holds_nothing_up(library):
 import ctypes, signal, time
 a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
 with threads.using(1):
-    exact = primitives.affine(a, a)
+    exact = operations.affine(a, a)
 before = set(os.listdir("/proc/self/task"))
 with threads.using(3):
-    primitives.affine(a, a)
+    operations.affine(a, a)
     held, _ = sorted(set(os.listdir("/proc/self/task")) - before)
     libc = ctypes.CDLL(None)
     libc.signal(signal.SIGUSR1, libc.pause)
@@ -123,7 +123,7 @@ with threads.using(3):
     while not int(open(f"/proc/self/task/{held}/status").read().split("SigBlk:")[1].split()[0], 16) & mask:
         time.sleep(0.001)
     for _ in range(100):
-        assert np.array_equal(primitives.affine(a, a), exact)
+        assert np.array_equal(operations.affine(a, a), exact)
 """)
 
 
@@ -132,13 +132,13 @@ def test_an_interrupted_operation_ends_and_others_go_on(library):
 import signal, threading
 a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
 with threads.using(2):
-    exact = primitives.affine(a, a)
+    exact = operations.affine(a, a)
     try:
         threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
         while True:
-            primitives.affine(a, a)
+            operations.affine(a, a)
     except KeyboardInterrupt:
-        assert np.array_equal(primitives.affine(a, a), exact)
+        assert np.array_equal(operations.affine(a, a), exact)
 """)
 
 
@@ -147,10 +147,10 @@ def test_a_process_ends_in_the_middle_of_an_operation(library):
 import threading, time
 def work():
     while True:
-        primitives.affine(a, a)
+        operations.affine(a, a)
 a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
 with threads.using(2):
-    primitives.affine(a, a)
+    operations.affine(a, a)
     threading.Thread(target=work, daemon=True).start()
     time.sleep(0.05)
     raise SystemExit(0)
@@ -163,16 +163,16 @@ def test_a_child_forked_in_the_middle_of_an_operation_works(library):
 import threading
 def work():
     while not enough:
-        primitives.affine(a, a)
+        operations.affine(a, a)
 a, enough = np.random.default_rng(0).standard_normal((400, 400)).astype("f4"), []
 with threads.using(2):
-    before = primitives.affine(a, a)
+    before = operations.affine(a, a)
     other = threading.Thread(target=work, daemon=True)
     other.start()
     for _ in range(10):
         child = os.fork()
         if child == 0:
-            right = np.array_equal(primitives.affine(a, a), before)
+            right = np.array_equal(operations.affine(a, a), before)
             os._exit(0 if right and len(os.listdir("/proc/self/task")) == 2 else 1)
         assert os.waitpid(child, 0)[1] == 0
     enough.append(1)
@@ -185,10 +185,10 @@ def test_a_forked_child_starts_threads_of_its_own(library):
     run("""
 a = np.random.default_rng(0).standard_normal((400, 400)).astype("f4")
 with threads.using(2):
-    before = primitives.affine(a, a)
+    before = operations.affine(a, a)
     child = os.fork()
     if child == 0:
-        os._exit(0 if np.array_equal(primitives.affine(a, a), before) else 1)
+        os._exit(0 if np.array_equal(operations.affine(a, a), before) else 1)
     _, status = os.waitpid(child, 0)
 raise SystemExit(os.waitstatus_to_exitcode(status))
 """)

@@ -1,14 +1,29 @@
 """The door to the operations: three modules of the same functions, and which of them a call takes."""
 
+import ast
 import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tinyae.backend import compiled_operations, cupy_operations, native, numpy_operations, operations
 
+ROOT = Path(operations.__file__).parents[1]
 MODULES = numpy_operations, cupy_operations, compiled_operations
-each_operation = pytest.mark.parametrize("name", operations.NAMES)
+OPERATIONS = [name for name, value in vars(operations).items() if hasattr(value, "__wrapped__")]
+each_operation = pytest.mark.parametrize("name", OPERATIONS)
+
+
+def test_every_formula_has_a_door_and_every_door_two_more_modules():
+    own = {
+        name
+        for name, value in vars(numpy_operations).items()
+        if inspect.isfunction(value) and value.__module__ == numpy_operations.__name__ and not name.startswith("_")
+    }
+    assert own == set(OPERATIONS) == set(cupy_operations.__all__)
+    assert own == {name for name, value in vars(compiled_operations).items() if hasattr(value, "fits")}
 
 
 @each_operation
@@ -25,7 +40,7 @@ def test_conditions_of_the_compiled_function_take_its_arguments(name):
 
 
 def test_each_operation_is_documented_beside_its_formula():
-    assert all(getattr(numpy_operations, name).__doc__ for name in operations.NAMES)
+    assert all(getattr(numpy_operations, name).__doc__ for name in OPERATIONS)
 
 
 def ways(monkeypatch):
@@ -63,3 +78,32 @@ def test_arrays_choose(library, monkeypatch):
     with native.off():
         batch_norm(x4, *vectors4, 0.1)
     assert found[2:] == ["numpy_operations"] * 8
+
+
+def words(path):
+    """The names in a file and the modules that it imports, part by part; no comments, and of texts only the type."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for field in ("id", "attr", "name", "module", "arg"):
+            yield from re.split(r"\W+", getattr(node, field, None) or "")
+
+
+def test_the_library_is_named_in_the_backend_alone():
+    """Elsewhere `operations` is asked what one wants to know."""
+    naming = {path.relative_to(ROOT).parts[0] for path in ROOT.rglob("*.py") if "native" in words(path)}
+    assert naming == {"backend"}
+
+
+def test_outside_of_the_backend_operations_come_through_the_door():
+    behind = {"compiled_operations", "cupy_operations", "numpy_operations"}
+    outside = [path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] != "backend"]
+    assert {path.name: behind & set(words(path)) for path in outside if behind & set(words(path))} == {}
+
+
+def test_what_a_training_asks(library):
+    assert operations.compile_now() and operations.status() == native.status()
+    assert operations.share_products(np.dtype("float32")) and not operations.share_products(np.dtype("float64"))
+    w = np.zeros(9, "f4")
+    assert operations.share_update(w, w) and not operations.share_update(w, w.astype(float))
+    with operations.formulas_alone():
+        assert not operations.compile_now() and not operations.share_products(w.dtype)
+        assert not operations.share_update(w, w)

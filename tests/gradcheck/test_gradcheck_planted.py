@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from tinyae.backend import native, pooling
+from tinyae.backend import native
 from tinyae.backend.convolution import Geometry, geometry, patches, winograd
 from tinyae.backend.native import build
 from tinyae.gradcheck import OPERATIONS, check_by_name
@@ -108,7 +108,7 @@ def all_of_equals_get_the_gradient(right, pool, x, y, dy, count, left, dx, threa
     x, dx = (numbers(array, np.prod(shape)).reshape(shape) for array in (x, dx))
     y, dy = (numbers(array, np.prod(results)).reshape(results) for array in (y, dy))
     of = Geometry((stride_y, stride_x), ((top, 0), (left_side, 0)))
-    for y_at, x_at in pooling.taps((height, width), (rows, columns), size, of):
+    for y_at, x_at in geometry.taps((height, width), (rows, columns), size, of):
         dx[x_at] += dy[y_at] * (x[x_at] == y[y_at])
 
 
@@ -129,8 +129,8 @@ def another_sign_in_the_fast_algorithm(right, fast, g, *others):
 @pytest.mark.parametrize(
     "function, wrong, name, case",
     [
-        ("relu_gradient", zero_counts_as_positive, "primitives.relu", "dx (compiled, zeros among them)"),
-        ("max_pool_gradient", all_of_equals_get_the_gradient, "pooling.maximum", "dx (compiled, ties, "),
+        ("relu_gradient", zero_counts_as_positive, "operations.relu", "dx (compiled, zeros among them)"),
+        ("max_pool_gradient", all_of_equals_get_the_gradient, "operations.max_pool", "dx (compiled, ties, "),
         ("accumulate", the_last_chunk_alone, "convolution.weight_gradient", "dw (compiled, chunks"),
         ("accumulate_fast", another_sign_in_the_fast_algorithm, "convolution.weight_gradient", "dw (compiled, fast"),
     ],
@@ -146,16 +146,16 @@ def test_a_wrong_gradient_of_the_library_is_caught(library, monkeypatch, functio
 # Which argument of a function of the library is what it writes to; the operation that calls it.
 WRITTEN = {
     "pack": (4, "convolution.output"), "correlate": (9, "convolution.input_gradient"),
-    "product": (6, "primitives.affine"), "product_transposed": (6, "primitives.product_transposed"),
-    "product_first": (5, "primitives.add_product"),
+    "product": (6, "operations.affine"), "product_transposed": (6, "operations.product_transposed"),
+    "product_first": (5, "operations.add_product"),
     "accumulate": (0, "convolution.weight_gradient"), "correlate_fast": (7, "convolution.output"),
-    "accumulate_fast": (1, "convolution.weight_gradient"), "bce_with_logits": (5, "primitives.bce_with_logits"),
-    "adam": (0, "primitives.adam"), "relu": (2, "primitives.relu"), "relu_gradient": (3, "primitives.relu"),
-    "add_rows": (4, "primitives.add_rows"), "add_squared_rows": (5, "operations.batch_norm"),
+    "accumulate_fast": (1, "convolution.weight_gradient"), "bce_with_logits": (5, "operations.bce_with_logits"),
+    "adam": (0, "operations.adam"), "relu": (2, "operations.relu"), "relu_gradient": (3, "operations.relu"),
+    "add_rows": (4, "operations.add_rows"), "add_squared_rows": (5, "operations.batch_norm"),
     "add_product_rows": (6, "operations.batch_norm_backward"),
     "standardise": (6, "operations.batch_norm"), "combine": (8, "operations.batch_norm_backward"),
-    "max_pool": (3, "pooling.maximum"),
-    "max_pool_gradient": (6, "pooling.maximum"), "nearest_code": (8, "codes"), "code_sums": (6, "codes"),
+    "max_pool": (3, "operations.max_pool"), "max_pool_gradient": (6, "operations.max_pool"),
+    "nearest_code": (8, "operations.nearest_code"), "code_sums": (6, "operations.nearest_code"),
 }  # fmt: skip
 WITHOUT_RESULTS = {"packed_size", "forget_threads"}
 
@@ -183,11 +183,11 @@ def test_a_result_that_sums_nothing_up_is_held_to_a_few_roundings(library, monke
         numbers(dlogits, count)[:] *= np.float32(1 + 1e-5)
 
     monkeypatch.setattr(native, "_answer", (Library(library, "bce_with_logits", wrong), "planted"))
-    (report,) = check_by_name("primitives.bce_with_logits")
+    (report,) = check_by_name("operations.bce_with_logits")
     assert report.wrong == [f"dlogits (compiled, {count} numbers)" for count in (1, 3000)]
 
 
 def test_no_library_leaves_numpy_to_check(monkeypatch):
     monkeypatch.setattr(native, "_answer", (None, "none"))
-    (report,) = check_by_name("primitives.relu")
+    (report,) = check_by_name("operations.relu")
     assert report.passed and [name for name in report.arrays if "compiled" in name] == []

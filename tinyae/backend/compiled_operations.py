@@ -3,6 +3,8 @@
 So `takes` says, above each function, which arrays and shapes it is written for; `operations` calls it with no others.
 """
 
+import ctypes
+
 import numpy as np
 
 from . import native
@@ -11,7 +13,9 @@ from .threads import available
 
 FLOAT32 = np.dtype(np.float32)
 PLAIN = 0x1 | 0x100  # of an array's flags: C-contiguous and aligned
-ROWS = 32  # the rows of a partial sum, as in columns.cpp
+BLOCK, ROWS = 1024, 32  # the numbers and rows of a partial sum, as in pointwise.cpp and columns.cpp
+SCORED, LANES = 28, 16  # as in codes.cpp: the rows that are scored at once, and what their length is a multiple of
+Pool = ctypes.c_long * 11
 
 
 def plain(value):
@@ -34,9 +38,98 @@ def takes(fits, reads=plain):
     return mark
 
 
+def _alike(first, *others):
+    """Whether all are of one shape."""
+    return all(a.shape == first.shape for a in others)
+
+
+def _writeable(*arrays):
+    return all(a.flags.writeable for a in arrays)
+
+
+def _matrices(a, b, axis, other):
+    """Whether a and b are matrices, of one length along `axis` of a and axis `other` of b."""
+    return a.ndim == b.ndim == 2 and a.shape[axis] == b.shape[other]
+
+
 def _features(x, *vectors):
     """Whether x (..., C) has numbers, and the vectors are (C,) each or None."""
     return x.ndim > 0 and x.size > 0 and all(v is None or v.shape == x.shape[-1:] for v in vectors)
+
+
+# Dense layers
+
+
+@takes(lambda x, weight, bias=None: _matrices(x, weight, 1, 0) and weight.shape[1] % 4 == 0 and _features(weight, bias))
+def affine(x, weight, bias=None):
+    (n, k), f = x.shape, weight.shape[1]
+    y = np.empty((n, f), np.float32)
+    bias = None if bias is None else address(bias)
+    native.library().product(address(x), n, k, address(weight), f, bias, address(y), available())
+    return y
+
+
+@takes(lambda a, b: _matrices(a, b, 1, 1))
+def product_transposed(a, b):
+    (n, u), d, library = a.shape, b.shape[0], native.library()
+    packed, product = np.empty(library.packed_size(u, n), np.float32), np.empty((n, d), np.float32)
+    library.product_transposed(address(a), n, u, address(b), d, address(packed), address(product), available())
+    return product
+
+
+@takes(
+    lambda out, x, dy, fresh=False: (
+        _matrices(x, dy, 0, 0) and out.shape == (x.shape[1], dy.shape[1]) and dy.shape[1] % 4 == 0 and _writeable(out)
+    )
+)
+def add_product(out, x, dy, fresh=False):
+    (n, k), f = x.shape, dy.shape[1]
+    native.library().product_first(address(x), address(dy), n, k, f, address(out), fresh, available())
+
+
+@takes(lambda sums, x: _features(x, sums) and _writeable(sums))
+def add_rows(sums, x):
+    rows, blocks = _blocks(x, sums.size)
+    native.library().add_rows(address(x), rows, sums.size, address(blocks), address(sums), available())
+
+
+# Functions of each number
+
+
+@takes(lambda x: True)
+def relu(x):
+    y = np.empty_like(x)
+    native.library().relu(address(x), x.size, address(y), available())
+    return y
+
+
+@takes(lambda y, dy: _alike(y, dy))
+def relu_gradient(y, dy):
+    dx = np.empty_like(y)
+    native.library().relu_gradient(address(y), address(dy), y.size, address(dx), available())
+    return dx
+
+
+@takes(lambda logits, x, scale: _alike(logits, x))
+def bce_with_logits(logits, x, scale):
+    sums, dlogits = np.empty(-(-logits.size // BLOCK), np.float64), np.empty_like(logits)
+    arrays = address(logits), address(x)
+    native.library().bce_with_logits(*arrays, logits.size, scale, address(sums), address(dlogits), available())
+    return np.float32(sums.sum()), dlogits
+
+
+@takes(
+    lambda w, gradients, m, v, beta1, beta2, rate, epsilon, shrink=1.0: (
+        _alike(w, m, v, *gradients) and _writeable(w, m, v)
+    )
+)
+def adam(w, gradients, m, v, beta1, beta2, rate, epsilon, shrink=1.0):
+    pointers, scalars = (ctypes.c_void_p * len(gradients))(*map(address, gradients)), (beta1, beta2, rate, epsilon)
+    arrays = address(w), pointers, len(gradients), address(m), address(v)
+    native.library().adam(*arrays, w.size, *scalars, shrink, available())
+
+
+# Normalisation
 
 
 @takes(lambda x, scale, shift, epsilon, mean=None, var=None: _features(x, scale, shift, mean, var))
@@ -83,3 +176,68 @@ def _blocks(x, size):
     """(rows of x (..., C), room for `size` sums of each block of them)."""
     rows = x.size // x.shape[-1]
     return rows, np.empty((-(-rows // ROWS), size), np.float32)
+
+
+# Pooling
+
+
+@takes(lambda x, size, geometry, result_size: geometry.dilation == (1, 1))
+def max_pool(x, size, geometry, result_size):
+    y = np.empty((len(x), *result_size, x.shape[3]), np.float32)
+    pool = _pool(x, size, geometry, result_size)
+    native.library().max_pool(pool, address(x), len(x), address(y), available())
+    return y
+
+
+@takes(
+    lambda x, y, dy, size, geometry: (
+        geometry.dilation == (1, 1) and (len(y), y.shape[3:]) == (len(x), x.shape[3:]) and _alike(y, dy)
+    )
+)
+def max_pool_gradient(x, y, dy, size, geometry):
+    dx, threads = np.zeros_like(x), available()
+    pool, left = _pool(x, size, geometry, y.shape[1:3]), np.empty((threads, x.shape[3]), np.float32)
+    arrays = (address(a) for a in (x, y, dy))
+    native.library().max_pool_gradient(pool, *arrays, len(x), address(left), address(dx), threads)
+    return dx
+
+
+def _pool(x, size, geometry, result_size):
+    return Pool(*x.shape[1:], *result_size, *size, *geometry.stride, *(-first for first in geometry.start))
+
+
+# Vector quantisation
+
+
+@takes(lambda z, codebook: _matrices(z, codebook, 1, 1) and len(codebook) > 0)
+def nearest_code(z, codebook):
+    (m, d), k, library, threads = z.shape, len(codebook), native.library(), available()
+    halves, packed = np.empty(k, np.float32), np.empty(library.packed_size(d, k), np.float32)
+    scores, codes = np.empty((threads, SCORED, -(-k // LANES) * LANES), np.float32), np.empty(m, np.int64)
+    arrays = (address(a) for a in (halves, packed, scores, codes))
+    library.nearest_code(address(z), m, d, address(codebook), k, *arrays, threads)
+    return codes
+
+
+def _or_codes(value):
+    """Whether an argument is `plain`, or so except for holding int64."""
+    if type(value) is np.ndarray and value.dtype == np.int64:
+        return value.flags.num & PLAIN == PLAIN
+    return plain(value)
+
+
+@takes(
+    lambda z, codes, count: (
+        z.dtype == FLOAT32
+        and codes.dtype == np.int64
+        and z.ndim == 2
+        and codes.shape == z.shape[:1]
+        and (codes.size == 0 or 0 <= codes.min() <= codes.max() < count)
+    ),
+    reads=_or_codes,
+)
+def code_sums(z, codes, count):
+    exact, sums = np.empty(count * z.shape[1]), np.empty((count, z.shape[1]), np.float32)
+    arrays = address(codes), count, address(exact), address(sums)
+    native.library().code_sums(address(z), *z.shape, *arrays, available())
+    return np.bincount(codes, minlength=count).astype(np.float32), sums

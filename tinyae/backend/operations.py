@@ -17,8 +17,6 @@ import numpy as np
 from . import compiled_operations, cupy_operations, native, numpy_operations
 from .modules import array_module
 
-NAMES = ("batch_norm", "batch_norm_backward")
-
 
 def _door(name):
     formula, kernel, compiled = (
@@ -41,4 +39,42 @@ def _door(name):
     return operation
 
 
-batch_norm, batch_norm_backward = map(_door, NAMES)
+affine = _door("affine")
+product_transposed = _door("product_transposed")
+add_product = _door("add_product")
+add_rows = _door("add_rows")
+relu = _door("relu")
+relu_gradient = _door("relu_gradient")
+bce_with_logits = _door("bce_with_logits")
+adam = _door("adam")
+batch_norm = _door("batch_norm")
+batch_norm_backward = _door("batch_norm_backward")
+max_pool = _door("max_pool")
+max_pool_gradient = _door("max_pool_gradient")
+nearest_code = _door("nearest_code")
+code_sums = _door("code_sums")
+
+
+def compile_now():
+    """Compile the C++ unless that was done before; whether there is a library then. `status` says why there is none."""
+    return native.library() is not None
+
+
+def status():
+    """What `compile_now` found, in words."""
+    return native.status()
+
+
+def formulas_alone():
+    """A context in which nothing is compiled, in all threads of this process."""
+    return native.off()
+
+
+def share_products(dtype):
+    """Whether products of matrices of `dtype` on the CPU are compiled, and then shared out among threads one by one."""
+    return dtype == np.float32 and native.library() is not None
+
+
+def share_update(*arrays):
+    """Whether an update of these arrays, of one shape, is compiled, and then shared out among threads by itself."""
+    return all(map(compiled_operations.plain, arrays)) and native.present() is not None

@@ -1,8 +1,23 @@
-"""How far rounding moves the scores of codes, s = |e|^2 / 2 - z.e, by which the nearest one is found."""
+"""The scores of codes, s = |e|^2 / 2 - z.e, by which the nearest one is found: how far rounding moves them; shapes."""
 
 import numpy as np
 
+from ..errors import ShapeError
 from .modules import array_module
+
+
+def check_codebook(z, codebook):
+    """Raise ShapeError unless z is (M, D) and the codebook (K, D), with a code at least."""
+    if z.ndim != 2 or codebook.ndim != 2 or z.shape[1] != codebook.shape[1] or not len(codebook):
+        raise ShapeError(
+            f"nearest_code: expected z (M, D) and a codebook (K, D) with K > 0, got {z.shape} and {codebook.shape}"
+        )
+
+
+def check_codes(z, codes):
+    """Raise ShapeError unless z is (M, D) and there is a code for each row."""
+    if z.ndim != 2 or codes.shape != z.shape[:1]:
+        raise ShapeError(f"code_sums: expected z (M, D) and codes (M,), got {z.shape} and {codes.shape}")
 
 
 def slack(squares, half, size):

@@ -2,7 +2,7 @@
 
 import sys
 
-from ..backend import native
+from ..backend import operations
 from ..errors import BackendError, ConfigError, suggest
 from ..terminal import say
 from .arguments import NATURAL, add_json, add_threads, print_json
@@ -28,7 +28,7 @@ def gradcheck(arguments):
 
     known, single = _wanted(arguments)
     rows = []
-    if "float32" in known.values() and native.library() is None:
+    if "float32" in known.values() and not operations.compile_now():
         _without_library(arguments.compiled)
     if not arguments.json:
         print(f"{'kind':<10}{'name':<28}{'worst relative error':>21}{'checks':>8}  verdict")
@@ -58,8 +58,8 @@ def _wanted(arguments):
 
 def _without_library(needed):
     if needed:
-        raise BackendError(f"--compiled: there is no compiled library ({native.status()})")
-    say(f"float32 by NumPy alone: no compiled library ({native.status()})")
+        raise BackendError(f"--compiled: there is no compiled library ({operations.status()})")
+    say(f"float32 by NumPy alone: no compiled library ({operations.status()})")
 
 
 def _row(name, kind, reports):

@@ -7,7 +7,7 @@ import platform
 import numpy as np
 
 from .. import __version__
-from ..backend import Backend, native
+from ..backend import Backend, operations
 from ..errors import BackendError
 from ..training.threads import cores
 from ..wording import install
@@ -25,7 +25,7 @@ def facts():
         "blas": " ".join(str(blas.get(key, "")) for key in ("name", "version")).strip() or "unknown",
         "machine": f"{platform.system()} {platform.machine()}",
         "cores": str(cores()),
-        "primitives": native.status(),
+        "primitives": operations.status(),
         "cupy": _cupy(),
         "data folder": os.environ.get("TINYAE_DATA", "TINYAE_DATA is not set"),
         **{f"extra {name}": _extra(name, packages) for name, packages in EXTRAS.items()},

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from ..backend import native
+from ..backend import operations
 from ..checkpoint import files as checkpoint
 from ..data.codes import codes_of
 from ..errors import CheckpointError, ConfigError
@@ -69,7 +69,7 @@ class Codes:
                 model.check_labels(labels, len(x))
         count = sum(map(len, data.parts.values()))
         if self.codec.backend.name == "numpy":
-            native.library()  # compiled now, so that the codes are the same as when the run goes on
+            operations.compile_now()  # so that the codes are the same as when the run goes on
         say(f"encoding {count:,} images of {data.name} by the vq-vae in {self.where}")
         return codes_of(data, self.codec)
 

@@ -7,7 +7,7 @@ that samples are good, and smooth ones are near to many images (Theis, van den O
 
 import numpy as np
 
-from ..backend.codes import nearest_code
+from ..backend.operations import nearest_code
 from ..data.examples import as_array, as_rows
 from ..data.labels import as_labels, check_classes
 from ..errors import DataError, ShapeError

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from ..backend import Noise, codes, convolution, native, operations, pooling, primitives
+from ..backend import Noise, convolution, operations
 from ..backend.convolution import Geometry
-from ..params import ParamStore
+from ..params import ParamStore, add_product
 from .report import Report
 
 EPS = 2.0**-23
@@ -56,9 +56,9 @@ def check_operation(name, seed=0):
     """A Report of one operation: compiled, where there is a library, and by NumPy."""
     report = Report(name, EPS)
     for case in OPERATIONS[name](Noise(seed).child(name)):
-        if native.library() is not None:
+        if operations.compile_now():
             case.compare(report, "compiled")
-        with native.off():
+        with operations.formulas_alone():
             case.compare(report, "NumPy")
     yield report
 
@@ -179,7 +179,7 @@ def _affine(noise):
         arrays = _normal(drawn, x=(n, k), weight=(k, f), bias=(f,))
 
         def run(x, weight, bias):
-            return {"y": primitives.affine(x, weight, bias), "y without bias": primitives.affine(x, weight)}
+            return {"y": operations.affine(x, weight, bias), "y without bias": operations.affine(x, weight)}
 
         yield Case(label, arrays, run, k + 2)
 
@@ -187,7 +187,7 @@ def _affine(noise):
 def _product_transposed(noise):
     for label, (n, k, f), drawn in _sizes(noise):
         arrays = _normal(drawn, dy=(n, f), weight=(k, f))
-        yield Case(label, arrays, lambda dy, weight: {"dx": primitives.product_transposed(dy, weight)}, f + 1)
+        yield Case(label, arrays, lambda dy, weight: {"dx": operations.product_transposed(dy, weight)}, f + 1)
 
 
 def _add_product(noise):
@@ -196,10 +196,10 @@ def _add_product(noise):
 
         def run(x, dy, before):
             grads, first = {"weight": before.copy()}, ParamStore({"weight": before.shape}, dtype=before.dtype).like()
-            primitives.add_product(grads, "weight", x, dy)
+            add_product(grads, "weight", x, dy)
             first.flat.fill(np.nan)
             first.clear()
-            primitives.add_product(first.tree, "weight", x, dy)
+            add_product(first.tree, "weight", x, dy)
             return {"dweight": grads["weight"], "dweight, the first share": first.named["weight"]}
 
         yield Case(label, arrays, run, n + 2)
@@ -211,7 +211,7 @@ def _add_rows(noise):
 
         def run(dy, before):
             grads = {"bias": before.copy()}
-            primitives.add_rows(grads, "bias", dy)
+            operations.add_rows(grads["bias"], dy)
             return grads
 
         yield Case(_named(shape), arrays, run, math.prod(shape[:-1]) + 1)
@@ -225,8 +225,8 @@ def _relu(noise):
     arrays["x"][:, ::3] = 0  # where the slope is 0 by convention
 
     def run(x, dy):
-        y = primitives.relu(x)
-        return {"y": y, "dx": primitives.relu_gradient(y, dy)}
+        y = operations.relu(x)
+        return {"y": y, "dx": operations.relu_gradient(y, dy)}
 
     yield Case("zeros among them", arrays, run, 0)
 
@@ -237,7 +237,7 @@ def _bce(noise):
         arrays["logits"] *= 8
 
         def run(logits, target):
-            loss, dlogits = primitives.bce_with_logits(logits, target, 0.25)
+            loss, dlogits = operations.bce_with_logits(logits, target, 0.25)
             return {"loss": loss, "dlogits": dlogits}
 
         def magnitudes(logits, target):
@@ -258,7 +258,7 @@ def _adam(noise):
 
         def run(w, m, v, **gradients):
             w, m, v = w.copy(), m.copy(), v.copy()
-            primitives.adam(w, list(gradients.values()), m, v, *ADAM)
+            operations.adam(w, list(gradients.values()), m, v, *ADAM)
             return {"w": w, "m": m, "v": v}
 
         def magnitudes(w, m, v, **gradients):
@@ -291,8 +291,8 @@ def _pooling(noise):
         arrays["x"] = np.rint(arrays["x"])
 
         def run(x, dy, size=size, geometry=geometry, windows=windows):
-            y = pooling.maximum(x, size, geometry, windows)
-            return {"y": y, "dx": pooling.maximum_gradient(x, y, dy, size, geometry)}
+            y = operations.max_pool(x, size, geometry, windows)
+            return {"y": y, "dx": operations.max_pool_gradient(x, y, dy, size, geometry)}
 
         def magnitudes(x, dy, run=run):
             found = run(x, abs(dy))
@@ -369,13 +369,13 @@ def _codes(noise):
         arrays["codebook"][2] = arrays["codebook"][0]  # of equals the first
 
         def run(z, codebook):
-            found = codes.nearest_code(z, codebook)
-            counts, sums = codes.code_sums(z, found, len(codebook))
+            found = operations.nearest_code(z, codebook)
+            counts, sums = operations.code_sums(z, found, len(codebook))
             return {"codes": found, "counts": counts, "sums": sums}
 
         def magnitudes(z, codebook, run=run):
             found = run(z, codebook)
-            _, sums = codes.code_sums(abs(z), found["codes"], len(codebook))
+            _, sums = operations.code_sums(abs(z), found["codes"], len(codebook))
             return {"codes": np.full(len(z), 0.0), "counts": 0 * found["counts"], "sums": sums}
 
         yield Case(f"{count} codes of {units}", arrays, run, 1, magnitudes)
@@ -389,15 +389,15 @@ OPERATIONS = {
     "convolution.output": _output,
     "convolution.input_gradient": _input_gradient,
     "convolution.weight_gradient": _weight_gradient,
-    "primitives.affine": _affine,
-    "primitives.product_transposed": _product_transposed,
-    "primitives.add_product": _add_product,
-    "primitives.add_rows": _add_rows,
-    "primitives.relu": _relu,
-    "primitives.bce_with_logits": _bce,
-    "primitives.adam": _adam,
-    "pooling.maximum": _pooling,
+    "operations.affine": _affine,
+    "operations.product_transposed": _product_transposed,
+    "operations.add_product": _add_product,
+    "operations.add_rows": _add_rows,
+    "operations.relu": _relu,
+    "operations.bce_with_logits": _bce,
+    "operations.adam": _adam,
+    "operations.max_pool": _pooling,
     "operations.batch_norm": _batch_norm,
     "operations.batch_norm_backward": _batch_norm_backward,
-    "codes": _codes,
+    "operations.nearest_code": _codes,
 }

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..backend import array_module, as_noise
-from ..backend.codes import code_sums
+from ..backend.operations import code_sums
 from ..batch import examples
 from ..errors import ConfigError, ShapeError
 from ..options import RATE, SHARE, Count, Flag, Optional, of_layer

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..backend import array_module
-from ..backend.codes import code_sums, nearest_code
+from ..backend.operations import code_sums, nearest_code
 
 ROUNDS = 10
 

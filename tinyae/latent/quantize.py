@@ -12,8 +12,8 @@ a part of a larger batch.
 """
 
 from ..backend import array_module
-from ..backend.codes import code_sums, nearest_code
 from ..backend.indices import rows
+from ..backend.operations import code_sums, nearest_code
 from ..batch import examples, same_shape
 from ..errors import ShapeError
 from ..losses import mse

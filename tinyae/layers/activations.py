@@ -3,7 +3,7 @@
 import math
 
 from ..backend import array_module
-from ..backend.primitives import relu, relu_gradient
+from ..backend.operations import relu, relu_gradient
 from ..backend.special import normal_cdf
 from ..options import RATE, WEIGHT, Choice, Number, Optional, of_layer
 from .base import Layer

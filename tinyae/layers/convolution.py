@@ -13,7 +13,7 @@ import functools
 
 from ..backend import convolution
 from ..backend.convolution import Geometry
-from ..backend.primitives import add_rows
+from ..backend.operations import add_rows
 from ..errors import ConfigError
 from ..options import Choice, Count, Flag, Padding, Pair, of_layer
 from .base import Layer
@@ -82,7 +82,7 @@ class _Convolution(Layer):
         """Add dw and, where there is a bias, db = sum_nij dy."""
         grads["weight"] += dw
         if self.bias:
-            add_rows(grads, "bias", dy)
+            add_rows(grads["bias"], dy)
 
 
 class Conv2D(_Convolution):

@@ -2,8 +2,9 @@
 
 from ..backend import array_module
 from ..backend.indices import rows
-from ..backend.primitives import add_product, add_rows, affine, product_transposed
+from ..backend.operations import add_rows, affine, product_transposed
 from ..options import VALUES, Choice, Count, Flag, of_layer
+from ..params import add_product
 from .base import Layer
 from .initialisers import INITIALISERS
 
@@ -56,7 +57,7 @@ class Dense(Layer):
         self.check_gradient(dy, (len(x), self.units))
         add_product(grads, "weight", x, dy)  # grads["weight"] += x.T @ dy
         if self.bias:
-            add_rows(grads, "bias", dy)  # grads["bias"] += dy.sum(axis=0)
+            add_rows(grads["bias"], dy)  # grads["bias"] += dy.sum(axis=0)
 
 
 class Embedding(Layer):

@@ -3,7 +3,7 @@
 import functools
 
 from ..backend import array_module, convolution
-from ..backend.primitives import add_rows
+from ..backend.operations import add_rows
 from ..errors import ConfigError
 from ..options import Choice, of_layer
 from .convolution import Conv2D
@@ -92,7 +92,7 @@ class MaskedConv2D(Conv2D):
         for block, geometry in self._blocks(x.shape[1:3]):
             dw[block] += convolution.weight_gradient(x, dy, geometry, dw[block].shape[:2])
         if self.bias:
-            add_rows(grads, "bias", dy)
+            add_rows(grads["bias"], dy)
 
 
 def _total(shares, shape, like, bias=None):

@@ -4,8 +4,8 @@ import functools
 import math
 from itertools import starmap
 
-from ..backend import array_module, pooling
-from ..backend.convolution import Geometry
+from ..backend import array_module, operations
+from ..backend.convolution.geometry import Geometry, taps
 from ..options import Flag, Optional, Padding, Pair, of_layer
 from .base import Layer
 from .convolution import resolve_padding
@@ -34,7 +34,7 @@ class _Pool2D(Layer):
         return Geometry(self.stride, padding, self.dilation)
 
     def _taps(self, x_shape, size):
-        return pooling.taps(x_shape[1:3], size, self.size, self._geometry(x_shape[1:3]))
+        return taps(x_shape[1:3], size, self.size, self._geometry(x_shape[1:3]))
 
     def output_shape(self, input_shape):
         self.expect(len(input_shape) == 3, "images (H, W, C)", input_shape)
@@ -64,13 +64,13 @@ class MaxPool2D(_Pool2D):
     def forward(self, params, x, train=False, rng=None, state=None):
         self.expect(x.ndim == 4, "(N, H, W, C)", x.shape)
         size = self.output_shape(x.shape[1:])[:2]
-        y = pooling.maximum(x, self.size, self._geometry(x.shape[1:3]), size)
+        y = operations.max_pool(x, self.size, self._geometry(x.shape[1:3]), size)
         return y, (x, y)
 
     def backward(self, params, cache, dy, grads=None):
         x, y = cache
         self.check_gradient(dy, y.shape)
-        return pooling.maximum_gradient(x, y, dy, self.size, self._geometry(x.shape[1:3]))
+        return operations.max_pool_gradient(x, y, dy, self.size, self._geometry(x.shape[1:3]))
 
 
 class AveragePool2D(_Pool2D):

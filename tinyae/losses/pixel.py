@@ -7,7 +7,7 @@ Everywhere: summed over features, averaged over the batch, in nats where they ar
 import math
 import numbers
 
-from ..backend import array_module, primitives
+from ..backend import array_module, operations
 from ..backend.indices import one_hot, within
 from ..batch import examples, same_shape
 from ..errors import ConfigError, ShapeError
@@ -40,7 +40,7 @@ def bce_with_logits(logits, target, batch_size=None):
     """
     same_shape("bce_with_logits", logits, target)
     scale = 1 / examples(logits, batch_size)
-    total, dlogits = primitives.bce_with_logits(logits, target, scale)
+    total, dlogits = operations.bce_with_logits(logits, target, scale)
     return scale * total, dlogits
 
 

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from ..backend import native
+from ..backend import operations
 from ..backend.memory import keep_freed_memory
 from ..checkpoint.files import content, json_ready
 from ..checkpoint.schema import brief
@@ -215,7 +215,7 @@ class Trainer:
         names = self.settings["class_names"]
         self.model.class_names, self.model.trained_on = None if names is None else tuple(names), self.known
         if self.model.backend.name == "numpy" and self.model.dtype == np.float32:
-            native.library()  # compiled before the clock runs, before there is a bar, and before anything is computed
+            operations.compile_now()  # before the clock runs, before there is a bar, and before anything is computed
         if self.step == 0:
             if self.columns is not None:
                 self.model.standardization = self.columns

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..backend import memory, native
+from ..backend import memory, operations
 from ..errors import CheckpointError
 from ..models.model import DENSE
 from ..optim import clip_by_global_norm, slices
@@ -59,7 +59,7 @@ class Step:
         in memory and half the calls.
         """
         model = self.model
-        shared = model.part >= DENSE and model.dtype == np.float32 and native.library() is not None
+        shared = model.part >= DENSE and operations.share_products(model.dtype)
         cuts = self.team is not None and model.separable and not shared
         return cut(count, model.part) if cuts else [(0, count)]
 

@@ -79,3 +79,30 @@ def split(weight, groups):
     """The kernels of the groups: (kh, kw, C / groups, O) -> [(kh, kw, C / groups, O / groups)]."""
     filters = weight.shape[3] // groups
     return [weight[..., g * filters : (g + 1) * filters] for g in range(groups)]
+
+
+def taps(image_size, result_size, size, geometry):
+    """For each tap of the window, in raster order: (where it lies in y, where in x), as index pairs.
+
+    A tap beyond the border has no pixel for the first or last windows, which are left out on both sides.
+    """
+    for u in range(size[0]):
+        for v in range(size[1]):
+            sides = [
+                _overlap(n, o, s, tap * d + start)
+                for n, o, s, d, tap, start in zip(
+                    image_size, result_size, geometry.stride, geometry.dilation, (u, v), geometry.start, strict=True
+                )
+            ]
+            (y_rows, x_rows), (y_columns, x_columns) = sides
+            yield (slice(None), y_rows, y_columns), (slice(None), x_rows, x_columns)
+
+
+def _overlap(length, count, stride, offset):
+    """Slices of the windows i in [0, count) whose i stride + offset is a pixel in [0, length), and of these pixels."""
+    first = max(0, -(offset // stride)) if offset < 0 else 0
+    last = min(count, (length - 1 - offset) // stride + 1)
+    if last <= first:
+        return slice(0, 0), slice(0, 0)
+    start = first * stride + offset
+    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)

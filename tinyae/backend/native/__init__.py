@@ -74,17 +74,6 @@ def takes(*arrays):
     return present() is not None
 
 
-def takes_alike(first, *others):
-    """Whether they take these arrays, all of one shape."""
-    return takes(first, *others) and all(a.shape == first.shape for a in others)
-
-
-def takes_columns(x, *vectors):
-    """Whether they take x (..., C), of any numbers at all, and `vectors`, (C,) each or None."""
-    vectors = [v for v in vectors if v is not None]
-    return takes(x, *vectors) and x.size > 0 and all(v.shape == x.shape[-1:] for v in vectors)
-
-
 def _ask(make):
     global _answer
     from . import build
