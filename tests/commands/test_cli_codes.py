@@ -19,7 +19,7 @@ from tinyae.commands import prior
 from tinyae.data.codes import checksum, codes_of
 from tinyae.data.examples import check_range
 from tinyae.errors import DataError
-from tinyae.training.feed import as_split
+from tinyae.training.prepared import as_split
 
 VQ = ("train", "vq-vae", "--data", "digits", "--epochs", 1, "--set", "codes=8", "--no-pictures")
 PRIOR = ("train", "pixelcnn", "--set", "width=6", "--set", "blocks=1", "--batch-size", 400)

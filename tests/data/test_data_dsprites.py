@@ -10,7 +10,8 @@ import tinyae
 from tinyae.backend import Backend
 from tinyae.data import dsprites
 from tinyae.data.drawn import Drawn
-from tinyae.training.feed import Feed, as_split, fingerprint, hold_out
+from tinyae.training.feed import Feed
+from tinyae.training.prepared import as_split, fingerprint, hold_out
 
 NUMBERS = np.arange(0, dsprites.COUNT, 4_099)  # spread over all, prime to the sizes of the factors
 

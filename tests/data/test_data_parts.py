@@ -7,7 +7,7 @@ from data_errors import refused
 import tinyae
 from tinyae.data import Dataset, Split, load
 from tinyae.errors import ConfigError
-from tinyae.training.feed import parts
+from tinyae.training.prepared import parts
 
 
 def rows(count, first=0):

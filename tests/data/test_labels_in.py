@@ -10,7 +10,7 @@ from tinyae.errors import ConfigError, DataError, ShapeError
 from tinyae.evaluation import anomaly, clustering, diversity, likelihood, quality
 from tinyae.evaluation.dense_probe import DenseProbe
 from tinyae.evaluation.probe import LinearProbe
-from tinyae.training.feed import as_split, hold_out, leave_out
+from tinyae.training.prepared import as_split, hold_out, leave_out
 
 N = 30
 X = np.random.default_rng(0).integers(0, 256, (N, 3, 3, 1), dtype=np.uint8)

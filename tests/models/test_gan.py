@@ -12,6 +12,7 @@ from tinyae.layers import BatchNorm, Sequential
 from tinyae.models.context import Context
 from tinyae.params import walk
 from tinyae.training.loop import Trainer
+from tinyae.training.prepared import Prepared
 from tinyae.training.step import Step
 
 DENSE = dict(input_shape=(6, 5, 1), latent_dim=3, hidden=(7, 4), dtype="float64")
@@ -181,7 +182,7 @@ def test_momentum_is_a_half():
     model = models.GAN(**DENSE)
     settings = dict(batch_size=4, optimizer="adam", lr=0.1, schedule="constant", warmup=0, clip_norm=None,
                     validation=0.0, binarize=None, without_class=None, seed=0)  # fmt: skip
-    trainer = Trainer(model, images(), None, None, settings, 1)
+    trainer = Trainer(model, Prepared(model, images(), batch_size=4), settings, 1)
     assert [optimizer.beta1 for optimizer in trainer.optimizers.each] == [0.5, 0.5]
 
 

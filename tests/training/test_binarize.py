@@ -12,7 +12,8 @@ from tinyae.checkpoint import files as checkpoint
 from tinyae.data import binarize
 from tinyae.data.drawn import Drawn
 from tinyae.errors import ConfigError, DataError
-from tinyae.training.feed import Feed, parts
+from tinyae.training.feed import Feed
+from tinyae.training.prepared import parts
 
 SETTINGS = {"binarize": None, "without_class": None, "validation": 0.0, "seed": 0}
 

@@ -121,7 +121,7 @@ def test_the_statistics_are_those_of_the_training_part(table):
 
 
 def _training_rows(x, fraction, seed):
-    from tinyae.training.feed import hold_out
+    from tinyae.training.prepared import hold_out
 
     return hold_out(x, None, fraction, seed)[0][0]
 

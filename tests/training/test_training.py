@@ -12,7 +12,8 @@ import tinyae
 from tinyae.backend import Backend
 from tinyae.errors import CheckpointError, ConfigError, DataError, DivergedError
 from tinyae.training import loop, progress
-from tinyae.training.feed import Feed, as_split, fingerprint, hold_out
+from tinyae.training.feed import Feed
+from tinyae.training.prepared import as_split, fingerprint, hold_out
 
 
 def small(**options):

@@ -70,7 +70,7 @@ class Asked:
     """
 
     def __init__(self, arguments):
-        from ..training.feed import admitted, as_split
+        from ..training.prepared import admitted, as_split
 
         found = load_checkpoint(arguments)
         training = found.training or {}

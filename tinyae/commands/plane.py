@@ -51,7 +51,7 @@ def map_classes(arguments):
     from .. import plot
     from ..evaluation.dense_probe import DenseProbe
     from ..plot.axes import check_classes
-    from ..training.feed import hold_out
+    from ..training.prepared import hold_out
 
     coded = Coded(arguments, "map", kinds=(".png",))
     coded.need_labels("name the regions")

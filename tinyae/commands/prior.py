@@ -10,7 +10,7 @@ from ..checkpoint import files as checkpoint
 from ..data.codes import codes_of
 from ..errors import CheckpointError, ConfigError
 from ..terminal import say
-from ..training.feed import as_split
+from ..training.prepared import as_split
 from ..training.run import Run
 from .model_options import default_options
 

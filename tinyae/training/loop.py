@@ -15,11 +15,9 @@ from ..backend import operations
 from ..backend.memory import keep_freed_memory
 from ..checkpoint.files import content, json_ready
 from ..checkpoint.schema import brief
-from ..data import Dataset
 from ..data import binarize as binarized
-from ..data.examples import seen, unit_range
-from ..data.labels import check_numbered, without_examples
-from ..errors import CheckpointError, ConfigError, DataError, DivergedError, ShapeError
+from ..data.examples import unit_range
+from ..errors import CheckpointError, ConfigError, DivergedError
 from ..optim import OPTIMIZERS, SCHEDULES
 from ..optim import schedule as make_schedule
 from ..options import (
@@ -41,7 +39,7 @@ from ..options import (
 )  # fmt: skip
 from ..wording import flag
 from . import progress as progress_display
-from .feed import Feed, admitted, fingerprint, fingerprint_labels, parts, with_names
+from .prepared import Prepared
 from .run import LAST, Run
 from .signals import stop_signals
 from .step import Optimizers, Step, check_memory
@@ -130,49 +128,23 @@ def fit(
     Ctrl-C finishes the step, saves and returns with `interrupted` set; a second one stops at once. Raises DivergedError
     if a term becomes NaN or infinite: the last checkpoint is from before.
     """
-    if test is None and isinstance(data, Dataset):
-        test = data.test
-    data, test, class_names = with_names(model, data, test)
-    whole = data if isinstance(data, Dataset) else None
-    if isinstance(without_class, str):
-        if whole is None:
-            raise ConfigError(f"{flag('without_class')}: these data have no names of classes, give a number")
-        without_class = whole.find_class(without_class)
-    x, labels = admitted(model, data, standardize=standardize)
-    notes = [] if whole is None else list(whole.notes)
-    if model.uses_labels:
-        if class_names is None:
-            check_numbered(labels, model.name)
-        notes += without_examples(labels, model.classes)
-    if progress is True or isinstance(progress, str):
-        progress = "\n".join([*notes, *([progress] if isinstance(progress, str) else [])]) or True
-    known = None if model.integer_input else seen(x)
-    judged = []
-    for name, part in (("test", test), ("validation", None if whole is None else whole.validation)):
-        if part is not None:
-            try:
-                judged.append(admitted(model, part, known, standardize)[0])
-            except (DataError, ShapeError, ConfigError) as error:
-                if whole is None:  # the caller knows which array that is
-                    raise
-                raise type(error)(f"the {name} part: {error}") from None
-    if binarize is not None:
-        for examples in (x, *judged):
-            binarized.check(binarize, examples)
+    prepared = Prepared(
+        model, data, test, batch_size=batch_size, validation=validation, standardize=standardize, binarize=binarize,
+        without_class=without_class, seed=seed,
+    )  # fmt: skip
     if resume and out is None:
         raise ConfigError("resume needs the folder of the run: give out")
     settings = dict(
-        batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule, warmup=warmup, clip_norm=clip_norm,
-        validation=validation, binarize=binarize, without_class=without_class, seed=seed, data=fingerprint(x),
-        labels=fingerprint_labels(labels), class_names=class_names,
-    )  # fmt: skip
-    if standardize:
-        settings["standardize"] = True
+        batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule, warmup=warmup, clip_norm=clip_norm
+    )
+    settings |= prepared.settings
     if epsilon is not None:
         settings["epsilon"] = epsilon
     if schedule != "constant":
         settings["epochs"] = epochs  # the schedule depends on the length of the run
-    trainer = Trainer(model, x, labels, test, settings, epochs, whole, known)
+    trainer = Trainer(model, prepared, settings, epochs)
+    if progress is True or isinstance(progress, str):
+        progress = "\n".join([*prepared.notes, *([progress] if isinstance(progress, str) else [])]) or True
     if out is not None:
         trainer.check_saving(out)
     keep_freed_memory()
@@ -186,41 +158,34 @@ def fit(
 
 
 class Trainer:
-    """One run: the model, its optimiser, the batches, and the position in them."""
+    """One run: the model, its optimiser, the batches, and the position in them.
 
-    def __init__(self, model, x, labels, test, settings, epochs, data=None, known=None):
-        self.model, self.settings, self.epochs, self.known = model, json_ready(settings), epochs, known
-        self.origin, own = getattr(data, "origin", None), getattr(data, "validation", None)
-        seed, batch_size = settings["seed"], settings["batch_size"]
-        training, watched = parts(x, labels, test, settings, model.integer_input, own)
-        self.settings["watched"] = {name: [fingerprint(x), fingerprint_labels(y)] for name, (x, y) in watched.items()}
-        self.columns = None
-        if settings.get("standardize"):
-            before = model.standardization
-            model.standardize(training[0])
-            self.columns, model.standardization = model.standardization, before  # until the run begins
-        self.feed = Feed(*training, model.backend, batch_size, seed, settings["binarize"] == "dynamic")
-        self.watched = {name: Feed(*part, model.backend, batch_size, seed) for name, part in watched.items()}
-        total = epochs * self.feed.steps_per_epoch
+    data: the run's `Prepared`. settings: {name: value} that must be equal where the run is resumed; `fit` makes it.
+    Raises ConfigError for a training that memory cannot hold, or an option that the optimiser lacks.
+    """
+
+    def __init__(self, model, data, settings, epochs):
+        self.model, self.data, self.epochs, self.per_epoch = model, data, epochs, data.training.steps_per_epoch
+        self.settings = json_ready(settings | {"watched": data.fingerprints})
+        total = epochs * self.per_epoch
         self.phases = model.phases
         self.optimizers = Optimizers(self.phases, lambda phase: _optimizer(settings, phase, total))
-        check_memory(model, self.optimizers.each, min(batch_size, self.feed.count))
+        check_memory(model, self.optimizers.each, min(settings["batch_size"], data.training.count))
         self.step, self.sums, self.best, self.records = 0, {}, None, []
 
     def train(self, team, run, resume, checkpoint_every, progress, on_epoch):
-        per_epoch = self.feed.steps_per_epoch
+        per_epoch = self.per_epoch
         display = progress_display.make(progress, self.epochs * per_epoch)
         if resume:
             self._resume(run, display)
-        names = self.settings["class_names"]
-        self.model.class_names, self.model.trained_on = None if names is None else tuple(names), self.known
+        self.model.class_names, self.model.trained_on = self.data.class_names, self.data.seen
         if self.model.backend.name == "numpy" and self.model.dtype == np.float32:
             operations.compile_now()  # before the clock runs, before there is a bar, and before anything is computed
         if self.step == 0:
-            if self.columns is not None:
-                self.model.standardization = self.columns
+            if self.data.standardization is not None:
+                self.model.standardization = self.data.standardization
             first = self.model.backend.noise(self.settings["seed"]).child("begin")
-            self.model.begin(self.feed.spread(self.model.begin_on), first)
+            self.model.begin(self.data.training.spread(self.model.begin_on), first)
         pairs = zip(self.phases, self.optimizers.each, strict=True)
         clip = self.settings["clip_norm"]
         self.steppers = [Step(self.model, optimizer, clip, team, phase) for phase, optimizer in pairs]
@@ -230,7 +195,7 @@ class Trainer:
             with stop_signals() as stop, np.errstate(all="ignore"):  # the loop itself looks for what is not finite
                 while self.step < self.epochs * per_epoch and not stop.is_set():
                     epoch, within = divmod(self.step, per_epoch)
-                    for batch in self.feed.epoch(epoch, within):
+                    for batch in self.data.training.epoch(epoch, within):
                         self._train_step(batch, display)
                         if stop.is_set():
                             break
@@ -292,9 +257,9 @@ class Trainer:
         record = {"epoch": epoch, "step": self.step, "lr": self.optimizers.rate()}
         record["train"] = {name: total / count for name, (total, count) in self.sums.items()}
         self.sums = {}
-        for part, feed in self.watched.items():
+        for part, feed in self.data.watched.items():
             record[part] = evaluate(self.model, feed, self.settings["seed"])
-        watched = self.watched.get("validation", self.watched.get("test", self.feed))
+        watched = self.data.watched.get("validation", self.data.watched.get("test", self.data.training))
         record |= self.model.report(watched.spread(self.model.chunk))
         self.model.end_epoch()
         self.records.append(record)
@@ -310,7 +275,7 @@ class Trainer:
 
     def _unsettled(self, step):
         """Whether the epoch that ended at a step was judged by a training loss that was still changing its meaning."""
-        return "validation" not in self.watched and step - self.feed.steps_per_epoch < self.model.settled_after
+        return "validation" not in self.data.watched and step - self.per_epoch < self.model.settled_after
 
     def _alarms(self, new):
         """The lines of the last epoch's alarms: those that the epoch before did not have, or those that it had."""
@@ -326,8 +291,8 @@ class Trainer:
         run.save(self.model, self._position(), self.optimizers)
 
     def _position(self):
-        names = ("step", "sums", "best", "settings", "epochs", "origin")
-        return {name: getattr(self, name) for name in names}
+        names = ("step", "sums", "best", "settings", "epochs")
+        return {name: getattr(self, name) for name in names} | {"origin": self.data.origin}
 
     def _resume(self, run, display):
         """Go on where the run's newest checkpoint is; where that is refused, nothing is changed."""
@@ -338,13 +303,13 @@ class Trainer:
         if position is None:
             raise CheckpointError(f"{found.path} holds a model, not a run: it cannot be resumed")
         self._compare(position)
-        if bool(position["sums"]) != bool(position["step"] % self.feed.steps_per_epoch):
+        if bool(position["sums"]) != bool(position["step"] % self.per_epoch):
             raise CheckpointError(f"{found.path} is damaged: its sums are not those of step {position['step']}")
         found.check(self.model)
         self.optimizers.load_state(found.optimizer_state(), self.model.store)
         found.restore(self.model)
         self.step, self.sums, self.best = position["step"], position["sums"], position["best"]
-        self.records = run.records(self.step, display.message, self.step // self.feed.steps_per_epoch)
+        self.records = run.records(self.step, display.message, self.step // self.per_epoch)
         if found.path == run.file(LAST):
             run.mark_best(position)
 
@@ -376,13 +341,13 @@ class Trainer:
                 what += f", after a gradient{' of phase ' * bool(phase.name)}{phase.name} that was not finite"
                 break
         raise DivergedError(
-            f"training diverged at step {step} (epoch {(step - 1) // self.feed.steps_per_epoch + 1}): {what}; what was "
+            f"training diverged at step {step} (epoch {(step - 1) // self.per_epoch + 1}): {what}; what was "
             f"saved is from before. {self._advice()}"
         )
 
     def _advice(self):
         """What helps against divergence: columns of any scale make any rate too high for some of them."""
-        table = len(self.model.input_shape) == 1 and self.feed.x.dtype.kind == "f"
+        table = len(self.model.input_shape) == 1 and self.data.training.x.dtype.kind == "f"
         if table and self.model.standardization is None and unit_range(self.model) is None:
             return f"Standardise the columns ({flag('standardize', True)}); a lower {flag('lr')} alone hardly helps"
         clipped = self.settings["clip_norm"] is not None
