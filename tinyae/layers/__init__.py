@@ -14,11 +14,13 @@ The contract, for every layer:
   by `layer.update_state(state, cache)` after backward.
 - `layer.output_shape(input_shape)` and `layer.param_shapes(input_shape)` are shape arithmetic without the batch axis;
   `layer.init(input_shape, rng)` gives initial params, `layer.init_state(input_shape)` an initial state.
+- `layer.config` is the layer as data, its class and its constructor's arguments; `from_config` makes it again.
 - Noise comes from `rng` (`tinyae.backend.Noise`, or a seed), a pure function of (seed, step, name, shape).
 """
 
 from .activations import ACTIVATIONS, CELU, ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from .base import REGISTRY, Layer
+from .config import from_config
 from .containers import Residual, Sequential
 from .convolution import Conv2D, ConvTranspose2D
 from .dense import Dense, Embedding
@@ -61,4 +63,5 @@ __all__ = [
     "Softplus",
     "Tanh",
     "UpSample2D",
+    "from_config",
 ]

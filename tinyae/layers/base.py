@@ -4,9 +4,8 @@ import numpy as np
 
 from ..backend import as_noise
 from ..errors import ShapeError
+from .config import REGISTRY, name_of, remembering, to_config
 from .initialisers import INITIALISERS
-
-REGISTRY = {}
 
 
 class Layer:
@@ -20,16 +19,27 @@ class Layer:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if cls.__init__ is not object.__init__ and not hasattr(cls.__init__, "remembers"):
+            cls.__init__ = remembering(cls.__init__)
         if not cls.__name__.startswith("_"):
-            REGISTRY[cls.__name__] = cls
+            REGISTRY[name_of(cls)] = cls
 
     @classmethod
     def examples(cls):
         raise NotImplementedError(f"{cls.__name__}.examples() gives the (layer, input_shape) pairs that tests check")
 
     def __repr__(self):
-        inside = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
+        inside = ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if k != "_arguments")
         return f"{type(self).__name__}({inside})"
+
+    @property
+    def config(self):
+        """{"class": name, argument: value, ...}: this layer as data, JSON-ready; `from_config` makes it again.
+
+        A user's own class has its module's name in front, "module:Class". Raises ConfigError for an argument that is
+        not a number, text, a layer or a sequence of these.
+        """
+        return to_config(self)
 
     def output_shape(self, input_shape):
         """Shape out from shape in, both without the batch axis."""
