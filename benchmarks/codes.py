@@ -49,7 +49,7 @@ def measure_seed(data, seed, folder, epochs, prior_epochs, threads=None):
     prior = tinyae.models.PixelCNN(codec.code_shape, codec.code_count, seed=seed)
     seconds, record = fit(prior, codes, folder / "pixelcnn", threads, epochs=prior_epochs, seed=seed, **PRIOR)
     nats = record["train"]["loss"] / math.prod(codec.code_shape)
-    row |= {"pixelcnn_seconds": seconds, "train_nats_per_code": nats} | prior.report({"x": codes.test.x})
+    row |= {"pixelcnn_seconds": seconds, "train_nats_per_code": nats} | prior.measures(codes.test.x)
     row["prior_bits_per_pixel"] = rate(codec, row["bits_per_dim"] * math.prod(codec.code_shape))["bits_per_pixel"]
     print(f"seed {seed}:", text(row), flush=True)
     return row

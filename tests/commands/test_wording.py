@@ -7,6 +7,7 @@ from tinyae import cli, fit
 from tinyae.data import load
 from tinyae.errors import ConfigError, DataError, DivergedError, MissingExtraError
 from tinyae.models import AE, GAN, VAE, VQVAE, SemiAAE
+from tinyae.training.monitors import Adversaries, CodebookUsage
 from tinyae.wording import counted, example, flag, number, on_the_command_line, setting
 
 ROWS = np.random.default_rng(0).random((20, 4), np.float32)
@@ -152,10 +153,10 @@ def test_divergence_has_an_exit_code_of_its_own(tmp_path, monkeypatch, capsys):
 
 def test_warnings_name_options():
     """As they are shown: a collapsed codebook, and a critic that is too steep."""
-    warn = VQVAE(input_shape=(4, 4, 1), codes=64).warnings
+    warn = CodebookUsage(VQVAE(input_shape=(4, 4, 1), codes=64)).warnings
     (program,) = warn({"perplexity": [1.0]})
     assert program.endswith("A lower lr, moving averages by ema=True or fewer codes may spread them")
-    critic = GAN(input_shape=(4, 4, 1), hidden=(4,), loss="wasserstein")
+    critic = Adversaries(GAN(input_shape=(4, 4, 1), hidden=(4,), loss="wasserstein"))
     terms = {"distance": 9.0}
     records = [{"step": 600 * i, "train": terms, "gap": 1.0} for i in (1, 2)]
     assert critic.alarms(records)["steep"].endswith("A larger penalty may help")

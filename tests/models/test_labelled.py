@@ -12,6 +12,7 @@ import tinyae
 from tinyae import data, fit, models
 from tinyae.errors import ConfigError, DataError, ShapeError
 from tinyae.evaluation.likelihood import importance_weighted
+from tinyae.training.monitors import PosteriorCollapse
 
 SMALL = dict(input_shape=(4, 3, 1), hidden=(6,), latent_dim=2, classes=3, dtype="float64")
 X = np.random.default_rng(0).random((7, 4, 3, 1))
@@ -286,7 +287,7 @@ def test_a_weight_of_the_kl_that_still_rises_is_waited_for(digits, capsys):
 
 
 def test_a_dimension_in_use_is_not_named():
-    model = models.VAE()
+    model = PosteriorCollapse(models.VAE())
     assert model.warnings({"kl_per_dimension": [3.0, 0.011]}) == []
     (said,) = model.warnings({"kl_per_dimension": [3.0] * 16 + [0.009] + [3.0] * 3})
     assert said.startswith("1 of 20 dimensions collapsed (z17), with a KL below 0.01 nats")

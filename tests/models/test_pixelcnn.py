@@ -87,7 +87,7 @@ def test_report():
     model = models.PixelCNN(**TINY, dtype="float64")
     model.store.flat[...] = 0
     model.store.tree["output"]["bias"][...] = np.log([0.5, 0.25, 0.25])
-    report = model.report({"x": np.array([[[0, 0], [1, 2]]], np.uint8)})
+    report = model.measures(np.array([[[0, 0], [1, 2]]], np.uint8))
     bits = (1 + 1 + 2 + 2) / 4
     assert report == {
         "nats_per_code": pytest.approx(bits * math.log(2)), "bits_per_dim": pytest.approx(bits), "accuracy": 0.5,
@@ -101,7 +101,7 @@ def test_training_learns_what_is_certain(network):
     x = ((labels[:, None] + np.arange(6)) % 4).astype(np.uint8).reshape(-1, 2, 3)
     model = models.PixelCNN((2, 3), levels=4, network=network, width=8, blocks=2, classes=4)
     tinyae.fit(model, (x, labels), epochs=12, batch_size=24, lr=0.01, progress=False)
-    report = model.report({"x": x, "labels": labels})
+    report = model.measures(x, labels)
     assert report["accuracy"] == 1 and report["nats_per_code"] < 0.02
     assert (model.sample(40, seed=1, top_k=1) == x[:40]).all()
 

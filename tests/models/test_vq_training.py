@@ -10,6 +10,7 @@ from tinyae.backend import Noise
 from tinyae.errors import DataError, DivergedError
 from tinyae.latent.quantize import perplexity
 from tinyae.training import loop, progress
+from tinyae.training.monitors import CodebookUsage
 
 SMALL = dict(input_shape=(8, 8, 1), network="small", codes=32, latent_dim=8)
 LEARNING = {
@@ -110,7 +111,7 @@ def test_a_collapsed_codebook_is_said_at_the_end(digits, monkeypatch):
 
 @pytest.mark.parametrize("perplexities, lines", [([3.3], 0), ([3.1], 1), ([20.0, 1.0], 1), ([20.0, 30.0], 0)])
 def test_the_least_used_codebook_decides(perplexities, lines):
-    assert len(make().warnings({"perplexity": perplexities})) == lines
+    assert len(CodebookUsage(make()).warnings({"perplexity": perplexities})) == lines
 
 
 @pytest.mark.parametrize("learning, killed_at", [("ema", 3), *((learning, 7) for learning in LEARNING)])

@@ -15,6 +15,7 @@ from tinyae.latent.codebook import Codebook
 from tinyae.latent.kmeans import kmeans
 from tinyae.models.context import Context
 from tinyae.networks.vq import NETWORKS, network_for
+from tinyae.training.monitors import CodebookUsage
 
 TINY = dict(input_shape=(9, 6, 1), network="small", codes=5, latent_dim=4)
 FORMS = {
@@ -357,7 +358,7 @@ def test_training_on_a_device_brings_nothing_to_the_host(form, gpu):
             optimizer.step(model.store, grads)
             model.after_update(model.phases[0], net)
         assert type(model.store.flat) is xp.ndarray
-        model.end_epoch()
+        CodebookUsage(model).end_epoch()
         stores.append([model.backend.to_host(flat) for flat in (model.store.flat, model.state.flat)])
         assert type(model.encode(images(3, model.input_shape))) is np.ndarray
         assert type(model.uniform_codes(2)) is np.ndarray

@@ -16,9 +16,9 @@ import tinyae
 from tinyae.checkpoint.files import read
 from tinyae.errors import DivergedError
 from tinyae.models import NAMES
-from tinyae.models.adversary import CROWDED, MANY, nearest, spread
 from tinyae.params import walk
 from tinyae.training import progress
+from tinyae.training.monitors import CROWDED, MANY, Adversaries, nearest, spread
 
 SMALL = {
     "aae": dict(hidden=(64,), units=(32,)),
@@ -132,7 +132,7 @@ def records(accuracies, length=100):
 
 
 def test_an_alarm_waits_for_many_steps_and_two_epochs():
-    model = make("gan")
+    model = Adversaries(make("gan"))
     assert MANY == 500
     assert not model.alarms(records([1.0] * 4)) and model.alarms(records([1.0] * 5)).keys() == {"won"}
     assert not model.alarms(records([0.7, 1.0, 1.0, 1.0, 1.0])), "a first win that ends"
@@ -142,7 +142,7 @@ def test_an_alarm_waits_for_many_steps_and_two_epochs():
 
 @pytest.mark.parametrize("name", ("aae", "semi-aae", "gan", "vae-gan"))
 def test_the_advice_is_of_options_that_the_model_has(name):
-    told = make(name).alarms(records([1.0] * 9))["won"]
+    told = Adversaries(make(name)).alarms(records([1.0] * 9))["won"]
     options = ("discriminator_rate", "generator_rate", "dropout", "smoothing")
     named = [option for option in options if option in told]
     assert named == {"aae": list(options[:2]), "gan": list(options[2:])}.get(name, [])
@@ -152,7 +152,7 @@ def test_the_advice_is_of_options_that_the_model_has(name):
 def test_records_of_a_run_that_began_without_the_measures():
     told = records([0.7] * 9)
     told[-1] |= {"spread": 0.01, "nearest": 0.01}
-    assert make("gan").alarms(told) == {}
+    assert Adversaries(make("gan")).alarms(told) == {}
 
 
 def test_a_collapse_onto_few_kinds_lies_close_however_far_apart_they_are():
@@ -175,9 +175,9 @@ def test_nearest_by_its_definition():
 @pytest.mark.parametrize("name", SMALL)
 def test_the_report_on_a_device(name, digits, gpu):
     """Of the codes or the samples of an untrained model: the numbers of NumPy."""
-    x, labels = digits
+    x, _ = digits
     found, expected = (
-        make(name, backend=backend, dtype="float64").report({"x": xp.asarray(x), "labels": xp.asarray(labels)})
+        Adversaries(make(name, backend=backend, dtype="float64")).report({"x": xp.asarray(x)})
         for backend, xp in (("cupy", gpu.xp), ("numpy", np))
     )
     for measure in {"spread", "nearest", "gap"} & found.keys():

@@ -128,8 +128,8 @@ class Asked:
 
     def exact_likelihood(self):
         """-log p(x) in nats, by code and in bits; of codes, what an image costs that is coded by this prior."""
-        model, given = self.model, {} if self.labels is None else {"labels": self.labels}
-        found = model.report({"x": self.x} | given)
+        model = self.model
+        found = model.measures(self.x, self.labels)
         nats = found["nats_per_code"] * math.prod(model.input_shape)
         terms = {"loss": nats, "bits_per_dimension": found["bits_per_dim"], "accuracy": found["accuracy"]}
         if model.codec is not None:

@@ -5,8 +5,8 @@ import numpy as np
 from ..data import to_float
 from ..data.examples import as_array, check_some
 from ..errors import ConfigError, DataError, ShapeError
-from ..models.adversary import spread
 from ..options import DATASET, SEED, Count, options
+from ..training.monitors import spread
 from .classifier import train_classifier
 from .diversity import entropy, nearest_images, rows, shares
 from .frechet import frechet

@@ -8,7 +8,6 @@ from ..layers import ACTIVATIONS, Dense, Dropout, Flatten, ReLU, Reshape, Sequen
 from ..losses import adversarial
 from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
 from ..options import RATE, WEIGHT, Choice, Count, Counts, Source, Sources, Text, options
-from .adversary import Adversary
 from .ae import AE
 from .labelled import Labelled
 from .model import COMMON, Model, Phase
@@ -22,7 +21,7 @@ NETWORKS = {
 }
 
 
-class AAE(Labelled, Adversary, AE):
+class AAE(Labelled, AE):
     """z = encoder(x), y = decoder(z); a discriminator D tells draws of the prior p(z) from codes. A step has three
     phases, each with an optimiser of its own:
 
@@ -57,6 +56,9 @@ class AAE(Labelled, Adversary, AE):
     """
 
     name = "aae"
+    generative = judges_codes = True
+    monitors = ("adversaries",)
+    last_is_best = True  # each side's loss says how good the other one is
     terms = ("loss", "reconstruction", "discriminator", "accuracy", "generator")
     advice = "A lower {discriminator_rate} or a higher {generator_rate}"
     uses_labels = False  # unless told the number of classes

@@ -7,8 +7,7 @@ from ..networks.autoencoder import image_shape, strided_channels
 from ..networks.gan import conv_discriminator, conv_generator, dense_discriminator, dense_generator
 from ..options import WEIGHT, Choice, Count, Counts, Number, options
 from ..wording import either
-from .adversary import Adversary
-from .model import COMMON, Phase
+from .model import COMMON, Model, Phase
 
 NETWORKS = ("dense", "conv")
 OUTPUTS = ("sigmoid", "linear")
@@ -17,7 +16,7 @@ LOSSES = {"non-saturating": ("accuracy",), "wasserstein": ("distance", "penalty"
 MOMENTUM = 0.5  # of both sides: with Adam's usual 0.9 they overshoot one another (Radford et al. 2016, section 4)
 
 
-class GAN(Adversary):
+class GAN(Model):
     """A generator G draws images from noise z ~ N(0, I); a discriminator D, trained at the same time, tells them from
     real ones. Each step has two phases, and each freezes the other side:
 
@@ -55,6 +54,10 @@ class GAN(Adversary):
     """
 
     name = "gan"
+    generative = True
+    judges_codes = False
+    monitors = ("adversaries",)
+    last_is_best = True  # each side's loss says how good the other one is
     advice = "A lower {lr}, {dropout} or {smoothing}"
     standard_prior = True
 

@@ -4,17 +4,14 @@ import math
 
 from ..backend import array_module
 from ..latent import gaussian
-from ..wording import setting
 from .model import Model
-
-COLLAPSED = 0.01  # nats
-NAMED = 10  # dimensions at most
 
 
 class GaussianCodes(Model):
     """q(z|x) = N(mu(x), exp(logvar(x))): the network "encoder" puts out both, (N, 2 latent_dim). The code is mu."""
 
     generative = standard_prior = True
+    monitors = ("posterior-collapse",)
 
     def build(self, networks, config, seed, backend, dtype, init="own"):
         super().build(networks, config, seed, backend, dtype, init)
@@ -33,25 +30,6 @@ class GaussianCodes(Model):
         labels: (N,), where the model uses them.
         """
         return gaussian.kl_elements(*self.posterior(x, **self.given(labels))).mean(axis=0, dtype="float64")
-
-    def report(self, batch):
-        if "kl" not in self.terms:  # of a mixture, dimensions do not add up
-            return {}
-        return {"kl_per_dimension": self.kl_per_dimension(batch["x"], batch.get("labels")).tolist()}
-
-    def warnings(self, record):
-        """Counts and names the dimensions that say next to nothing, COLLAPSED nats."""
-        each = record.get("kl_per_dimension", [])
-        empty = [f"z{i + 1}" for i, kl in enumerate(each) if kl < COLLAPSED]
-        if not empty:
-            return []
-        named = ", ".join(empty[:NAMED]) + ", ..." * (len(empty) > NAMED)
-        some = f"{len(empty)} of {len(each)} dimensions collapsed ({named}), with a KL below {COLLAPSED} nats"
-        advice = "A beta-vae, with a low or rising beta or with free bits, may keep them"
-        if "beta" in self.config:
-            ways = setting("beta"), setting("warmup", "linear"), setting("free_bits")
-            advice = "A lower {}, {} or {} may keep them".format(*ways)
-        return [f"{some}: they say nothing of an example. {advice}"]
 
     def sample(self, n, seed=0):
         """(n, *input_shape): means of p(x|z) for z ~ N(0, I), as a NumPy array."""

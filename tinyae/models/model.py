@@ -51,6 +51,7 @@ class Model:
     settled_after = 0  # the training step from which on the loss means the same
     judged_by = "loss"  # the term that is least in the best epoch
     last_is_best = False  # whether the loss says nothing about which epoch is the best
+    monitors = ()  # names of `training.monitors.MONITORS`, or subclasses of `Monitor`
     uses_labels = False  # whether a batch needs "labels"
     integer_input = False  # whether examples are maps of codes instead of images or rows
     bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
@@ -226,21 +227,6 @@ class Model:
 
     def begin(self, batch, noise):
         """Called once before training, with a batch of the training data: for what starts from data."""
-
-    def alarms(self, records):
-        """{name: line} of what goes wrong after the last of the epochs' records."""
-        return {}
-
-    def end_epoch(self):
-        """Called when an epoch's record is made: what is counted over an epoch begins anew."""
-
-    def report(self, batch):
-        """What an epoch's record says besides the terms, JSON-ready, measured on a batch of what is watched."""
-        return {}
-
-    def warnings(self, record):
-        """Lines to show at the end of a training, by its last record."""
-        return []
 
     def after_update(self, phase, net):
         """Moves the running statistics of the networks that a phase trains, after the optimiser's step."""

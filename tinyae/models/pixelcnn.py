@@ -55,6 +55,7 @@ class PixelCNN(Labelled, Model):
     terms = ("loss",)
     part = 32  # convolution is as fast on few images
     generative = True
+    monitors = ("codes",)
     uses_labels = False  # unless told the number of classes
     unlabelled = "leave classes out"
     codec = None  # the VQVAE whose codes these are, where there is one
@@ -148,9 +149,12 @@ class PixelCNN(Labelled, Model):
         """log p(x), or log p(x | labels), in nats: (N,), as a NumPy array."""
         return self._log_probs(x, labels)[0].sum(axis=(1, 2))
 
-    def report(self, batch):
-        """Nats and bits per code, and the share of codes that are the most probable ones."""
-        log_probs, right = self._log_probs(batch["x"], batch.get("labels"))
+    def measures(self, x, labels=None):
+        """-> {"nats_per_code", "bits_per_dim", "accuracy"} for x (N, H, W) or (N, H, W, C) and labels (N,).
+
+        The accuracy is the share of codes that are the most probable ones.
+        """
+        log_probs, right = self._log_probs(x, labels)
         nats = -float(log_probs.mean(dtype="float64"))
         return {"nats_per_code": nats, "bits_per_dim": nats / math.log(2), "accuracy": float(right.mean())}
 

@@ -12,7 +12,6 @@ from ..losses import adversarial, cross_entropy_with_logits
 from ..networks.autoencoder import dense_decoder, dense_encoder
 from ..options import RATE, WEIGHT, Choice, Count, Counts, Number, Text, options
 from ..wording import setting
-from .adversary import Adversary
 from .ae import AE
 from .labelled import Labelled
 from .model import COMMON, Phase
@@ -26,7 +25,7 @@ MOMENTUM = 0.5
 LOOKED_AT = 2**16  # examples that labelled ones are chosen among: the whole of usual data, for a class may be rare
 
 
-class SemiAAE(Labelled, Adversary, AE):
+class SemiAAE(Labelled, AE):
     """(logits, z) = encoder(x), p = softmax(logits), y = decoder(p, z): p says the class and z the style, as one
     discriminator tells p from one-hot draws of a class, and another z from draws of the prior. The phases of a step:
 
@@ -61,6 +60,10 @@ class SemiAAE(Labelled, Adversary, AE):
     """
 
     name = "semi-aae"
+    generative = judges_codes = True
+    monitors = ("adversaries",)
+    advice = "A lower {lr}"
+    last_is_best = True  # each side's loss says how good the other one is
     style_dim = None  # numbers of z
     terms = ("loss", "reconstruction", "discriminators", "accuracy", "generator", "cross_entropy", "classified")
 

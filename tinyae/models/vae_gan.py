@@ -11,14 +11,13 @@ from ..losses import adversarial, mse
 from ..networks.autoencoder import image_shape, strided_channels, strided_decoder, strided_encoder
 from ..networks.gan import SLOPE
 from ..options import RATE, Choice, Count, Counts, Path, options
-from .adversary import Adversary
 from .conv_vae import ConvVAE
 from .gan import MOMENTUM
 from .gaussian_codes import GaussianCodes, halves, joined
 from .model import COMMON, Phase
 
 
-class VAEGAN(Adversary, GaussianCodes):
+class VAEGAN(GaussianCodes):
     """Codes z ~ q(z|x) of images and draws z' ~ N(0, I) of the prior are decoded by one network, y = decoder(z) and
     y' = decoder(z'). A discriminator D tells both from real images; D_l is what its convolutions see. A step has three
     phases (their algorithm 1), each at the parameters that the one before left:
@@ -53,6 +52,10 @@ class VAEGAN(Adversary, GaussianCodes):
     """
 
     name = "vae-gan"
+    judges_codes = False
+    monitors = ("posterior-collapse", "adversaries")
+    advice = "A lower {lr}"
+    last_is_best = True  # each side's loss says how good the other one is
     bounded = "the sigmoid of its decoder"
     terms = ("loss", "reconstruction", "kl", "decoder", "generator", "discriminator", "accuracy")
     part = 32  # convolution is as fast on few images
@@ -180,9 +183,6 @@ class VAEGAN(Adversary, GaussianCodes):
         both = ("encoder", "decoder")
         self.store.part(both).flat[...] = found.model(self.backend).store.part(both).flat
         self.store.version += 1
-
-    def report(self, batch):
-        return GaussianCodes.report(self, batch) | Adversary.report(self, batch)
 
     def _decode(self, z):
         return sigmoid(self.apply("decoder", z))

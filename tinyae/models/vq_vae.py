@@ -6,20 +6,17 @@ import numpy as np
 
 from ..data.examples import as_array
 from ..errors import ConfigError, ShapeError
-from ..latent import quantize
 from ..latent.codebook import MOST_BOOKS, Codebook, HeldCodebook
 from ..layers.base import Layer
 from ..losses import mse
 from ..networks.autoencoder import image_shape
 from ..networks.vq import NETWORKS, code_size, network_for
 from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source, Sources, options
-from ..wording import flag, setting
 from .context import Context
 from .model import COMMON, Model
 
 SOURCE_BOUND = 0.05  # codes are drawn within it in Keras
 WHOLE = 2**26  # numbers of the data whose variance a source takes: those of 85,000 images of 28 x 28
-COLLAPSED = 0.1  # of the codes in use, below which a codebook did not spread over the data
 
 
 class VQVAE(Model):
@@ -71,6 +68,7 @@ class VQVAE(Model):
             ("bojone", dict(network="bojone", relative=False, restart=False), 64),
         )
     }
+    monitors = ("codebook",)
     judged_by = "reconstruction"  # the other terms grow while vectors spread over more of the space
 
     @options(
@@ -187,24 +185,6 @@ class VQVAE(Model):
         z, _ = Context(self, noise, True, None, len(x)).encoder.forward(x)
         self.codebook.start(self.store.tree["codebook"], self.state.tree["codebook"], z, noise.child("codebook"))
         self.store.version += 1
-
-    def end_epoch(self):
-        """Usage is counted anew in each epoch."""
-        self.state.tree["codebook"]["usage"].fill(0)
-
-    def report(self, batch):
-        """Of the epoch: the perplexity of its codes, and how many were in use, by codebook."""
-        usage = self.backend.to_host(self.state.tree["codebook"]["usage"])
-        return {"perplexity": quantize.perplexity(usage).tolist(), "codes_used": (usage > 0).sum(axis=1).tolist()}
-
-    def warnings(self, record):
-        least = min(record.get("perplexity", [self.code_count]))
-        if least >= COLLAPSED * self.code_count:
-            return []
-        return [
-            f"the codebook collapsed: a perplexity of {least:.1f} over {self.code_count} codes. A lower {flag('lr')}, "
-            f"moving averages by {setting('ema', True)} or fewer {setting('codes')} may spread them"
-        ]
 
     def usage(self, x):
         """How many vectors of images x choose each code: (codebooks, K), a NumPy array."""

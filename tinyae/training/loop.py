@@ -39,6 +39,7 @@ from ..options import (
 )  # fmt: skip
 from ..wording import flag
 from . import progress as progress_display
+from .monitors import monitors_of
 from .prepared import Prepared
 from .run import LAST, Run
 from .signals import stop_signals
@@ -168,7 +169,7 @@ class Trainer:
         self.model, self.data, self.epochs, self.per_epoch = model, data, epochs, data.training.steps_per_epoch
         self.settings = json_ready(settings | {"watched": data.fingerprints})
         total = epochs * self.per_epoch
-        self.phases = model.phases
+        self.phases, self.monitors = model.phases, monitors_of(model)
         self.optimizers = Optimizers(self.phases, lambda phase: _optimizer(settings, phase, total))
         check_memory(model, self.optimizers.each, min(settings["batch_size"], data.training.count))
         self.step, self.sums, self.best, self.records = 0, {}, None, []
@@ -221,7 +222,8 @@ class Trainer:
                     display.message(f"saved in {run.path}")
                 if self.records and not interrupted:
                     late = self.step >= max(LONG, self.model.settled_after)
-                    for text in (*self._alarms(new=False), *(self.model.warnings(self.records[-1]) if late else ())):
+                    warnings = [text for monitor in self.monitors for text in monitor.warnings(self.records[-1])]
+                    for text in (*self._alarms(new=False), *(warnings if late else ())):
                         display.message(text)
         finally:
             display.close()
@@ -260,10 +262,12 @@ class Trainer:
         for part, feed in self.data.watched.items():
             record[part] = evaluate(self.model, feed, self.settings["seed"])
         watched = self.data.watched.get("validation", self.data.watched.get("test", self.data.training))
-        record |= self.model.report(watched.spread(self.model.chunk))
-        self.model.end_epoch()
+        batch = watched.spread(self.model.chunk)
+        for monitor in self.monitors:
+            record |= monitor.report(batch)
+            monitor.end_epoch()
         self.records.append(record)
-        alarms = self.model.alarms(self.records)
+        alarms = {name: text for monitor in self.monitors for name, text in monitor.alarms(self.records).items()}
         if alarms:
             record["alarms"] = alarms
         # None for a term of a phase that had no step in this epoch.
