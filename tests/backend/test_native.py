@@ -5,8 +5,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tinyae.backend import convolution, native, operations
+from tinyae.backend import compiled_operations, native, operations
 from tinyae.backend.convolution import Geometry, compiled, patches
+from tinyae.backend.operations import convolution, convolution_input_gradient, convolution_weight_gradient
 from tinyae.params import add_product
 
 SIDE, TAPS, STEP, MARGIN = st.integers(1, 19), st.integers(1, 5), st.integers(1, 3), st.integers(0, 3)
@@ -40,12 +41,13 @@ def test_convolution(n, size, kernel, stride, dilation, padding, groups, channel
     for array in singles:
         array.setflags(write=False)
     (x, weight, bias, dy), (x4, weight4, bias4, dy4) = arrays, singles
-    assert compiled.takes(*singles) and not compiled.takes(*arrays)
-    close(convolution.output(x4, weight4, geometry, bias4), patches.output(x, weight, geometry, bias))
-    close(convolution.input_gradient(dy4, weight4, geometry, size), patches.input_gradient(dy, weight, geometry, size))
+    reads = compiled_operations.convolution.reads
+    assert all(map(reads, singles)) and not any(map(reads, arrays))
+    close(convolution(x4, weight4, geometry, bias4), patches.output(x, weight, geometry, bias))
+    close(convolution_input_gradient(dy4, weight4, geometry, size), patches.input_gradient(dy, weight, geometry, size))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "CHUNK", chunk)
-        close(convolution.weight_gradient(x4, dy4, geometry, kernel), patches.weight_gradient(x, dy, geometry, kernel))
+        close(convolution_weight_gradient(x4, dy4, geometry, kernel), patches.weight_gradient(x, dy, geometry, kernel))
 
 
 @settings(max_examples=100, deadline=None)
@@ -68,12 +70,12 @@ def test_fast_algorithm(n, size, kw, padding, channels, filters, chunk):
         patch.setattr(compiled, "CHUNK", chunk)
         compiled._fast_plan.cache_clear()  # which holds CHUNK
         assert compiled._pays(geometry, weight.shape)
-        close(convolution.output(x4, weight4, geometry, bias4), patches.output(x, weight, geometry, bias))
+        close(convolution(x4, weight4, geometry, bias4), patches.output(x, weight, geometry, bias))
         dx = patches.input_gradient(dy, weight, geometry, size)
-        close(convolution.input_gradient(dy4, weight4, geometry, size), dx)
-        close(convolution.input_gradient(dy4, weight4, geometry, size, other4), dx + other_bias)
+        close(convolution_input_gradient(dy4, weight4, geometry, size), dx)
+        close(convolution_input_gradient(dy4, weight4, geometry, size, other4), dx + other_bias)
         dw = patches.weight_gradient(x, dy, geometry, (3, kw))
-        close(convolution.weight_gradient(x4, dy4, geometry, (3, kw)), dw)
+        close(convolution_weight_gradient(x4, dy4, geometry, (3, kw)), dw)
     compiled._fast_plan.cache_clear()
 
 
@@ -91,8 +93,8 @@ def test_bias_of_a_transposed_convolution_reaches_pixels_that_no_window_sees(lib
     dy, weight = rng.standard_normal((2, 2, 2, 4)).astype("f4"), rng.standard_normal((2, 2, 3, 4)).astype("f4")
     b = np.arange(1, 4, dtype="f4") if bias else None
     exact = patches.input_gradient(dy.astype(float), weight.astype(float), geometry, (6, 6)) + (b if bias else 0)
-    close(convolution.input_gradient(dy, weight, geometry, (6, 6), b), exact)
-    assert (convolution.input_gradient(dy, weight, geometry, (6, 6), b)[:, 2] == (b if bias else 0)).all()
+    close(convolution_input_gradient(dy, weight, geometry, (6, 6), b), exact)
+    assert (convolution_input_gradient(dy, weight, geometry, (6, 6), b)[:, 2] == (b if bias else 0)).all()
 
 
 @pytest.mark.parametrize("channels", (1, 3, 8, 16, 20))
@@ -206,7 +208,7 @@ def test_bce_is_as_exact_as_numpy_for_every_size_of_logit(library):
 def test_not_a_number_comes_through(library):
     x = np.ones((1, 4, 4, 2), "f4")
     x[0, 1, 1, 0] = np.nan
-    y = convolution.output(x, np.ones((1, 1, 2, 3), "f4"), Geometry())
+    y = convolution(x, np.ones((1, 1, 2, 3), "f4"), Geometry())
     assert np.isnan(y[0, 1, 1]).all() and np.isfinite(y).sum() == y.size - 3
 
 
@@ -270,16 +272,16 @@ MISFITS = {
     "max_pool: small dy": lambda: operations.max_pool_gradient(IMAGES, TOP, TOP[:, :2].copy(), (2, 2), PAIRS),
     "max_pool: fewer results": lambda: operations.max_pool_gradient(IMAGES, TOP[:1], TOP[:1], (2, 2), PAIRS),
     "max_pool: fewer images": lambda: operations.max_pool_gradient(IMAGES[:1], TOP, TOP, (2, 2), PAIRS),
-    "convolution: channels": lambda: convolution.output(IMAGES[..., :3].copy(), KERNEL, Geometry()),
-    "convolution: more channels": lambda: convolution.output(IMAGES.repeat(2, axis=3), KERNEL, Geometry()),
-    "convolution: short bias": lambda: convolution.output(IMAGES, KERNEL, Geometry(), BIAS[:7]),
-    "convolution: bias of one number": lambda: convolution.output(IMAGES, KERNEL, Geometry(), BIAS[:1]),
-    "convolution: float64 bias": lambda: convolution.output(IMAGES, KERNEL, Geometry(), BIAS.astype(float)),
-    "input gradient: filters": lambda: convolution.input_gradient(OUT[..., :7], KERNEL, Geometry(), (6, 7)),
-    "input gradient: short bias": lambda: convolution.input_gradient(OUT, KERNEL, Geometry(), (6, 7), BIAS[:3]),
-    "weight gradient: small dy": lambda: convolution.weight_gradient(IMAGES, OUT, SAME, (3, 3)),
-    "weight gradient: large dy": lambda: convolution.weight_gradient(IMAGES, SAME_OUT, Geometry(), (3, 3)),
-    "weight gradient: fewer results": lambda: convolution.weight_gradient(IMAGES, OUT[:1], Geometry(), (3, 3)),
+    "convolution: channels": lambda: convolution(IMAGES[..., :3].copy(), KERNEL, Geometry()),
+    "convolution: more channels": lambda: convolution(IMAGES.repeat(2, axis=3), KERNEL, Geometry()),
+    "convolution: short bias": lambda: convolution(IMAGES, KERNEL, Geometry(), BIAS[:7]),
+    "convolution: bias of one number": lambda: convolution(IMAGES, KERNEL, Geometry(), BIAS[:1]),
+    "convolution: float64 bias": lambda: convolution(IMAGES, KERNEL, Geometry(), BIAS.astype(float)),
+    "input gradient: filters": lambda: convolution_input_gradient(OUT[..., :7], KERNEL, Geometry(), (6, 7)),
+    "input gradient: short bias": lambda: convolution_input_gradient(OUT, KERNEL, Geometry(), (6, 7), BIAS[:3]),
+    "weight gradient: small dy": lambda: convolution_weight_gradient(IMAGES, OUT, SAME, (3, 3)),
+    "weight gradient: large dy": lambda: convolution_weight_gradient(IMAGES, SAME_OUT, Geometry(), (3, 3)),
+    "weight gradient: fewer results": lambda: convolution_weight_gradient(IMAGES, OUT[:1], Geometry(), (3, 3)),
 }
 
 
@@ -307,9 +309,9 @@ def test_what_does_not_fit_is_numpys_to_broadcast_or_refuse(library, name, monke
 
 def test_no_examples(library):
     none = np.zeros((0, 6, 7, 4), "f4")
-    y = convolution.output(none, KERNEL, SAME)
-    assert y.shape == (0, 6, 7, 8) and convolution.input_gradient(y, KERNEL, SAME, (6, 7)).shape == none.shape
-    assert not convolution.weight_gradient(none, y, SAME, (3, 3)).any()
+    y = convolution(none, KERNEL, SAME)
+    assert y.shape == (0, 6, 7, 8) and convolution_input_gradient(y, KERNEL, SAME, (6, 7)).shape == none.shape
+    assert not convolution_weight_gradient(none, y, SAME, (3, 3)).any()
     assert operations.max_pool(none, (2, 2), PAIRS, (3, 3)).shape == (0, 3, 3, 4)
     assert operations.affine(X[:0], W, BIAS).shape == (0, 8) and operations.relu(none).shape == none.shape
     assert operations.product_transposed(DY[:0], W).shape == (0, 5)

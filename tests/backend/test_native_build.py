@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tinyae.backend import native
-from tinyae.backend.convolution import compiled
+from tinyae.backend import native, operations
 from tinyae.backend.native import build
 
 
@@ -31,7 +30,7 @@ def test_another_interpreter_runs_on_numpy(fresh, monkeypatch):
 def test_switched_off(fresh, monkeypatch):
     monkeypatch.setenv("TINYAE_NATIVE", "0")
     assert native.library() is None and "TINYAE_NATIVE=0" in native.status()
-    assert not compiled.takes(np.zeros(1, "f4"))
+    assert not operations.share_update(np.zeros(1, "f4"))
 
 
 def test_without_a_compiler(fresh, monkeypatch):

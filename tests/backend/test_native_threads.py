@@ -9,8 +9,9 @@ import threading
 import numpy as np
 import pytest
 
-from tinyae.backend import convolution, operations, threads
+from tinyae.backend import operations, threads
 from tinyae.backend.convolution import Geometry
+from tinyae.backend.operations import convolution, convolution_input_gradient, convolution_weight_gradient
 
 
 def test_shared_among_threads_the_bits_are_the_same(library):
@@ -24,10 +25,10 @@ def test_shared_among_threads_the_bits_are_the_same(library):
 
     def results():
         return (
-            convolution.output(x, weight, geometry), convolution.input_gradient(dy, weight, geometry, (28, 28)),
-            convolution.weight_gradient(x, dy, geometry, (3, 3)), operations.affine(a, b),
-            convolution.output(wide, wide_weight, geometry), convolution.weight_gradient(wide, wide, geometry, (3, 3)),
-            convolution.weight_gradient(x, one, five, (5, 5)), operations.product_transposed(long, rows),
+            convolution(x, weight, geometry), convolution_input_gradient(dy, weight, geometry, (28, 28)),
+            convolution_weight_gradient(x, dy, geometry, (3, 3)), operations.affine(a, b),
+            convolution(wide, wide_weight, geometry), convolution_weight_gradient(wide, wide, geometry, (3, 3)),
+            convolution_weight_gradient(x, one, five, (5, 5)), operations.product_transposed(long, rows),
             operations.product_transposed(a, b.T.copy()), operations.max_pool(x, (2, 2), Geometry((2, 2)), (14, 14)),
         )  # fmt: skip
 

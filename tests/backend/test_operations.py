@@ -80,6 +80,17 @@ def test_arrays_choose(library, monkeypatch):
     assert found[2:] == ["numpy_operations"] * 8
 
 
+def test_a_parameter_by_name_arrives_though_one_before_it_is_left_out(monkeypatch):
+    found = []
+
+    def convolution(x, weight, geometry, bias=None, fast=True):
+        found.append((bias, fast))
+
+    monkeypatch.setattr(numpy_operations, "convolution", convolution)
+    operations._door("convolution")(np.zeros((1, 2, 2, 1)), np.zeros((1, 1, 1, 1)), None, fast=False)
+    assert found == [(None, False)]
+
+
 def words(path):
     """The names in a file and the modules that it imports, part by part; no comments, and of texts only the type."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -61,7 +61,7 @@ def test_compiled_alone(library, capsys):
     "words, said",
     [
         (["--compiled"], "--compiled: there is no compiled library (none: no C++ compiler)"),
-        (["Dense", "--compiled"], "--compiled: Dense is no float32 operation: leave it out, or give convolution."),
+        (["Dense", "--compiled"], "--compiled: Dense is no float32 operation: leave it out, or give operations."),
     ],
 )
 def test_compiled_that_cannot_be_is_refused(words, said, monkeypatch, capsys):

@@ -73,7 +73,7 @@ def test_a_wrong_gradient_in_numpy_is_caught(monkeypatch, where, attribute, wron
 def test_a_wrong_sign_in_the_fast_algorithm_of_numpy_is_caught(monkeypatch):
     right, signs = winograd.weight_gradient, np.array([1, -1, 1], "f4").reshape(3, 1, 1, 1)
     monkeypatch.setattr(winograd, "weight_gradient", lambda *given: right(*given) * signs)
-    (report,) = check_by_name("convolution.weight_gradient")
+    (report,) = check_by_name("operations.convolution_weight_gradient")
     assert report.wrong == [f"dw (NumPy, {case})" for case in ("fast", "fast, uneven")]
 
 
@@ -131,8 +131,11 @@ def another_sign_in_the_fast_algorithm(right, fast, g, *others):
     [
         ("relu_gradient", zero_counts_as_positive, "operations.relu", "dx (compiled, zeros among them)"),
         ("max_pool_gradient", all_of_equals_get_the_gradient, "operations.max_pool", "dx (compiled, ties, "),
-        ("accumulate", the_last_chunk_alone, "convolution.weight_gradient", "dw (compiled, chunks"),
-        ("accumulate_fast", another_sign_in_the_fast_algorithm, "convolution.weight_gradient", "dw (compiled, fast"),
+        ("accumulate", the_last_chunk_alone, "operations.convolution_weight_gradient", "dw (compiled, chunks"),
+        (
+            "accumulate_fast", another_sign_in_the_fast_algorithm, "operations.convolution_weight_gradient",
+            "dw (compiled, fast",
+        ),  # fmt: skip
     ],
     ids=lambda value: value.__name__ if hasattr(value, "__name__") else value,
 )
@@ -145,11 +148,12 @@ def test_a_wrong_gradient_of_the_library_is_caught(library, monkeypatch, functio
 
 # Which argument of a function of the library is what it writes to; the operation that calls it.
 WRITTEN = {
-    "pack": (4, "convolution.output"), "correlate": (9, "convolution.input_gradient"),
+    "pack": (4, "operations.convolution"), "correlate": (9, "operations.convolution_input_gradient"),
     "product": (6, "operations.affine"), "product_transposed": (6, "operations.product_transposed"),
     "product_first": (5, "operations.add_product"),
-    "accumulate": (0, "convolution.weight_gradient"), "correlate_fast": (7, "convolution.output"),
-    "accumulate_fast": (1, "convolution.weight_gradient"), "bce_with_logits": (5, "operations.bce_with_logits"),
+    "accumulate": (0, "operations.convolution_weight_gradient"), "correlate_fast": (7, "operations.convolution"),
+    "accumulate_fast": (1, "operations.convolution_weight_gradient"),
+    "bce_with_logits": (5, "operations.bce_with_logits"),
     "adam": (0, "operations.adam"), "relu": (2, "operations.relu"), "relu_gradient": (3, "operations.relu"),
     "add_rows": (4, "operations.add_rows"), "add_squared_rows": (5, "operations.batch_norm"),
     "add_product_rows": (6, "operations.batch_norm_backward"),

@@ -11,7 +11,7 @@ from devices import assert_same
 from image_cases import Case, ours
 
 from tinyae import gradcheck
-from tinyae.backend import convolution
+from tinyae.backend import operations
 from tinyae.backend.convolution import Geometry, compiled, patches
 from tinyae.layers import Conv2D, ConvTranspose2D, MaskedConv2D
 
@@ -117,9 +117,9 @@ def test_primitives_like_loops(primitive):
     geometry, x, weight, dy, options = primitive
     size, kernel_size = x.shape[1:3], weight.shape[:2]
     got = [
-        convolution.output(x, weight, geometry),
-        convolution.input_gradient(dy, weight, geometry, size),
-        convolution.weight_gradient(x, dy, geometry, kernel_size),
+        operations.convolution(x, weight, geometry),
+        operations.convolution_input_gradient(dy, weight, geometry, size),
+        operations.convolution_weight_gradient(x, dy, geometry, kernel_size),
     ]
     expected = [
         oracles.convolution(x, weight, **options),
@@ -133,16 +133,16 @@ def test_primitives_like_loops(primitive):
 def test_adjoint(primitive):
     """<A x, dy> = <x, A' dy> = <w, dw>: the three primitives are one trilinear form."""
     geometry, x, weight, dy, _ = primitive
-    form = (convolution.output(x, weight, geometry) * dy).sum()
-    assert (x * convolution.input_gradient(dy, weight, geometry, x.shape[1:3])).sum() == form
-    assert (weight * convolution.weight_gradient(x, dy, geometry, weight.shape[:2])).sum() == form
+    form = (operations.convolution(x, weight, geometry) * dy).sum()
+    assert (x * operations.convolution_input_gradient(dy, weight, geometry, x.shape[1:3])).sum() == form
+    assert (weight * operations.convolution_weight_gradient(x, dy, geometry, weight.shape[:2])).sum() == form
 
 
 @seeds(20)
 def test_bias_is_added_to_every_pixel(primitive):
     geometry, x, weight, dy, _ = primitive
     bias = np.arange(1.0, 1 + weight.shape[3])
-    assert_same(convolution.output(x, weight, geometry, bias), convolution.output(x, weight, geometry) + bias)
+    assert_same(operations.convolution(x, weight, geometry, bias), operations.convolution(x, weight, geometry) + bias)
 
 
 SPREADS = {
@@ -198,7 +198,7 @@ def test_several_chunks_like_torch(medium, dtype, compiles, chunk, monkeypatch):
     for way in (patches, compiled):
         monkeypatch.setattr(way, "CHUNK", chunk or way.CHUNK)
     if not compiles:
-        monkeypatch.setattr(compiled, "takes", lambda *arrays: False)
+        monkeypatch.setattr("tinyae.backend.native._answer", (None, "off"))
     cases.assert_like_torch(torch_images.IMAGE_TWINS[type(medium.layer).__name__], medium, dtype)
 
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyae.backend import convolution
-from tinyae.backend.convolution import Geometry, compiled, patches, winograd
+from tinyae.backend import operations
+from tinyae.backend.convolution import Geometry, patches, winograd
+from tinyae.backend.operations import convolution, convolution_input_gradient, convolution_weight_gradient
 
 
 @pytest.fixture(autouse=True, scope="module")
 def numpy_alone():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "takes", lambda *arrays: False)
+    with operations.formulas_alone():
         yield
 
 
@@ -27,9 +27,9 @@ def primitives(x, dy, weight, bias, geometry):
     for array in (x, dy, weight, bias):
         array.setflags(write=False)
     return (
-        convolution.output(x, weight, geometry, bias),
-        convolution.input_gradient(dy, weight, geometry, x.shape[1:3]),
-        convolution.weight_gradient(x, dy, geometry, weight.shape[:2]),
+        convolution(x, weight, geometry, bias),
+        convolution_input_gradient(dy, weight, geometry, x.shape[1:3]),
+        convolution_weight_gradient(x, dy, geometry, weight.shape[:2]),
     )
 
 
@@ -90,10 +90,10 @@ def test_scattering_agrees_with_gathering(channels, n, size, kernel, stride, dil
     if min(geometry.output_size(size, kernel)) < 1:
         return
     _, dy, weight, _ = problem(2, (n, *size, channels), (*kernel, channels, 8 * channels), geometry)
-    scattered = convolution.input_gradient(dy, weight, geometry, size)
+    scattered = convolution_input_gradient(dy, weight, geometry, size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(patches, "SCATTERED_CHANNELS", 0)
-        gathered = convolution.input_gradient(dy, weight, geometry, size)
+        gathered = convolution_input_gradient(dy, weight, geometry, size)
     np.testing.assert_allclose(scattered, gathered, rtol=0, atol=1e-12 * max(1, abs(gathered).max()))
 
 
@@ -108,9 +108,9 @@ def test_nothing_is_read_before_it_is_written(monkeypatch):
     rng = np.random.default_rng(0)
     x, dy = (rng.normal(size=(3, 8, 9, 64)).astype("f4") for _ in range(2))
     weight, bias = rng.normal(size=(3, 3, 64, 64)).astype("f4"), rng.normal(size=64).astype("f4")
-    geometry = convolution.Geometry(padding=((1, 1), (1, 1)))
-    fresh = convolution.output(x, weight, geometry, bias), convolution.weight_gradient(x, dy, geometry, (3, 3))
+    geometry = Geometry(padding=((1, 1), (1, 1)))
+    fresh = convolution(x, weight, geometry, bias), convolution_weight_gradient(x, dy, geometry, (3, 3))
     monkeypatch.setattr(np, "empty", poisoned)
-    again = convolution.output(x, weight, geometry, bias), convolution.weight_gradient(x, dy, geometry, (3, 3))
+    again = convolution(x, weight, geometry, bias), convolution_weight_gradient(x, dy, geometry, (3, 3))
     for a, b in zip(again, fresh, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -11,8 +11,9 @@ import pytest
 from devices import assert_same
 from image_cases import Case, ours
 
-from tinyae.backend import convolution
-from tinyae.backend.convolution import Geometry, compiled
+from tinyae.backend import operations
+from tinyae.backend.convolution import Geometry
+from tinyae.backend.convolution.region import region
 from tinyae.errors import ConfigError, ShapeError
 from tinyae.layers import MaskedConv2D
 
@@ -76,7 +77,7 @@ def drawn(seed):
 @seeds(20)
 def test_pixel_has_the_bits_of_the_map(seed, native, dtype, monkeypatch):
     if not native:
-        monkeypatch.setattr(compiled, "takes", lambda *arrays: False)
+        monkeypatch.setattr("tinyae.backend.native._answer", (None, "off"))
     case = drawn(seed)
     params, x, _ = case.arrays(dtype)
     y, _ = case.layer.forward(params, x)
@@ -88,29 +89,29 @@ def test_pixel_has_the_bits_of_the_map(seed, native, dtype, monkeypatch):
 def test_images_and_regions_have_the_bits_of_the_whole(seed, native, monkeypatch):
     """Of any ordinary convolution too: rows of the vertical stack of a gated PixelCNN, say."""
     if not native:
-        monkeypatch.setattr(compiled, "takes", lambda *arrays: False)
+        monkeypatch.setattr("tinyae.backend.native._answer", (None, "off"))
     rng = np.random.default_rng(seed)
     kernel_shape = (*map(int, rng.integers(1, 5, 2)), *map(int, rng.choice([3, 16, 64, 80], 2)))
     x = rng.standard_normal((int(rng.integers(1, 9)), 9, 8, kernel_shape[2])).astype("f4")
     weight, bias = rng.standard_normal(kernel_shape).astype("f4"), rng.standard_normal(kernel_shape[3]).astype("f4")
     geometry = Geometry(padding=((3, -1), (2, 2)), dilation=(1, int(rng.integers(1, 3))))
-    y = convolution.output(x, weight, geometry, bias, fast=False)
+    y = operations.convolution(x, weight, geometry, bias, fast=False)
     for rows, columns in (((0, 1), (0, y.shape[2])), ((2, 5), (1, 4)), ((0, y.shape[1]), (3, 4))):
-        part = convolution.region(rows, columns, x, weight, geometry, bias, fast=False)
+        part = region(rows, columns, x, weight, geometry, bias, fast=False)
         np.testing.assert_array_equal(part, y[:, slice(*rows), slice(*columns)])
-    np.testing.assert_array_equal(convolution.output(x[-1:], weight, geometry, bias, fast=False), y[-1:])
+    np.testing.assert_array_equal(operations.convolution(x[-1:], weight, geometry, bias, fast=False), y[-1:])
 
 
 @pytest.mark.parametrize("native, size", ((True, (6, 6)), (False, (8, 28))))
 def test_fast_algorithm_would_show(native, size, library, monkeypatch):
     """The rounding that a masked convolution avoids is there to be avoided: three rows above, and enough channels."""
     if not native:
-        monkeypatch.setattr(compiled, "takes", lambda *arrays: False)
+        monkeypatch.setattr("tinyae.backend.native._answer", (None, "off"))
     case = Case(MaskedConv2D(64, 7, "A"), (*size, 64), 1)
     params, x, _ = case.arrays("float32")
-    expected, output = pixels(case.layer, params, x, case.shape), convolution.output
+    expected, output = pixels(case.layer, params, x, case.shape), operations.convolution
     np.testing.assert_array_equal(case.layer.forward(params, x)[0], expected)
-    monkeypatch.setattr(convolution, "output", lambda *arguments, fast: output(*arguments))
+    monkeypatch.setattr(operations, "convolution", lambda *arguments, fast: output(*arguments))
     assert (case.layer.forward(params, x)[0] != expected).any()
 
 
@@ -137,20 +138,21 @@ def test_pixel_says_what_it_cannot_do():
 
 @pytest.mark.parametrize("kind, taps", (("A", 24), ("B", 25)))
 def test_only_what_is_seen_is_computed(kind, taps, monkeypatch):
-    """Of 49 taps, those before the centre: in each of the three primitives."""
-    places, counts = {"output": 1, "input_gradient": 1, "weight_gradient": 3}, {}
+    """Of 49 taps, those before the centre: in each of the three operations."""
+    places = {"convolution": 1, "convolution_input_gradient": 1, "convolution_weight_gradient": 3}
+    counts = {}
 
-    def counted(name, primitive):
+    def counted(name, operation):
         def call(*arguments, **options):
             found = arguments[places[name]]
             height, width = found if isinstance(found, tuple) else found.shape[:2]
             counts[name] = counts.get(name, 0) + height * width
-            return primitive(*arguments, **options)
+            return operation(*arguments, **options)
 
         return call
 
     for name in places:
-        monkeypatch.setattr(convolution, name, counted(name, getattr(convolution, name)))
+        monkeypatch.setattr(operations, name, counted(name, getattr(operations, name)))
     case = Case(MaskedConv2D(2, 7, kind), (5, 5, 1))
     ours(case.layer, *case.arrays())
     assert counts == dict.fromkeys(places, taps)
@@ -171,7 +173,7 @@ def test_wide_layers_like_torch(case, dtype, native, monkeypatch):
     import torch_images
 
     if not native:
-        monkeypatch.setattr(compiled, "takes", lambda *arrays: False)
+        monkeypatch.setattr("tinyae.backend.native._answer", (None, "off"))
     cases.assert_like_torch(torch_images.IMAGE_TWINS["MaskedConv2D"], case, dtype)
 
 
@@ -188,5 +190,5 @@ def test_rows_above_are_an_ordinary_convolution():
     """Those of a vertical stack: as many rows of zeros less after the image as windows keep off its last rows."""
     case = Case(MaskedConv2D(3, (5, 1), "A", bias=False), (6, 4, 2))
     params, x, _ = case.arrays(whole=True)
-    y = convolution.output(x, params["weight"][:2], Geometry(padding=((2, -1), (0, 0))))
+    y = operations.convolution(x, params["weight"][:2], Geometry(padding=((2, -1), (0, 0))))
     assert_same(y, case.layer.forward(params, x)[0])

@@ -1,8 +1,8 @@
 """The array-module switch: the same mathematics on NumPy (CPU) or CuPy (GPU).
 
 Code that follows its input asks `array_module(x)`; code that creates arrays holds a `Backend`. The few operations worth
-a second implementation stand in `primitives`, `convolution`, `pooling`, `columns`, `codes` and `noise`, one name each.
-float32 on the CPU goes to functions in C++ where there is a compiler (`native`), and what these do not take to NumPy.
+a second implementation are functions of `operations`, which chooses between NumPy's formulas, the kernels of a GPU and
+functions in C++. The formulas to read are in `numpy_operations`. `noise` draws the same random numbers everywhere.
 """
 
 import numpy as np

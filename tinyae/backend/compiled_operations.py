@@ -8,6 +8,7 @@ import ctypes
 import numpy as np
 
 from . import native
+from .convolution import compiled
 from .native.address import address
 from .threads import available
 
@@ -26,6 +27,13 @@ def plain(value):
     if kind is list:
         return all(map(plain, value))
     return kind is float or kind is int or not hasattr(value, "dtype")
+
+
+def strided(value):
+    """Whether an argument is an aligned NumPy array of float32, of any strides, or no array at all."""
+    if type(value) is np.ndarray:
+        return value.dtype == FLOAT32 and value.flags.aligned
+    return plain(value)
 
 
 def takes(fits, reads=plain):
@@ -176,6 +184,47 @@ def _blocks(x, size):
     """(rows of x (..., C), room for `size` sums of each block of them)."""
     rows = x.size // x.shape[-1]
     return rows, np.empty((-(-rows // ROWS), size), np.float32)
+
+
+# Convolution
+
+
+def _images(x, channels, filters, bias):
+    """Whether there are images x (N, H, W, channels), and the bias is None or has one number for each filter."""
+    fits = x.ndim == 4 and x.size > 0 and x.shape[3] == channels
+    return fits and (bias is None or plain(bias) and bias.shape == (filters,))
+
+
+@takes(
+    lambda x, weight, geometry, bias=None, fast=True: (
+        weight.ndim == 4 and _images(x, weight.shape[2] * geometry.groups, weight.shape[3], bias)
+    ),
+    reads=strided,
+)
+def convolution(x, weight, geometry, bias=None, fast=True):
+    return compiled.output(x, weight, geometry, bias, fast)
+
+
+@takes(
+    lambda dy, weight, geometry, size, bias=None: (
+        weight.ndim == 4 and _images(dy, weight.shape[3], weight.shape[2] * geometry.groups, bias)
+    ),
+    reads=strided,
+)
+def convolution_input_gradient(dy, weight, geometry, size, bias=None):
+    return compiled.input_gradient(dy, weight, geometry, size, bias)
+
+
+@takes(
+    lambda x, dy, geometry, kernel_size: (
+        x.ndim == dy.ndim == 4
+        and x.size > 0
+        and dy.shape[:3] == (len(x), *geometry.output_size(x.shape[1:3], kernel_size))
+    ),
+    reads=strided,
+)
+def convolution_weight_gradient(x, dy, geometry, kernel_size):
+    return compiled.weight_gradient(x, dy, geometry, kernel_size)
 
 
 # Pooling

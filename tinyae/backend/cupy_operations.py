@@ -8,6 +8,9 @@ import operator
 
 import numpy as np
 
+from .convolution.patches import input_gradient as convolution_input_gradient
+from .convolution.patches import output as convolution
+from .convolution.patches import weight_gradient as convolution_weight_gradient
 from .cuda import launch
 from .numpy_operations import (
     add_product,
@@ -24,7 +27,8 @@ from .scores import check_codebook, check_codes, slack
 
 __all__ = [
     "adam", "add_product", "add_rows", "affine", "batch_norm", "batch_norm_backward", "bce_with_logits", "code_sums",
-    "max_pool", "max_pool_gradient", "nearest_code", "product_transposed", "relu", "relu_gradient",
+    "convolution", "convolution_input_gradient", "convolution_weight_gradient", "max_pool", "max_pool_gradient",
+    "nearest_code", "product_transposed", "relu", "relu_gradient",
 ]  # fmt: skip
 
 SCORES = 1 << 24  # of a block of rows, in `nearest_code`

@@ -9,6 +9,7 @@ import operator
 import numpy as np
 
 from ..errors import ShapeError
+from .convolution import patches, winograd
 from .convolution.geometry import taps
 from .modules import array_module
 from .scores import check_codebook, check_codes, slack
@@ -148,6 +149,47 @@ def batch_norm_backward(dy, x, scale, mean, inverse, constant=False):  # dy, x (
     through_mean = -share * dshift  # (C,), as centred = x - mean
     through_sigma = -share * inverse * dscale  # (C,), times centred: as var = mean(centred^2), inverse = var^(-1/2)
     return direct * dy + through_sigma * centred + through_mean, dscale, dshift  # dx (N, ..., C)
+
+
+# Convolution: the three sums are written out in `convolution`. geometry: how windows lie over an image.
+
+
+def convolution(x, weight, geometry, bias=None, fast=True):
+    """y (N, OH, OW, O) from x (N, H, W, C) and w (kh, kw, C / groups, O), plus bias (O,).
+
+        y[n, i, j, o] = b[o] + sum_uvc x[n, i s + u d - p, j s + v d - p, c] w[u, v, c, o]
+
+    fast=False: on the CPU, the bits of a number of y depend on its window alone, not on what else is computed with it.
+    The fast algorithms round by where in the image a window lies, and BLAS by how many there are: see `patches`.
+    """
+    size = geometry.output_size(x.shape[1:3], weight.shape[:2])  # (OH, OW)
+    if fast and winograd.pays(x, weight.shape, geometry, size):
+        return winograd.output(x, weight, geometry.start, size, bias)
+    return patches.output(x, weight, geometry, bias, fast)
+
+
+def convolution_input_gradient(dy, weight, geometry, size, bias=None):
+    """dx (N, H, W, C) from dy (N, OH, OW, O) and w (kh, kw, C / groups, O); size is (H, W).
+
+        dx[n, a, b, c] = sum_uvo dy[n, i, j, o] w[u, v, c, o] where i s + u d - p = a and j s + v d - p = b
+
+    bias (C,) is added to every pixel: where this is the output of a transposed convolution.
+    """
+    if winograd.pays(dy, weight.shape, geometry, size):  # dy convolved with the kernel turned by 180 degrees
+        start = tuple(-s - k + 1 for s, k in zip(geometry.start, weight.shape[:2], strict=True))
+        return winograd.output(dy, weight[::-1, ::-1].transpose(0, 1, 3, 2), start, size, bias)
+    return patches.input_gradient(dy, weight, geometry, size, bias)
+
+
+def convolution_weight_gradient(x, dy, geometry, kernel_size):
+    """dw (kh, kw, C / groups, O) from x (N, H, W, C) and dy (N, OH, OW, O).
+
+    dw[u, v, c, o] = sum_nij x[n, i s + u d - p, j s + v d - p, c] dy[n, i, j, o]
+    """
+    shape = *kernel_size, x.shape[3] // geometry.groups, dy.shape[3] // geometry.groups
+    if winograd.pays(x, shape, geometry, dy.shape[1:3]):
+        return winograd.weight_gradient(x, dy, geometry.start, kernel_size[1])
+    return patches.weight_gradient(x, dy, geometry, kernel_size)
 
 
 # Pooling. size: of the window, (height, width); geometry: how windows lie; each window has a pixel.

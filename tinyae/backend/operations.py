@@ -27,7 +27,9 @@ def _door(name):
     @functools.wraps(formula)
     def operation(*arguments, **named):
         if named:
-            arguments = signature.bind(*arguments, **named).args
+            bound = signature.bind(*arguments, **named)
+            bound.apply_defaults()  # else what follows a parameter that is left out would be lost
+            arguments = bound.args
         for value in arguments:
             if not reads(value):
                 return (formula if array_module(arguments[0]) is np else kernel)(*arguments)
@@ -49,6 +51,9 @@ bce_with_logits = _door("bce_with_logits")
 adam = _door("adam")
 batch_norm = _door("batch_norm")
 batch_norm_backward = _door("batch_norm_backward")
+convolution = _door("convolution")
+convolution_input_gradient = _door("convolution_input_gradient")
+convolution_weight_gradient = _door("convolution_weight_gradient")
 max_pool = _door("max_pool")
 max_pool_gradient = _door("max_pool_gradient")
 nearest_code = _door("nearest_code")

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..backend import Noise, convolution, operations
+from ..backend import Noise, operations
 from ..backend.convolution import Geometry
 from ..params import ParamStore, add_product
 from .report import Report
@@ -120,8 +120,8 @@ def _output(noise):
 
             def run(x, weight, bias, geometry=geometry, fast=fast):
                 return {
-                    "y": convolution.output(x, weight, geometry, bias, fast=fast),
-                    "y without bias": convolution.output(x, weight, geometry, fast=fast),
+                    "y": operations.convolution(x, weight, geometry, bias, fast=fast),
+                    "y without bias": operations.convolution(x, weight, geometry, fast=fast),
                 }
 
             def magnitudes(x, weight, bias, geometry=geometry, run=run):
@@ -138,8 +138,8 @@ def _input_gradient(noise):
 
         def run(dy, weight, bias, geometry=geometry, size=size):
             return {
-                "dx": convolution.input_gradient(dy, weight, geometry, size),
-                "dx plus bias": convolution.input_gradient(dy, weight, geometry, size, bias),
+                "dx": operations.convolution_input_gradient(dy, weight, geometry, size),
+                "dx plus bias": operations.convolution_input_gradient(dy, weight, geometry, size, bias),
             }
 
         def magnitudes(dy, weight, bias, geometry=geometry, run=run):
@@ -155,11 +155,11 @@ def _weight_gradient(noise):
         arrays = {"x": arrays["x"], "dy": arrays["dy"]}
 
         def run(x, dy, geometry=geometry, kernel=kernel):
-            return {"dw": convolution.weight_gradient(x, dy, geometry, kernel)}
+            return {"dw": operations.convolution_weight_gradient(x, dy, geometry, kernel)}
 
         def magnitudes(x, dy, geometry=geometry, kernel=kernel):
             taller, _ = _taller(geometry, x)
-            rows = convolution.weight_gradient(abs(x), abs(dy), taller, (5, kernel[1]))
+            rows = operations.convolution_weight_gradient(abs(x), abs(dy), taller, (5, kernel[1]))
             return {"dw": (2 * rows.sum(axis=0)[None]).repeat(3, axis=0)}
 
         yield Case(label, arrays, run, math.prod(arrays["dy"].shape[:3]) + 10, magnitudes if is_fast else None)
@@ -386,9 +386,9 @@ def _named(shape):
 
 
 OPERATIONS = {
-    "convolution.output": _output,
-    "convolution.input_gradient": _input_gradient,
-    "convolution.weight_gradient": _weight_gradient,
+    "operations.convolution": _output,
+    "operations.convolution_input_gradient": _input_gradient,
+    "operations.convolution_weight_gradient": _weight_gradient,
     "operations.affine": _affine,
     "operations.product_transposed": _product_transposed,
     "operations.add_product": _add_product,

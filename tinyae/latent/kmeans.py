@@ -1,4 +1,4 @@
-"""k-means (Lloyd 1982), with the primitives of vector quantisation: a codebook's start."""
+"""k-means (Lloyd 1982), with the operations of vector quantisation: a codebook's start."""
 
 import numpy as np
 

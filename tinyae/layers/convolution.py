@@ -1,17 +1,17 @@
 """Convolution and transposed convolution on images (N, H, W, C).
 
 Convolution is linear in x, and transposed convolution is its transpose: <conv(x), y> = <x, convT(y)>. So the forward
-of one is the input gradient of the other, and three primitives (`backend.convolution`) serve both:
+of one is the input gradient of the other, and three operations (`backend.convolution`) serve both:
 
                   convolution                         transposed convolution
-    y             output(x, w)                        input_gradient(x, w)
-    dx            input_gradient(dy, w)               output(dy, w)
+    y             convolution(x, w)                   input_gradient(x, w)
+    dx            input_gradient(dy, w)               convolution(dy, w)
     dw            weight_gradient(x, dy)              weight_gradient(dy, x)
 """
 
 import functools
 
-from ..backend import convolution
+from ..backend import operations
 from ..backend.convolution import Geometry
 from ..backend.operations import add_rows
 from ..errors import ConfigError
@@ -140,7 +140,7 @@ class Conv2D(_Convolution):
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self.check_params(params, x)
-        y = convolution.output(x, params["weight"], self.geometry(x.shape[1:3]), params.get("bias"))
+        y = operations.convolution(x, params["weight"], self.geometry(x.shape[1:3]), params.get("bias"))
         return y, x
 
     def backward(self, params, cache, dy, grads=None):
@@ -148,12 +148,13 @@ class Conv2D(_Convolution):
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
         size = cache.shape[1:3]
-        return convolution.input_gradient(dy, params["weight"], self.geometry(size), size)
+        return operations.convolution_input_gradient(dy, params["weight"], self.geometry(size), size)
 
     def add_grads(self, params, cache, dy, grads):
         x = cache
         self.check_gradient(dy, self._shape(x))
-        self._add(grads, convolution.weight_gradient(x, dy, self.geometry(x.shape[1:3]), self.kernel_size), dy)
+        dw = operations.convolution_weight_gradient(x, dy, self.geometry(x.shape[1:3]), self.kernel_size)
+        self._add(grads, dw, dy)
 
 
 class ConvTranspose2D(_Convolution):
@@ -224,16 +225,17 @@ class ConvTranspose2D(_Convolution):
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self.check_params(params, x)
-        size, bias = x.shape[1:3], params.get("bias")
-        return convolution.input_gradient(x, params["weight"], self._geometry(size), self._size(size), bias), x
+        geometry, size = self._geometry(x.shape[1:3]), self._size(x.shape[1:3])
+        y = operations.convolution_input_gradient(x, params["weight"], geometry, size, params.get("bias"))
+        return y, x
 
     def backward(self, params, cache, dy, grads=None):
         self.check_gradient(dy, self._shape(cache))
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
-        return convolution.output(dy, params["weight"], self._geometry(cache.shape[1:3]))
+        return operations.convolution(dy, params["weight"], self._geometry(cache.shape[1:3]))
 
     def add_grads(self, params, cache, dy, grads):
         self.check_gradient(dy, self._shape(cache))
-        dw = convolution.weight_gradient(dy, cache, self._geometry(cache.shape[1:3]), self.kernel_size)
+        dw = operations.convolution_weight_gradient(dy, cache, self._geometry(cache.shape[1:3]), self.kernel_size)
         self._add(grads, dw, dy)

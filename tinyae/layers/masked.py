@@ -2,7 +2,8 @@
 
 import functools
 
-from ..backend import array_module, convolution
+from ..backend import array_module, operations
+from ..backend.convolution.region import region
 from ..backend.operations import add_rows
 from ..errors import ConfigError
 from ..options import Choice, of_layer
@@ -55,7 +56,7 @@ class MaskedConv2D(Conv2D):
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self.check_params(params, x)
-        return self._output(params, x, self._shape(x), convolution.output), x
+        return self._output(params, x, self._shape(x), operations.convolution), x
 
     def at(self, params, x, i, j):
         """y[:, i, j] (N, O) from the map x (N, H, W, C). ConfigError unless stride is 1, ShapeError outside of y.
@@ -68,7 +69,7 @@ class MaskedConv2D(Conv2D):
         self.check_params(params, x)
         count, height, width, filters = self._shape(x)
         self.expect(0 <= i < height and 0 <= j < width, f"that has a result at {i, j}", x.shape)
-        pixel = functools.partial(convolution.region, (i, i + 1), (j, j + 1))
+        pixel = functools.partial(region, (i, i + 1), (j, j + 1))
         return self._output(params, x, (count, 1, 1, filters), pixel)[:, 0, 0]
 
     def _output(self, params, x, shape, output):
@@ -83,14 +84,17 @@ class MaskedConv2D(Conv2D):
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
         size, weight = cache.shape[1:3], params["weight"]
-        shares = [convolution.input_gradient(dy, weight[b], geometry, size) for b, geometry in self._blocks(size)]
+        shares = [
+            operations.convolution_input_gradient(dy, weight[block], geometry, size)
+            for block, geometry in self._blocks(size)
+        ]
         return _total(shares, cache.shape, dy)
 
     def add_grads(self, params, cache, dy, grads):
         x, dw = cache, grads["weight"]
         self.check_gradient(dy, self._shape(x))
         for block, geometry in self._blocks(x.shape[1:3]):
-            dw[block] += convolution.weight_gradient(x, dy, geometry, dw[block].shape[:2])
+            dw[block] += operations.convolution_weight_gradient(x, dy, geometry, dw[block].shape[:2])
         if self.bias:
             add_rows(grads["bias"], dy)
 

@@ -15,7 +15,8 @@ and its backward, from the end to the beginning,
 with da' the gate's part of da. The layers' sizes are those of ritheshkumar95/pytorch-vqvae.
 """
 
-from ..backend import array_module, as_noise, convolution
+from ..backend import array_module, as_noise, operations
+from ..backend.convolution.region import region
 from ..layers import Conv2D, Embedding, Layer, MaskedConv2D, ReLU, Sequential
 from ..params import child
 from .raster import Rows
@@ -36,12 +37,12 @@ class _BlockConv2D(Conv2D):
 
     def forward(self, params, x, train=False, rng=None, state=None):
         self.check_params(params, x)
-        return convolution.output(x, params["weight"], self.geometry(x.shape[1:3]), params["bias"], fast=False), x
+        return operations.convolution(x, params["weight"], self.geometry(x.shape[1:3]), params["bias"], fast=False), x
 
     def part(self, params, x, rows, columns):
         """The output's rows (first, stop) and columns (first, stop), from the pixels of x that they see."""
         geometry = self.geometry(x.shape[1:3])
-        return convolution.region(rows, columns, x, params["weight"], geometry, params["bias"], fast=False)
+        return region(rows, columns, x, params["weight"], geometry, params["bias"], fast=False)
 
 
 def gate(a):

@@ -39,17 +39,6 @@ Grid = _structure(
 Longs = ctypes.c_long * 4
 
 
-def takes(*arrays):
-    """Whether the compiled products take these arrays, of any strides. The caller compares shapes, as `fits`."""
-    plain = all(type(a) is np.ndarray and a.dtype == np.float32 and a.flags.aligned for a in arrays)
-    return plain and native.present() is not None
-
-
-def fits(x, channels, filters, bias):
-    """Whether there are images x (N, H, W, C) of so many channels, and the bias is None or has one for each filter."""
-    return x.size > 0 and x.shape[3] == channels and (bias is None or native.takes(bias) and bias.shape == (filters,))
-
-
 def output(x, weight, geometry, bias, fast):
     if fast and _pays(geometry, weight.shape):
         return _fast_output(x, weight, geometry.start, geometry.output_size(x.shape[1:3], weight.shape[:2]), bias)

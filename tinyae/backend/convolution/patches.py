@@ -46,14 +46,17 @@ def output(x, weight, geometry, bias=None, fast=True):
     return y
 
 
-def input_gradient(dy, weight, geometry, size):
-    """dx (N, H, W, C) from dy (N, OH, OW, O) and w (kh, kw, C / groups, O); size is (H, W)."""
+def input_gradient(dy, weight, geometry, size, bias=None):
+    """dx (N, H, W, C) from dy (N, OH, OW, O) and w (kh, kw, C / groups, O), plus bias (C,); size is (H, W)."""
     xp = array_module(dy)
     groups = geometry.groups
     dx = xp.empty((len(dy), *size, weight.shape[2] * groups), dy.dtype)
     narrow = dx.shape[3] <= SCATTERED_CHANNELS and weight.shape[3] >= 8 * dx.shape[3] and groups == 1
     if xp is np and narrow and max(geometry.start) <= 0:
-        return _scattered(dy, weight, geometry, size, dx)
+        _scattered(dy, weight, geometry, size, dx)
+        if bias is not None:
+            dx += bias
+        return dx
     phases = [
         (rows, columns)
         for rows in input_phases(size[0], weight.shape[0], geometry, 0)
@@ -75,6 +78,8 @@ def input_gradient(dy, weight, geometry, size):
                     (rows.dilation, columns.dilation), (rows.count, columns.count),
                 )  # fmt: skip
                 _multiply(windows, w, dxg)
+    if bias is not None:
+        dx += bias
     return dx
 
 
@@ -130,7 +135,6 @@ def _scattered(dy, weight, geometry, size, dx):
                     seen = padded[:, u * dr :: sr, v * dc :: sc][:, :rows, :columns]
                     seen += shares[:, :, :, u, v, c]
             dx[part, :, :, c] = padded[:, top : top + size[0], left : left + size[1]]
-    return dx
 
 
 def _taps(kernel, rows, columns):

@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 
-from .. import array_module
 from .patches import chunks, pad
 
 CHANNELS = 16  # the fewest channels, in and out, for which this pays
@@ -19,7 +18,7 @@ def pays(x, kernel_shape, geometry, size):
     kh, kw, channels, filters = kernel_shape
     plain = kh == 3 and geometry.groups == 1 and geometry.stride == geometry.dilation == (1, 1)
     wide = min(channels, filters) >= CHANNELS and 4 * _pairs(size) * (size[1] + kw - 1) < 2.7 * math.prod(size)
-    return plain and wide and array_module(x) is np and x.dtype == np.float32
+    return plain and wide and x.dtype == np.float32
 
 
 def _pairs(size):

@@ -1,4 +1,4 @@
-"""The primitives in C++, compiled on this machine at the first training: float32 on the CPU, several times faster.
+"""The operations in C++, compiled on this machine at the first training: float32 on the CPU, several times faster.
 
 A C++ compiler is all it takes, as for `torch.compile`; `build` says how. Without one, or with TINYAE_NATIVE=0 in the
 environment, everything runs on NumPy alone. So does everything before the first training: compiling takes longer than
@@ -9,10 +9,6 @@ import contextlib
 import os
 import threading
 
-import numpy as np
-
-FLOAT32 = np.dtype(np.float32)
-PLAIN = 0x1 | 0x100  # of an array's flags: C-contiguous and aligned
 LATER = None, "not compiled yet"
 _lock, _answer = threading.Lock(), None
 
@@ -60,18 +56,6 @@ def off():
         yield
     finally:
         _answer = before
-
-
-def takes(*arrays):
-    """Whether the compiled primitives take these arrays: float32, C-contiguous, on the CPU, and the library is there.
-
-    They believe the shapes that they are told, so callers compare shapes too. What does not fit goes to NumPy, which
-    broadcasts or raises.
-    """
-    for a in arrays:
-        if type(a) is not np.ndarray or a.dtype != FLOAT32 or a.flags.num & PLAIN != PLAIN:
-            return False
-    return present() is not None
 
 
 def _ask(make):

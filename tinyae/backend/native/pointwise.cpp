@@ -55,7 +55,7 @@ static void bce_block(const float *logits, const float *x, long count, float sca
     }
 }
 
-// primitives.bce_with_logits: writes each block's sum, and the gradient.
+// bce_with_logits: writes each block's sum, and the gradient.
 extern "C" void bce_with_logits(const float *logits, const float *x, long count, float scale, double *sums,
                                 float *dlogits, long threads) {
     share(threads, (count + BLOCK - 1) / BLOCK, worth(BLOCK * 16), [=](long start, long stop) {
@@ -77,7 +77,7 @@ static void adam_block(float *__restrict w, const float *__restrict g, float *__
     }
 }
 
-// primitives.adam, with the sum of `parts` arrays as the gradient.
+// adam, with the sum of `parts` arrays as the gradient.
 extern "C" void adam(float *w, const float *const *gradients, long parts, float *m, float *v, long count, float beta1,
                      float beta2, float rate, float epsilon, float shrink, long threads) {
     share(threads, (count + BLOCK - 1) / BLOCK, worth(BLOCK * 16), [=](long start, long stop) {
