@@ -1,10 +1,10 @@
 """Where examples come in: by position in any form, of one shape, on the scale of the training data, or refused."""
 
-import json
 import warnings
 
 import numpy as np
 import pytest
+from checkpoint_files import rewrite
 
 import tinyae
 from tinyae import cli, explore, models
@@ -130,11 +130,7 @@ def test_what_it_was_trained_on_is_kept_with_a_model(of_bytes, tmp_path):
 
 def test_a_run_without_it_knows_bytes_by_its_settings(tmp_path):
     fit(models.ConvAE(input_shape=(4, 4, 1), loss="mse"), BYTES, out=tmp_path / "run")
-    with np.load(tmp_path / "run" / "last.npz") as file:
-        arrays = dict(file)
-    meta = json.loads(str(arrays["meta"]))
-    del meta["trained_on"]
-    np.savez(tmp_path / "old.npz", **arrays | {"meta": np.array(json.dumps(meta))})
+    rewrite(tmp_path / "run" / "last.npz", lambda arrays, meta: meta.pop("trained_on"), tmp_path / "old.npz")
     with pytest.raises(DataError, match="from 0 to 255"):
         tinyae.load(tmp_path / "old.npz").encode(BYTES.astype("float32"))
 

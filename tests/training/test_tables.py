@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from checkpoint_files import rewrite
 
 import tinyae
 from tinyae import cli, models
@@ -167,11 +168,12 @@ def test_a_cut_standardisation_is_damage(table, tmp_path):
     model = models.VAE(**SMALL_VAE)
     model.standardize(table)
     model.save(tmp_path / "whole.npz")
-    with np.load(tmp_path / "whole.npz") as file:
-        arrays = dict(file)
-    np.savez(tmp_path / "cut.npz", **arrays | {"standardization": arrays["standardization"][:-1]})
-    del arrays["standardization"]
-    np.savez(tmp_path / "missing.npz", **arrays)
+
+    def cut(arrays, meta):
+        arrays["standardization"] = arrays["standardization"][:-1]
+
+    rewrite(tmp_path / "whole.npz", cut, tmp_path / "cut.npz")
+    rewrite(tmp_path / "whole.npz", lambda arrays, meta: arrays.pop("standardization"), tmp_path / "missing.npz")
     for name in ("cut.npz", "missing.npz"):
         with pytest.raises(CheckpointError, match=f"{name} is damaged: array 'standardization'"):
             tinyae.load(tmp_path / name)
@@ -327,11 +329,12 @@ def test_a_checkpoint_of_float32_standardisation_is_read(table, tmp_path):
     model = models.VAE(**SMALL_VAE)
     model.standardize(table)
     model.save(tmp_path / "new.npz")
-    with np.load(tmp_path / "new.npz") as file:
-        arrays = dict(file)
-    meta = json.loads(str(arrays["meta"])) | {"standardized": True}
-    arrays |= {"meta": np.array(json.dumps(meta)), "standardization": arrays["standardization"].astype("float32")}
-    np.savez(tmp_path / "old.npz", **arrays)
+
+    def older(arrays, meta):
+        meta["standardized"] = True
+        arrays["standardization"] = arrays["standardization"].astype("float32")
+
+    rewrite(tmp_path / "new.npz", older, tmp_path / "old.npz")
     loaded = tinyae.load(tmp_path / "old.npz")
     np.testing.assert_allclose(loaded.standardization.mean, model.standardization.mean, rtol=1e-7)
     assert (abs(loaded.reconstruct(table) - model.reconstruct(table)) < 1e-3 * model.standardization.scale).all()
