@@ -90,3 +90,14 @@ def torch_on_one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def registry():
+    """The registry of layers, which afterwards is as it was before the test."""
+    from tinyae.layers import REGISTRY
+
+    before = dict(REGISTRY)
+    yield REGISTRY
+    REGISTRY.clear()
+    REGISTRY.update(before)

@@ -8,7 +8,7 @@ import pytest
 
 from tinyae.backend import Noise
 from tinyae.errors import ConfigError, NotImportedError
-from tinyae.layers import REGISTRY, Conv2D, Dense, Layer, MaskedConv2D, ReLU, Residual, Sequential, from_config
+from tinyae.layers import REGISTRY, Conv2D, Dense, Layer, MaskedConv2D, ReLU, Reshape, Residual, Sequential, from_config
 from tinyae.params import walk
 
 EXAMPLES = [
@@ -17,15 +17,6 @@ EXAMPLES = [
     if kind.__module__.startswith("tinyae.")
     for layer, shape in kind.examples()
 ]
-
-
-@pytest.fixture
-def registry():
-    """The registry, which afterwards is as it was before the test."""
-    before = dict(REGISTRY)
-    yield REGISTRY
-    REGISTRY.clear()
-    REGISTRY.update(before)
 
 
 def again(layer):
@@ -56,6 +47,10 @@ def test_a_config_has_the_constructors_arguments():
     masked = MaskedConv2D(2, (3, 5), mask="B", bias=False)  # the last one is collected by **options
     assert masked.config == {"class": "MaskedConv2D", "filters": 2, "kernel_size": [3, 5], "mask": "B", "bias": False}
     assert again(masked).bias is False
+
+
+def test_a_layer_with_a_shape_is_no_array():
+    assert repr(again(Sequential(Reshape((2, 1))))) == "Sequential(Reshape(shape=(2, 1)))"
 
 
 def test_a_config_stays_when_a_list_that_was_given_changes():

@@ -20,7 +20,8 @@ import numpy as np
 from ..data.codes import checksum
 from ..data.examples import BYTES
 from ..data.standardization import Standardization
-from ..errors import CheckpointError
+from ..errors import CheckpointError, NotImportedError
+from ..layers.config import not_importable
 from ..terminal import say
 from . import schema
 from .classes import check_class, find_class, make, own_class
@@ -174,6 +175,8 @@ def content(path, model, training=None, optimizer=None):
         moments = {f"{MOMENT}{name}": value for name, value in optimizer.state().items() if name != "steps"}
         meta["moments"] = {name: value.size for name, value in moments.items()}
         arrays |= moments
+    if (name := not_importable(list(model.config.values()))) is not None:
+        raise CheckpointError(f"cannot write {path}: no other program can import {name}: put this layer into a module")
     host = {name: model.backend.to_host(value) for name, value in arrays.items()}
     try:
         meta = json_ready(meta)
@@ -271,6 +274,8 @@ def read(path, model_class=None):
         raise CheckpointError(f"{path} may not be read: check its permissions") from None
     except Damage as damage:
         raise CheckpointError(f"{path} is damaged: {_line(damage)}") from None
+    except NotImportedError as error:
+        raise CheckpointError(f"{path} cannot be loaded yet: {error}") from None
     except MemoryError:
         raise
     except Exception as error:  # on damaged bytes, zipfile and json raise nearly anything

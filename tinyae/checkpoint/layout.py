@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..errors import NotImportedError
 from ..params import walk
 from . import schema
 from .classes import named
@@ -11,12 +12,17 @@ from .classes import named
 MOMENT = "optimizer."  # what the names of the moments' arrays begin with
 DTYPES = ("float32", "float64")
 
+ARGUMENT = schema.Either("a layer's argument", NoneType=schema.ANY, bool=schema.ANY, int=schema.INTEGER,
+                         float=schema.NUMBER, str=schema.TEXT)  # fmt: skip
+LAYER = schema.Table(ARGUMENT)  # `layer.config`
+ARGUMENT.by_type |= {"list": schema.Each(ARGUMENT), "dict": LAYER}
+
 # What `meta` holds; files of the first days have the names of the moments alone.
 OPTION = schema.Either(
     "an option's value", NoneType=schema.ANY, bool=schema.ANY, int=schema.INTEGER, float=schema.NUMBER,
     str=schema.TEXT, list=schema.Each(
         schema.Either("one value", int=schema.INTEGER, float=schema.NUMBER, str=schema.TEXT, list=schema.SHAPE)
-    ),
+    ), dict=LAYER,
 )  # fmt: skip
 NAMES = schema.Each(schema.TEXT)
 SETTINGS = schema.Record(
@@ -130,7 +136,7 @@ def _outline(model_class, meta):
         for name, (layer, shape) in networks.items():
             shapes["params"][name], shapes["state"][name] = layer.param_shapes(shape), layer.state_shapes(shape)
         return {part: dict(walk(tree)) for part, tree in shapes.items()}
-    except MemoryError:
+    except (MemoryError, NotImportedError):
         raise
     except Exception as error:
         raise Damage(f"its options make no {meta['model']}: {error}") from None

@@ -39,10 +39,13 @@ def _whose(option):
 
 
 def default_options(model_class):
-    """{name: default} of the options for --set; the other arguments of a model come from elsewhere."""
+    """{name: default} of the options for --set; the other arguments of a model come from elsewhere.
+
+    A user's own networks, None by default, come from a program.
+    """
     elsewhere = ("input_shape", "seed", "backend", "dtype")
-    parameters = inspect.signature(model_class).parameters
-    return {name: parameter.default for name, parameter in parameters.items() if name not in elsewhere}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(model_class).parameters.items()}
+    return {name: value for name, value in defaults.items() if name not in elsewhere and value is not None}
 
 
 def meanings(model_class):

@@ -64,13 +64,13 @@ def to_config(layer):
 
 
 def _data(value, what):
+    if isinstance(getattr(type(value), "config", None), property):  # a layer: Reshape has a shape, as arrays have
+        return value.config
     value = plain(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if is_sequence(value):
         return [_data(each, what) for each in sequence(value)]
-    if name_of(type(value)) in REGISTRY:
-        return value.config
     raise ConfigError(f"{what} is {shown(value)}, not a number, text, a layer or a sequence of these")
 
 
@@ -94,6 +94,21 @@ def from_config(config):
         raise ConfigError(f"{name} takes no argument {shown(next(iter(rest)))}")
     bound = inspect.BoundArguments(inspect.Signature(parameters), arguments)
     return kind(*bound.args, **bound.kwargs)
+
+
+def not_importable(config):
+    """The name of a class in a layer's config, or in a list of them, that no other program can import; None if all can.
+
+    Such are the classes of a script or a notebook, and those that are defined inside a function.
+    """
+    if isinstance(config, (list, tuple)):
+        return next(filter(None, map(not_importable, config)), None)
+    if not isinstance(config, dict):
+        return None
+    name = config.get("class", "")
+    if name.startswith(f"{MAIN}:") or "<locals>" in name:
+        return name
+    return not_importable(list(config.values()))
 
 
 def _value(value):

@@ -22,10 +22,10 @@ import copy
 
 from ..backend import array_module
 from ..errors import ConfigError
-from ..layers import Conv2D, Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape
+from ..layers import Conv2D, Dense, Dropout, Flatten, LeakyReLU, MaskedConv2D, ReLU, Reshape, Sequential
 from ..params import child
 
-LINEAR = (Dense, Conv2D)  # J = W
+LINEAR = (Dense, Conv2D, MaskedConv2D)  # J = W
 SHAPE = (Flatten, Reshape)  # J moves elements to other places
 DIAGONAL = (ReLU, LeakyReLU, Dropout)  # J = J^T = a slope for each element
 SMALLEST = 1e-12  # a gradient of norm 0 has no direction: u = 0
@@ -37,9 +37,7 @@ def gradient_penalty(critic, params, x, weight, train=False, rng=None, batch_siz
     critic: a Sequential D of layers named above, x (N, ...) -> (N, 1), with its `params`. weight: lambda. batch_size: N
     where x is a part of a larger batch. Raises ConfigError for a layer that is not piecewise linear.
     """
-    for layer in critic.layers:
-        if not isinstance(layer, LINEAR + SHAPE + DIAGONAL):
-            raise ConfigError(f"the gradient penalty is for piecewise linear critics, {layer!r} is not: use LeakyReLU")
+    check_critic(critic)
     xp, axes = array_module(x), tuple(range(1, x.ndim))
     y, caches = critic.forward(params, x, train, rng)                     # (N, 1)
 
@@ -50,6 +48,13 @@ def gradient_penalty(critic, params, x, weight, train=False, rng=None, batch_siz
     g, scale = delta, weight / (batch_size or len(x))                     # (N, ...), dD/dx
     norm = xp.sqrt((g * g).sum(axis=axes, keepdims=True))                 # (N, 1, ...)
     return scale * ((norm - 1) ** 2).sum(), (caches, deltas, g, norm, scale)
+
+
+def check_critic(critic):
+    """ConfigError unless D is a Sequential of the layers named above. A subclass of one may compute something else."""
+    for layer in critic.layers if type(critic) is Sequential else (critic,):
+        if type(layer) not in LINEAR + SHAPE + DIAGONAL:
+            raise ConfigError(f"the gradient penalty is for piecewise linear critics, {layer!r} is not: use LeakyReLU")
 
 
 def gradient_penalty_backward(critic, params, cache, grads):

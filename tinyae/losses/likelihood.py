@@ -91,7 +91,8 @@ class LearnedGaussian(Likelihood):
         self.start = 2 * math.log(sigma)
 
     def decoder(self, network):
-        return Sequential(*network.layers, ConstantChannel(self.start))
+        layers = network.layers if type(network) is Sequential else (network,)  # a Residual is one layer
+        return Sequential(*layers, ConstantChannel(self.start))
 
     def nll(self, out, x, batch_size=None):
         xp = array_module(out)

@@ -7,6 +7,7 @@ from ..latent.priors import PRIORS
 from ..layers import ACTIVATIONS, Dense, Dropout, Flatten, ReLU, Reshape, Sequential
 from ..losses import adversarial
 from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
+from ..networks.own import OWN, described
 from ..options import RATE, WEIGHT, Choice, Count, Counts, Source, Sources, Text, options
 from .ae import AE
 from .labelled import Labelled
@@ -53,6 +54,10 @@ class AAE(Labelled, AE):
     init: how weights begin: "own" (the network's way), or as in Keras ("glorot") or PyTorch ("pytorch", biases too).
     source: "none", or "bfarzin", which stands for network=reference, latent_dim=120, scale=5, init=pytorch and training
         by optimizer=adam with epsilon=1e-8 and lr=0.0001 in batches of 100. Explicit options take precedence.
+    encoder: your own encoder, a layer that turns x into z (latent_dim,); None makes the usual one.
+    decoder: your own decoder, a layer that turns z into y, logits for loss="bce"; None makes the usual one.
+    discriminator: your own discriminator, a layer that turns z, with `classes` numbers for the label behind it, into
+        one logit; None makes the usual one.
     """
 
     name = "aae"
@@ -75,12 +80,14 @@ class AAE(Labelled, AE):
     @options(
         latent_dim=Count(), prior=Choice(PRIORS), scale=RATE, classes=Count(0), network=Choice(NETWORKS),
         hidden=Counts(), units=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), discriminator_rate=WEIGHT,
-        generator_rate=WEIGHT, init=INIT, source=Sources(sources), **COMMON,
+        generator_rate=WEIGHT, init=INIT, source=Sources(sources), encoder=OWN, decoder=OWN, discriminator=OWN,
+        **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, prior="gaussian", scale=1.0, classes=0, network="small",
         hidden=(512, 256), units=(256, 256), activation="relu", loss="bce", discriminator_rate=0.0, generator_rate=0.0,
         init="own", source="none", seed=0, backend="numpy", dtype="float32",
+        encoder=None, decoder=None, discriminator=None,
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
@@ -94,17 +101,18 @@ class AAE(Labelled, AE):
             input_shape=self.input_shape, latent_dim=latent_dim, prior=prior, scale=scale, classes=classes,
             network=network, hidden=hidden, units=units, activation=activation, loss=loss,
             discriminator_rate=discriminator_rate, generator_rate=generator_rate, init=init, source=source,
+            **described(encoder=encoder, decoder=decoder, discriminator=discriminator),
         )  # fmt: skip
+        x, z, seen = self.input_shape, (latent_dim,), (latent_dim + classes,)
         if network == "reference":
-            encoder, decoder, discriminator = reference_networks(latent_dim, self.input_shape)
+            usual = reference_networks(latent_dim, x)
         else:
-            encoder = dense_encoder(hidden, latent_dim, activation)
-            decoder = dense_decoder(hidden, self.input_shape, activation)
-            discriminator = dense_encoder(units, 1, activation)
+            usual = dense_encoder(hidden, latent_dim, activation), dense_decoder(hidden, x, activation)
+            usual += (dense_encoder(units, 1, activation),)
         networks = {
-            "encoder": (encoder, self.input_shape),
-            "decoder": (decoder, (latent_dim,)),
-            "discriminator": (discriminator, (latent_dim + classes,)),
+            "encoder": (self.fitting("encoder", encoder, x, z) or usual[0], x),
+            "decoder": (self.fitting("decoder", decoder, z, x) or usual[1], z),
+            "discriminator": (self.fitting("discriminator", discriminator, seen, (1,)) or usual[2], seen),
         }
         self.build(networks, config, seed, backend, dtype, init)
 

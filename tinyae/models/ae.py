@@ -6,6 +6,7 @@ from ..losses import bce_with_logits, l1, mse
 from ..losses.image import WINDOW, edge_weighted_mse, ssim_loss
 from ..losses.likelihood import Bernoulli, Gaussian
 from ..networks.autoencoder import dense_decoder, dense_encoder
+from ..networks.own import OWN, described
 from ..options import Choice, Count, Counts, Text, options
 from .model import COMMON, Model
 
@@ -41,25 +42,35 @@ class AE(Model):
     loss: the reconstruction error, summed over pixels: "bce" (cross-entropy, for values in [0, 1]), "mse" (squared
         error) or "l1" (absolute error); for images also "edges" (squared error that weighs edges more) or "ssim" (one
         minus the structural similarity).
+    encoder: your own encoder, a layer that turns x into z (latent_dim,); None makes the usual one.
+    decoder: your own decoder, a layer that turns z into y, logits for "bce" and "ssim"; None makes the usual one.
     """
 
     name = "ae"
     terms = ("loss", "reconstruction")
     losses = LOSSES | IMAGE_LOSSES
 
-    @options(latent_dim=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), **COMMON)
+    @options(
+        latent_dim=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), encoder=OWN, decoder=OWN,
+        **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=32, hidden=(256,), activation="relu", loss="bce",
-        seed=0, backend="numpy", dtype="float32",
+        seed=0, backend="numpy", dtype="float32", encoder=None, decoder=None,
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
         config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss
+            input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss,
+            **described(encoder=encoder, decoder=decoder),
         )  # fmt: skip
-        encoder = dense_encoder(hidden, latent_dim, activation), self.input_shape
-        decoder = dense_decoder(hidden, self.input_shape, activation), (latent_dim,)
-        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+        x, z = self.input_shape, (latent_dim,)
+        encoder, decoder = self.fitting("encoder", encoder, x, z), self.fitting("decoder", decoder, z, x)
+        networks = {
+            "encoder": (encoder or dense_encoder(hidden, latent_dim, activation), x),
+            "decoder": (decoder or dense_decoder(hidden, x, activation), z),
+        }
+        self.build(networks, config, seed, backend, dtype)
 
     @classmethod
     def examples(cls):

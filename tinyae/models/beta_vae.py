@@ -10,6 +10,7 @@ from ..layers import ACTIVATIONS
 from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import INIT, NETWORKS, encoder_and_decoder
+from ..networks.own import OWN, described
 from ..options import WEIGHT, Choice, Count, Counts, Source, Sources, options
 from .gaussian_codes import halves, joined
 from .model import COMMON
@@ -47,6 +48,9 @@ class BetaVAE(VAE):
     hidden: units of the hidden layers of network=dense, from the encoder's first one on; the decoder mirrors them.
     source: "none", or "disentanglement-lib", which stands for network=locatello, init=glorot and training by
         optimizer=keras-adam with epsilon=1e-8 and lr=0.0001 in batches of 64. Explicit options take precedence.
+    encoder: your own encoder, a layer that turns x into mu and logvar, (2 latent_dim,); None makes the usual one.
+    decoder: your own decoder, a layer that turns z (latent_dim,) into the parameters of p(x|z); None makes the usual
+        one.
     """
 
     name = "beta-vae"
@@ -61,12 +65,14 @@ class BetaVAE(VAE):
     @options(
         latent_dim=Count(), beta=WEIGHT, warmup=Choice(WARMUPS), warmup_steps=Count(1, None), capacity=WEIGHT,
         capacity_steps=Count(1, None), free_bits=WEIGHT, network=Choice(NETWORKS), hidden=Counts(),
-        activation=Choice(ACTIVATIONS), init=INIT, source=Sources(sources), **LIKELIHOOD, **COMMON,
+        activation=Choice(ACTIVATIONS), init=INIT, source=Sources(sources), encoder=OWN, decoder=OWN,
+        **LIKELIHOOD, **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=10, beta=4.0, warmup="none", warmup_steps=2000, capacity=0.0,
         capacity_steps=10_000, free_bits=0.0, network="dense", hidden=(256,), activation="relu", likelihood="bernoulli",
         sigma=1.0, init="own", source="none", seed=0, backend="numpy", dtype="float32",
+        encoder=None, decoder=None,
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.warmup, self.warmup_steps, self.capacity_steps = warmup, warmup_steps, capacity_steps
@@ -78,16 +84,13 @@ class BetaVAE(VAE):
             input_shape=self.input_shape, latent_dim=latent_dim, beta=beta, warmup=warmup, warmup_steps=warmup_steps,
             capacity=capacity, capacity_steps=capacity_steps, free_bits=free_bits, network=network, hidden=hidden,
             activation=activation, likelihood=likelihood, sigma=sigma, init=init, source=source,
+            **described(encoder=encoder, decoder=decoder),
         )  # fmt: skip
-        encoder, output = encoder_and_decoder(
-            network,
-            hidden,
-            self.input_shape,
-            2 * latent_dim,
-            self.likelihood.output_shape(self.input_shape),
-            activation,
-        )
-        networks = {"encoder": (encoder, self.input_shape), "decoder": (self.likelihood.decoder(output), (latent_dim,))}
+        x, z, output = self.input_shape, (latent_dim,), self.likelihood.output_shape(self.input_shape)
+        encoder = self.fitting("encoder", encoder, x, (2 * latent_dim,))
+        decoder = self.fitting("decoder", decoder, z, output)
+        usual = encoder_and_decoder(network, hidden, x, 2 * latent_dim, output, activation)
+        networks = {"encoder": (encoder or usual[0], x), "decoder": (self.likelihood.decoder(decoder or usual[1]), z)}
         self.build(networks, config, seed, backend, dtype, init)
         if network != "dense":
             self.part = 32  # convolution is as fast on few images

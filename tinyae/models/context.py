@@ -18,14 +18,14 @@ class Network:
     def forward(self, x, call=None):
         """-> (y, cache), in the step's mode. `call` names a call, where one step calls the same network several times.
 
-        The cache of a network with a state is kept: its running statistics move after the update.
+        The caches of a network with a state are kept: its running statistics move after the update.
         """
         net = self.net
         noise = net.noise if call is None else net.noise.child(call)
         child = None if noise is None else noise.child(self.name)
         y, cache = self.layer.forward(self.params, x, net.training, child, self.state)
         if self.name in net.stateful:
-            net.caches[self.name] = cache
+            net.caches.setdefault(self.name, []).append(cache)
         return y, cache
 
     def apply(self, x):
@@ -45,9 +45,9 @@ class Network:
         self.layer.add_grads(self.params, cache, dy, self.grads)
 
     def update_state(self):
-        """Moves the running statistics by the cache of the last forward."""
-        if self.name in self.net.caches:
-            self.layer.update_state(self.state, self.net.caches[self.name])
+        """Moves the running statistics by each forward of this step, in order."""
+        for cache in self.net.caches.get(self.name, ()):
+            self.layer.update_state(self.state, cache)
 
 
 class Context:
@@ -58,7 +58,7 @@ class Context:
     net.needs_grads  whether the backward lines run; a finite difference wants the training mode without them
     net.count        what a mean over the batch divides by: N, or the size of the whole batch if this is a part of it
     net.noise        the noise of this (seed, step, phase); `net.normal` and `net.uniform` draw from it by name
-    net.caches       the cache of the last forward of each network that has a state, which moves after the update
+    net.caches       the caches of the forwards of each network that has a state, which moves after the update
     """
 
     def __init__(self, model, noise, training, grads, count):

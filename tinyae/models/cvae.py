@@ -8,6 +8,7 @@ from ..layers import ACTIVATIONS
 from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import dense_decoder, dense_encoder
+from ..networks.own import OWN, described
 from ..options import Choice, Count, Counts, options
 from .gaussian_codes import halves, joined
 from .labelled import Labelled
@@ -30,28 +31,37 @@ class CVAE(Labelled, VAE):
     Parameters
     ----------
     classes: how many classes the labels have; tinyae train takes it from the data.
+    encoder: your own encoder, a layer that turns x, flattened and with `classes` numbers for the label behind it, into
+        mu and logvar, (2 latent_dim,); None makes the usual one.
+    decoder: your own decoder, a layer that turns z with the label behind it, (latent_dim + classes,), into the
+        parameters of p(x|z, y); None makes the usual one.
     """
 
     name = "cvae"
 
     @options(
-        latent_dim=Count(), classes=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), **LIKELIHOOD, **COMMON
-    )
+        latent_dim=Count(), classes=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), encoder=OWN, decoder=OWN,
+        **LIKELIHOOD, **COMMON,
+    )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=4, classes=10, hidden=(512, 256), activation="relu",
-        likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
+        likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32", encoder=None, decoder=None,
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = input_shape, latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma,
+            likelihood=likelihood, sigma=sigma, **described(encoder=encoder, decoder=decoder),
         )  # fmt: skip
-        inputs = math.prod(self.input_shape) + classes
-        encoder = dense_encoder(hidden, 2 * latent_dim, activation), (inputs,)
-        output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
-        decoder = self.likelihood.decoder(output), (latent_dim + classes,)
-        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+        xy, zy = (math.prod(self.input_shape) + classes,), (latent_dim + classes,)
+        output = self.likelihood.output_shape(self.input_shape)
+        encoder = self.fitting("encoder", encoder, xy, (2 * latent_dim,))
+        decoder = self.fitting("decoder", decoder, zy, output)
+        networks = {
+            "encoder": (encoder or dense_encoder(hidden, 2 * latent_dim, activation), xy),
+            "decoder": (self.likelihood.decoder(decoder or dense_decoder(hidden, output, activation)), zy),
+        }
+        self.build(networks, config, seed, backend, dtype)
 
     @classmethod
     def examples(cls):

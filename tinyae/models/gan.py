@@ -2,9 +2,10 @@
 
 from ..errors import ConfigError
 from ..losses import adversarial
-from ..losses.gradient_penalty import gradient_penalty, gradient_penalty_backward
+from ..losses.gradient_penalty import check_critic, gradient_penalty, gradient_penalty_backward
 from ..networks.autoencoder import image_shape, strided_channels
 from ..networks.gan import conv_discriminator, conv_generator, dense_discriminator, dense_generator
+from ..networks.own import OWN, described
 from ..options import WEIGHT, Choice, Count, Counts, Number, options
 from ..wording import either
 from .model import COMMON, Model, Phase
@@ -25,7 +26,7 @@ class GAN(Model):
         generator        min over G of   -E log D(G(z))   or   -E D(G(z)),         with another draw of z
 
     In the first phase G draws as in training, BatchNorm with the batch's own statistics, but its running ones move in
-    the second alone. D, which has no BatchNorm, sees real and drawn examples apart.
+    the second alone. D sees real and drawn examples apart; the usual one has no BatchNorm.
 
     The default has 1,083,921 parameters. The losses are the papers'; layers and sizes follow no published code.
 
@@ -51,6 +52,9 @@ class GAN(Model):
     dropout: the share of activations that is dropped in D, from 0 to below 1. Without it the dense form loses modes in
         a long training; a Wasserstein critic is better off with 0.
     output: what G ends in: "sigmoid", for values in [0, 1], or "linear", for values of any range.
+    generator: your own G, a layer that turns z (latent_dim,) into x, whatever `output` says; None makes the usual one.
+    discriminator: your own D, a layer that turns x into one logit, for the Wasserstein loss a Sequential of piecewise
+        linear layers; None makes the usual one.
     """
 
     name = "gan"
@@ -64,12 +68,12 @@ class GAN(Model):
     @options(
         latent_dim=Count(), network=Choice(NETWORKS), hidden=Counts(), channels=Counts(), loss=Choice(LOSSES),
         smoothing=Number(least=0, below=0.5), penalty=WEIGHT, critic_steps=Count(), dropout=Number(least=0, below=1),
-        output=Choice(OUTPUTS), **COMMON,
+        output=Choice(OUTPUTS), generator=OWN, discriminator=OWN, **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=64, network="dense", hidden=(512, 256), channels=(),
         loss="non-saturating", smoothing=0.0, penalty=10.0, critic_steps=5, dropout=0.3, output="sigmoid", seed=0,
-        backend="numpy", dtype="float32",
+        backend="numpy", dtype="float32", generator=None, discriminator=None,
     ):  # fmt: skip
         if smoothing and loss == "wasserstein":
             raise ConfigError("smoothing: a Wasserstein critic has no labels to smooth: leave it 0")
@@ -80,16 +84,20 @@ class GAN(Model):
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, network=network, hidden=hidden, channels=channels,
             loss=loss, smoothing=smoothing, penalty=penalty, critic_steps=critic_steps, dropout=dropout, output=output,
+            **described(generator=generator, discriminator=discriminator),
         )  # fmt: skip
-        bounded = output == "sigmoid"
+        x, z, bounded = self.input_shape, (latent_dim,), output == "sigmoid"
+        generator = self.fitting("generator", generator, z, x)
+        discriminator = self.fitting("discriminator", discriminator, x, (1,))
         if network == "dense":
-            generator = dense_generator(hidden, self.input_shape, bounded)
-            discriminator = dense_discriminator(hidden, dropout)
+            usual = dense_generator(hidden, x, bounded), dense_discriminator(hidden, dropout)
         else:
-            channels = channels or strided_channels(self.input_shape)
-            generator = conv_generator(channels, self.input_shape, bounded)
-            discriminator = conv_discriminator(channels, dropout)
-        networks = {"generator": (generator, (self.latent_dim,)), "discriminator": (discriminator, self.input_shape)}
+            channels = channels or strided_channels(x)
+            usual = conv_generator(channels, x, bounded), conv_discriminator(channels, dropout)
+        discriminator = discriminator or usual[1]
+        if self.wasserstein:
+            check_critic(discriminator)
+        networks = {"generator": (generator or usual[0], z), "discriminator": (discriminator, x)}
         self.build(networks, config, seed, backend, dtype)
 
     @classmethod

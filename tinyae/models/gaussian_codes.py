@@ -15,7 +15,8 @@ class GaussianCodes(Model):
 
     def build(self, networks, config, seed, backend, dtype, init="own"):
         super().build(networks, config, seed, backend, dtype, init)
-        if self.published and init == "glorot":  # there mu and logvar are layers of their own, of half the fan out
+        # In the sources mu and logvar are layers of their own, of half the fan out.
+        if self.published and init == "glorot" and "encoder" not in config:
             weight = self.store.tree["encoder"][str(len(self.networks["encoder"].layers) - 1)]["weight"]
             fan_in, both = weight.shape
             weight *= math.sqrt((fan_in + both) / (fan_in + both / 2))

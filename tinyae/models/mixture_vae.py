@@ -13,6 +13,7 @@ from ..layers.convolution import resolve_padding
 from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import INIT, halved, image_shape
+from ..networks.own import OWN, described
 from ..options import Choice, Count, Counts, Source, Sources, options
 from .gaussian_codes import halves, joined
 from .model import COMMON
@@ -43,6 +44,11 @@ class MixtureVAE(VAE):
     output: "linear", or "sigmoid" for means between 0 and 1.
     source: "none", or "bojone", which stands for output=sigmoid, init=glorot and training by optimizer=keras-adam with
         epsilon=1e-7 in batches of 100. Explicit options take precedence.
+    encoder: your own encoder, a layer that turns x into mu and logvar, (2 latent_dim,); None makes the usual one.
+    decoder: your own decoder, a layer that turns z (latent_dim,) into the parameters of p(x|z); None makes the usual
+        one.
+    classifier: your own classifier, a layer that turns z into the logits of q(y|z), (classes,); None makes the usual
+        one.
     """
 
     name = "mixture-vae"
@@ -63,27 +69,34 @@ class MixtureVAE(VAE):
         output=Choice(OUTPUTS),
         init=INIT,
         source=Sources(sources),
+        encoder=OWN,
+        decoder=OWN,
+        classifier=OWN,
         **LIKELIHOOD,
         **COMMON,
     )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=20, classes=10, channels=(32, 64), units=256, likelihood="gaussian",
         sigma=REFERENCE_SIGMA, output="linear", init="own", source="none", seed=0, backend="numpy", dtype="float32",
+        encoder=None, decoder=None, classifier=None,
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = image_shape(input_shape), latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, channels=channels,
             units=units, likelihood=likelihood, sigma=sigma, output=output,
-            init=init, source=source,
+            init=init, source=source, **described(encoder=encoder, decoder=decoder, classifier=classifier),
         )  # fmt: skip
         if output == "sigmoid" and likelihood not in ("gaussian", "laplace"):
             raise ConfigError(f"output=sigmoid gives means in [0, 1], {likelihood} takes others: use output=linear")
-        network = decoder(channels, self.likelihood.output_shape(self.input_shape), output == "sigmoid")
+        x, z, shape = self.input_shape, (latent_dim,), self.likelihood.output_shape(self.input_shape)
+        encoder = self.fitting("encoder", encoder, x, (2 * latent_dim,))
+        decoder = self.fitting("decoder", decoder, z, shape) or conv_decoder(channels, shape, output == "sigmoid")
+        classifier = self.fitting("classifier", classifier, z, (classes,))
         networks = {
-            "encoder": (encoder(channels, 2 * latent_dim), self.input_shape),
-            "decoder": (self.likelihood.decoder(network), (latent_dim,)),
-            "classifier": (Sequential(Dense(units, init="he"), ReLU(), Dense(classes)), (latent_dim,)),
+            "encoder": (encoder or conv_encoder(channels, 2 * latent_dim), x),
+            "decoder": (self.likelihood.decoder(decoder), z),
+            "classifier": (classifier or Sequential(Dense(units, init="he"), ReLU(), Dense(classes)), z),
             "means": (Embedding(classes, latent_dim), ()),
         }
         self.build(networks, config, seed, backend, dtype, init)
@@ -154,14 +167,14 @@ class MixtureVAE(VAE):
         return mixture.softmax(self.apply("classifier", z))[0]
 
 
-def encoder(channels, outputs):
+def conv_encoder(channels, outputs):
     """x (N, H, W, C) -> (N, outputs): per level conv 3x3 stride 2 and conv 3x3, LeakyReLU 0.2 after each; Dense."""
     blocks = [layer for c in channels for stride in (2, 1) for layer in (Conv2D(c, 3, stride), act())]
     return Sequential(*blocks, Flatten(), Dense(outputs))
 
 
-def decoder(channels, output_shape, bounded=False):
-    """z (N, D) -> (N, *output_shape): the mirror of `encoder`, then a conv 3x3, linear (logits or means) or sigmoid."""
+def conv_decoder(channels, output_shape, bounded=False):
+    """z (N, D) -> (N, *output_shape): the mirror of `conv_encoder`, then a conv 3x3, linear or sigmoid."""
     *sizes, smallest = halved(output_shape[:2], len(channels))
     layers = [Dense(math.prod(smallest) * channels[-1]), Reshape((*smallest, channels[-1]))]
     for c, shape in zip(reversed(channels), reversed(sizes), strict=True):

@@ -14,7 +14,9 @@ from ..data import examples, to_float
 from ..data.examples import as_array, bounds, check_dtype, shaped
 from ..data.standardization import Standardization
 from ..errors import ConfigError, ShapeError, suggest
+from ..layers import Sequential
 from ..networks.autoencoder import begin_as
+from ..networks.own import fitting
 from ..options import SEED, Count, Dtype, Flag, Path, Shape, options, shown
 from ..params import ParamStore, walk
 from .context import Phase, check_names
@@ -72,8 +74,9 @@ class Model:
         self.backend = backend if isinstance(backend, Backend) else Backend(backend)
         self.dtype = np.dtype(Dtype().check("dtype", dtype))
         self.networks = {name: layer for name, (layer, _) in networks.items()}
-        for layer in self.networks.values():
-            begin_as(layer, init)
+        for name, layer in self.networks.items():
+            if name not in config:  # an own network's layers say themselves how their weights begin
+                begin_as(layer, init)
         self.room_for(sum(_values(*pair) for pair in networks.values()))
         self.chunk = max(1, min(CHUNK, CHUNK_VALUES // self.values))
         params = {name: net.param_shapes(shape) for name, (net, shape) in networks.items()}
@@ -89,6 +92,10 @@ class Model:
         self.store.fill({name: net.init(shape, noise.child(name), dtype) for name, (net, shape) in networks.items()})
         self.state.fill({name: net.init_state(shape, xp, dtype) for name, (net, shape) in networks.items()})
 
+    def fitting(self, name, layer, takes, gives):
+        """A user's own layer for the network `name`, checked to turn shape `takes` into `gives` (`own.fitting`)."""
+        return fitting(self.name, name, layer, takes, gives)
+
     def room_for(self, values):
         """Keep how many numbers the layers put out for one example; ConfigError if they do not fit into memory."""
         memory.check(values, self.dtype.itemsize, f"{self.name}: one example in all layers", "give smaller sizes")
@@ -102,7 +109,8 @@ class Model:
         return n, self.backend.noise(seed)
 
     def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config.items())})"
+        own = {name: self.networks.get(name, value) for name, value in self.config.items() if isinstance(value, dict)}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in (self.config | own).items())})"
 
     @property
     def param_count(self):
@@ -337,7 +345,7 @@ class Model:
 
 def _values(layer, shape):
     """How many numbers a network's layers put out for one example: about what its cache holds."""
-    if not hasattr(layer, "layers"):
+    if not isinstance(layer, Sequential):
         return math.prod(layer.output_shape(shape))
     total = 0
     for inner in layer.layers:

@@ -6,6 +6,7 @@ from ..layers import ACTIVATIONS
 from ..losses.likelihood import OPTIONS as LIKELIHOOD
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
+from ..networks.own import OWN, described
 from ..options import Choice, Count, Counts, Source, Sources, options
 from .gaussian_codes import GaussianCodes, halves, joined
 from .model import COMMON, Phase
@@ -37,6 +38,9 @@ class VAE(GaussianCodes):
         PyTorch ("pytorch", biases too).
     source: "none", or "bojone", which stands for init=glorot and training by optimizer=rmsprop with epsilon=1e-7 in
         batches of 100. Explicit options take precedence.
+    encoder: your own encoder, a layer that turns x into mu and logvar, (2 latent_dim,); None makes the usual one.
+    decoder: your own decoder, a layer that turns z (latent_dim,) into the parameters of p(x|z), logits for
+        "bernoulli"; None makes the usual one.
     """
 
     name = "vae"
@@ -51,23 +55,31 @@ class VAE(GaussianCodes):
         samples=Count(),
         init=INIT,
         source=Sources(sources),
+        encoder=OWN,
+        decoder=OWN,
         **LIKELIHOOD,
         **COMMON,
     )
     def __init__(
         self, input_shape=(28, 28, 1), latent_dim=2, hidden=(256,), activation="relu", likelihood="bernoulli",
         sigma=1.0, samples=1, init="own", source="none", seed=0, backend="numpy", dtype="float32",
+        encoder=None, decoder=None,
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.likelihood = likelihood_of(likelihood, sigma)
         config = dict(
             input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation,
             likelihood=likelihood, sigma=sigma, samples=samples, init=init, source=source,
+            **described(encoder=encoder, decoder=decoder),
         )  # fmt: skip
-        encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
-        output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
-        decoder = self.likelihood.decoder(output), (latent_dim,)
-        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype, init)
+        x, z, output = self.input_shape, (latent_dim,), self.likelihood.output_shape(self.input_shape)
+        encoder = self.fitting("encoder", encoder, x, (2 * latent_dim,))
+        decoder = self.fitting("decoder", decoder, z, output)
+        networks = {
+            "encoder": (encoder or dense_encoder(hidden, 2 * latent_dim, activation), x),
+            "decoder": (self.likelihood.decoder(decoder or dense_decoder(hidden, output, activation)), z),
+        }
+        self.build(networks, config, seed, backend, dtype, init)
         if samples > 1:
             self.samples, self.terms = samples, (*self.terms, "gain")
             self.chunk = max(1, self.chunk // samples)

@@ -10,6 +10,7 @@ from ..latent.codebook import MOST_BOOKS, Codebook, HeldCodebook
 from ..layers.base import Layer
 from ..losses import mse
 from ..networks.autoencoder import image_shape
+from ..networks.own import OWN, described, output_of
 from ..networks.vq import NETWORKS, code_size, network_for
 from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source, Sources, options
 from .context import Context
@@ -54,6 +55,9 @@ class VQVAE(Model):
     source: "none"; or "keras", which stands for network=keras, restart=false and training in batches of 128; or
         "bojone", for network=bojone, relative=false, restart=false and batches of 64; both by optimizer=keras-adam with
         epsilon=1e-7. Explicit options take precedence.
+    encoder: your own encoder, a layer that turns x into a map of vectors (h, w, latent_dim); None makes the usual one.
+        It sees images as `network` does, in [-1, 1] for "residual".
+    decoder: your own decoder, a layer that turns that map into y; None makes the usual one.
     """
 
     name = "vq-vae"
@@ -74,12 +78,13 @@ class VQVAE(Model):
     @options(
         network=Choice(("auto", *NETWORKS)), codes=Count(0), latent_dim=Count(0), codebooks=Count(1, MOST_BOOKS),
         residual_codes=Flag(), commitment=WEIGHT, ema=Flag(), decay=SHARE, cosine=Flag(), restart=Flag(),
-        relative=Flag(), source=Sources(sources), **COMMON,
+        relative=Flag(), source=Sources(sources), encoder=OWN, decoder=OWN, **COMMON,
     )  # fmt: skip
     def __init__(
         self, input_shape=(28, 28, 1), network="auto", codes=0, latent_dim=0, codebooks=1, residual_codes=False,
         commitment=0.25, ema=False, decay=0.99, cosine=False, restart=True, relative=True,
         source="none", seed=0, backend="numpy", dtype="float32",
+        encoder=None, decoder=None,
     ):  # fmt: skip
         self.input_shape = image_shape(input_shape)
         network = network_for(self.input_shape) if network == "auto" else network
@@ -91,13 +96,19 @@ class VQVAE(Model):
             input_shape=self.input_shape, network=network, codes=self.code_count, latent_dim=self.latent_dim,
             codebooks=codebooks, residual_codes=residual_codes, commitment=commitment, ema=ema,
             decay=decay, cosine=cosine, restart=restart, relative=relative, source=source,
+            **described(encoder=encoder, decoder=decoder),
         )  # fmt: skip
-        encoder, decoder = self.kind.make(self.input_shape, self.latent_dim)
+        x, size = self.input_shape, code_size(self.input_shape)
+        if encoder is not None and len(found := output_of(self.name, "encoder", encoder, x)) == 3:
+            size = found[:2]
+        self.map_shape = (*size, self.latent_dim)
+        usual = self.kind.make(x, self.latent_dim)
+        encoder = self.fitting("encoder", encoder, x, self.map_shape) or usual[0]
+        decoder = self.fitting("decoder", decoder or usual[1], self.map_shape, x)
         self.codebook = Codebook(
             self.code_count, self.latent_dim, codebooks, residual_codes, ema, decay, cosine, restart,
             SOURCE_BOUND if self.kind.source else None,
         )  # fmt: skip
-        self.map_shape = (*code_size(self.input_shape), self.latent_dim)
         self.code_shape = self.map_shape[:2] if codebooks == 1 else (*self.map_shape[:2], codebooks)
         if self.kind.source:  # whose terms are means over elements: what pixels weigh is 1 here
             self.code_weight = math.prod(self.input_shape) / math.prod(self.map_shape)
@@ -159,7 +170,7 @@ class VQVAE(Model):
         """Running statistics, and the codebook's: counts, moving averages, and the restart of dead codes."""
         for name in ("encoder", "decoder"):
             getattr(net, name).update_state()
-        self.codebook.update_state(net.codebook.state, net.caches["codebook"], net.codebook.params)
+        self.codebook.update_state(net.codebook.state, net.caches["codebook"][-1], net.codebook.params)
         self.store.version += 1
 
     @property
