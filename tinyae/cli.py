@@ -13,8 +13,8 @@ from . import __version__, startup
 from .commands import (
     bench,
     catalogues,
-    codes,
     compare,
+    encode,
     evaluate,
     gradcheck,
     images,
@@ -67,8 +67,6 @@ def _main(argv):
         arguments = build_parser().parse_args(argv)
         with _threads(getattr(arguments, "threads", None)):
             done = arguments.run(arguments) or 0
-        for note in getattr(arguments, "notes", ()):  # on the data that were read
-            say(note)
         if sys.stdout is not None:  # None where the user closed it
             sys.stdout.flush()  # what goes wrong with it, goes wrong here
         return done
@@ -137,7 +135,7 @@ COMMANDS = {
     "train": (train.train, train.train_options),
     "sample": (images.sample, images.sample_options),
     "reconstruct": (images.reconstruct, images.reconstruct_options),
-    "encode": (codes.encode, codes.encode_options),
+    "encode": (encode.encode, encode.encode_options),
     "interpolate": (walks.interpolate, walks.interpolate_options),
     "traverse": (walks.traverse, walks.traverse_options),
     "manifold": (plane.manifold, plane.manifold_options),

@@ -9,18 +9,20 @@ from ..data.dataset import class_name
 from ..data.examples import shaped
 from ..errors import ConfigError
 from .arguments import CALLED, add_json, print_json, print_line, run_options
-from .trained import load_data, load_run, output_file, save_arrays
+from .trained import evenly_spaced, load_data, load_run, output_file, save_arrays, tell_notes
 
 SAMPLE, MANY = 2000, 20_000  # examples over which dimensions are measured, and over which classes are learned
 
 
 def coded_options(parser, name, kinds="a .png, or arrays: .npy (images), .npz (with codes)"):
+    """Add the options of `Coded` to an argparse parser; returns its `add_argument`. name: as `Coded` takes it."""
     add = run_options(parser, f"{kinds} (default {name}.png beside the run)")
     add_json(add)
     return add
 
 
 def label_option(add):
+    """Add --label by an argparse parser's `add_argument`."""
     own = f"for a model that is told the class: decode as this one, {CALLED} (default: the image's own, or the first)"
     add("--label", metavar="CLASS", help=own)
 
@@ -28,16 +30,30 @@ def label_option(add):
 class Coded:
     """A trained model, the data it is asked about, and the file to answer in.
 
-    model; data, the Dataset, loaded where it is asked for; part, the Split of it that --split says; labels (N,) or
-    None.
+    Parameters
+    ----------
+    name: of the picture to write beside the run where there is no `out`.
+    path: a run's folder or a checkpoint file. backend: "numpy" or "cupy". data_options: arguments of `load_data`.
+    out: a path to write to, or None. as_json: whether the answer is printed for programs.
+    label: the class, in words, under which codes are decoded, or None.
+    kinds: the endings that the file may have.
+
+    Attributes
+    ----------
+    model; data, the Dataset, loaded where it is asked for; part, the Split of it that is asked about; labels (N,) or
+    None; out, kind: the file's path and ending; told: whether encoder and decoder are told the label.
+
+    Raises `ConfigError` for a model without codes that are vectors, or whose examples no picture shows.
     """
 
-    def __init__(self, arguments, name, kinds=(".png", ".npy", ".npz")):
-        self.arguments = arguments
-        self.out, self.kind = output_file(arguments, f"{name}.png", kinds)
-        self.model, self.origin = load_run(arguments)
+    def __init__(
+        self, name, path, backend, data_options, out=None, as_json=False, label=None, kinds=(".png", ".npy", ".npz")
+    ):
+        self.data_options, self.as_json, self.label = data_options, as_json, label
+        self.out, self.kind = output_file(out, path, f"{name}.png", kinds)
+        self.model, self.origin = load_run(path, backend)
         shape = tuple(self.model.input_shape)
-        self.told = bool(self.model.given(()))  # whether encoder and decoder are told the label
+        self.told = bool(self.model.given(()))
         if not hasattr(self.model, "prior_codes"):  # which are vectors
             nothing = np.zeros((1, *shape), self.model.dtype)
             code = self.model.encode(nothing, **self.model.given(np.zeros(1, int)))
@@ -49,35 +65,35 @@ class Coded:
 
     @cached_property
     def loaded(self):
-        return load_data(self.arguments, self.origin, self.model)
+        return load_data(self.origin, self.model, **self.data_options)
 
     @property
     def data(self):
-        return self.loaded[0]
+        return self.loaded.data
 
     @property
     def part(self):
-        return self.loaded[1]
+        return self.loaded.part
 
     @property
     def labels(self):
         return self.part.labels
 
-    def check(self, indices):
-        """The examples' indices as an array; `ConfigError` for one that the part does not have."""
+    def find(self, indices):
+        """Indices of examples as an array (N,); `ConfigError` for one that the part does not have."""
         for i in indices:
             if i >= len(self.part):
-                where = f"the {self.arguments.split} part of {self.data.name}"
+                where = f"the {self.loaded.split} part of {self.data.name}"
                 raise ConfigError(f"--index {i}: {where} has examples 0 to {len(self.part) - 1}")
         return np.array(indices)
 
-    def spread(self, most=SAMPLE):
-        """The indices of examples spread evenly over the part, so many at most."""
-        return np.linspace(0, len(self.part) - 1, min(len(self.part), most)).astype(int)
+    def evenly_spaced(self, most=SAMPLE):
+        """The indices of `most` examples of the part at most, evenly spaced."""
+        return evenly_spaced(len(self.part), most)
 
     def sample(self):
         """Some examples, and their labels or None."""
-        rows = self.spread()
+        rows = self.evenly_spaced()
         return self.part.x[rows], None if self.labels is None else self.labels[rows]
 
     def encode(self, rows=None):
@@ -91,11 +107,11 @@ class Coded:
         """The label, or labels of rows of the part, to decode codes under: that of --label, else the examples' own,
         else the first class; None where the model is told none."""
         if not self.told:
-            if self.arguments.label is not None:
-                raise ConfigError(f"--label {self.arguments.label}: the decoder of {self.model.name} is told no label")
+            if self.label is not None:
+                raise ConfigError(f"--label {self.label}: the decoder of {self.model.name} is told no label")
             return None
-        if self.arguments.label is not None:
-            return self.data.find_class(self.arguments.label)
+        if self.label is not None:
+            return self.data.find_class(self.label)
         return 0 if rows is None else self.labels[rows]
 
     def as_class(self, labels):
@@ -132,7 +148,10 @@ class Coded:
         self.finish(facts)
 
     def finish(self, facts):
-        if self.arguments.json:
+        """Print `facts` as JSON, or the file's name; then what there is to say of the data, where they were loaded."""
+        if self.as_json:
             print_json({"model": self.model.name} | facts | {"out": self.out})
         else:
             print_line(self.out)
+        if "loaded" in vars(self):
+            tell_notes(self.data)

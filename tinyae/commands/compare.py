@@ -6,7 +6,7 @@ from ..errors import ConfigError
 from ..terminal import say
 from ..wording import counted, example
 from .arguments import LOADING, add_json, print_json, print_line, run_options
-from .trained import codec_of, load_data, load_run, output_file
+from .trained import codec_of, load_data, load_run, output_file, tell_notes
 
 BESIDE = {False: "comparison.png", True: "comparison-codes.png"}  # the first run, with --codes or without
 
@@ -25,49 +25,60 @@ def compare(arguments):
     """Show trained models side by side: reconstructions, interpolations, images from random codes; or their codes."""
     if arguments.codes and arguments.frechet:
         raise ConfigError("--codes compares codes and --frechet drawn images: give one of them at a time")
+    paths, chosen = arguments.runs, arguments.data_options
     runs, origins = [], {}
-    short = [os.path.basename(os.path.normpath(path)) for path in arguments.runs]
-    names = short if len({*short}) == len(short) else arguments.runs
-    for path, name in zip(arguments.runs, names, strict=True):
-        arguments.run_path = path
-        model, origin = load_run(arguments)
+    short = [os.path.basename(os.path.normpath(path)) for path in paths]
+    names = short if len({*short}) == len(short) else paths
+    for path, name in zip(paths, names, strict=True):
+        model, origin = load_run(path, arguments.backend)
         runs.append((f"{model.name} ({name})", model))
         origins[path] = origin
-    arguments.run_path = arguments.runs[0]
-    out, _ = output_file(arguments, BESIDE[arguments.codes], (".png",))
-    data, part = load_data(arguments, one_origin(arguments, origins), *(model for _, model in runs))
-    show = compare_codes if arguments.codes else compare_images
-    answer, lines = show(arguments, runs, data, part, out)
+    out, _ = output_file(arguments.out, paths[0], BESIDE[arguments.codes], (".png",))
+    origin = origins[paths[0]] if "data" in chosen else one_origin(origins)
+    data, split, part = load_data(origin, *(model for _, model in runs), **chosen)
+    if arguments.codes:
+        answer, lines = compare_codes(runs, data, part, out, arguments.seed)
+    else:
+        check_comparable(dict(zip(paths, (model for _, model in runs), strict=True)))
+        answer, lines = compare_images(runs, data, part, out, arguments.seed, arguments.frechet)
     if arguments.json:
-        print_json({"data": data.name, "split": arguments.split, "picture": out} | answer)
-        return
-    for line in (f"{data.name}, {arguments.split} part, {counted(len(part), example(data.shape))}", *lines, out):
-        print_line(line)
+        print_json({"data": data.name, "split": split, "picture": out} | answer)
+    else:
+        for line in (f"{data.name}, {split} part, {counted(len(part), example(data.shape))}", *lines, out):
+            print_line(line)
+    tell_notes(data)
 
 
-def one_origin(arguments, origins):
-    """Where the data of all runs are from; ConfigError where that differs and --data does not say which to show."""
+def one_origin(origins):
+    """Where the data of all runs {path: origin or None} are from; `ConfigError` where that differs."""
     of = {path: origin and (origin["data"], *map(origin.get, LOADING)) for path, origin in origins.items()}
     first, *others = of
     for path in others:
-        if arguments.data is None and of[path] != of[first]:
+        if of[path] != of[first]:
             told = (f"{run} is of {of[run][0] if of[run] else 'unknown data'}" for run in (first, path))
             raise ConfigError(f"{' and '.join(told)}: say with --data on which to compare them")
     return origins[first]
 
 
-def compare_images(arguments, runs, data, part, out):
-    """(answer for programs, lines of text)."""
-    from ..evaluation import side_by_side as side_by_side
-
-    for path, (_, model) in zip(arguments.runs, runs, strict=True):
+def check_comparable(models):
+    """Refuse (`ConfigError`) models {path: model} that no images can be compared of."""
+    for path, model in models.items():
         if model.integer_input:
             codec_of(model)
         if model.given(None):
             raise ConfigError(f"{path}: its decoder needs labels, and random codes have none: leave it out")
+
+
+def compare_images(runs, data, part, out, seed, frechet):
+    """(answer for programs, lines of text) on [(name, model)] and a part of a Dataset; draws the picture `out`.
+
+    seed: of the noise. frechet: whether a classifier trained on the data judges samples.
+    """
+    from ..evaluation import side_by_side
+
     side_by_side.check(runs, part.x)  # before a long wait
-    judge = judge_of(data, arguments.seed) if arguments.frechet else None
-    figures, rows = side_by_side.compare(runs, part.x, arguments.seed, part.labels, judge)
+    judge = judge_of(data, seed) if frechet else None
+    figures, rows = side_by_side.compare(runs, part.x, seed, part.labels, judge)
     side_by_side.draw(out, rows)
     lines = side_by_side.table(figures, judge.data if judge else None)
     if not judge:
@@ -75,19 +86,20 @@ def compare_images(arguments, runs, data, part, out):
     return {"runs": figures, "judge": judge.about()}, [*lines, f"note: {judge.note()}"]
 
 
-def compare_codes(arguments, runs, data, part, out):
-    """(answer for programs, lines of text)."""
+def compare_codes(runs, data, part, out, seed):
+    """(answer for programs, lines of text) on the codes of [(name, model)]; draws the picture `out`."""
     from ..evaluation import codes_side_by_side as over_priors
     from ..evaluation.side_by_side import table
 
     x, labels = over_priors.chosen(part)
-    figures, panels = over_priors.compare_codes(runs, x, labels, arguments.seed)
+    figures, panels = over_priors.compare_codes(runs, x, labels, seed)
     over_priors.draw(out, figures, panels, labels, data.class_names)
     like = over_priors.of_the_prior(len(x))
     return {"codes": len(x), "draws_of_the_prior": like, "runs": figures}, table([*figures, like])
 
 
 def judge_of(data, seed):
+    """The `Judge` of samples, a classifier that is trained on a Dataset now."""
     from ..evaluation.judge import Judge, check
 
     check(data)

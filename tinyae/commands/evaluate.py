@@ -9,7 +9,7 @@ from ..data.dataset import class_name
 from ..errors import ConfigError, DataError
 from ..wording import counted, example
 from .arguments import CALLED, add_json, at_least, print_json, print_line, run_options
-from .trained import codec_of, load_checkpoint, load_data
+from .trained import codec_of, evenly_spaced, load_checkpoint, load_data, tell_notes
 
 PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
 NEIGHBOURS = 5
@@ -42,14 +42,15 @@ def evaluate_options(parser):
 
 def evaluate(arguments):
     """Report the loss and its terms on held-out images, and on request likelihood, image quality, codes, anomalies."""
-    asked = Asked(arguments)
+    options = {name: value for name in BESIDE if (value := getattr(arguments, name)) not in (None, False)}
+    asked = Asked(arguments.run_path, arguments.backend, arguments.data_options, arguments.seed, options)
     answer = asked.about() | asked.terms()
     for option, section in {
         "samples": asked.log_likelihood, "quality": asked.quality, "parzen": asked.parzen,
         "diversity": asked.diversity, "probe": asked.probe, "clusters": asked.clusters,
         "disentanglement": asked.disentanglement, "held_out": asked.anomalies,
     }.items():  # fmt: skip
-        if getattr(arguments, option) not in (None, False):
+        if option in options:
             try:
                 answer |= section()
             except ConfigError as error:
@@ -61,23 +62,27 @@ def evaluate(arguments):
         print_json(answer)
     else:
         asked.print(answer)
+    tell_notes(asked.data)
 
 
 class Asked:
     """A trained model and the data it is asked about; each method answers with a dict of numbers by name.
 
-    x, labels: of the part that --split says, binarized as the run's were; `grey` is that part as it is.
+    path: a run's folder or a checkpoint file. backend: "numpy" or "cupy". data_options: arguments of `load_data`.
+    seed: of the noise. options: {name: value} of the options of BESIDE that are given.
+
+    x, labels: of the part that is asked about, binarized as the run's were; `grey` is that part as it is.
     """
 
-    def __init__(self, arguments):
+    def __init__(self, path, backend, data_options, seed, options):
         from ..training.prepared import admitted, as_split
 
-        found = load_checkpoint(arguments)
+        found = load_checkpoint(path)
         training = found.training or {}
-        self.arguments, self.model, self.notes = arguments, found.model(arguments.backend), []
-        refuse(arguments, self.model)
+        self.options, self.seed, self.model, self.notes = options, seed, found.model(backend), []
+        refuse(options, self.model)
         self.settings = training.get("settings", {})
-        self.data, self.part = load_data(arguments, found.origin, self.model)
+        self.data, self.split, self.part = load_data(found.origin, self.model, **data_options)
         if self.model.integer_input:
             as_split(self.part)  # which looks at the images
             self.part = split_of_codes(self.part, codec_of(self.model))
@@ -87,10 +92,10 @@ class Asked:
             from ..data.binarize import check, static
 
             check(self.settings["binarize"], self.grey)
-            self.x = static(self.grey, arguments.split)
+            self.x = static(self.grey, self.split)
 
     def about(self):
-        about = {"model": self.model.name, "data": self.data.name, "split": self.arguments.split}
+        about = {"model": self.model.name, "data": self.data.name, "split": self.split}
         about |= {"images": len(self.part), "unit": self.model.unit}
         return about | ({"binarized": True} if self.settings.get("binarize") else {})
 
@@ -102,7 +107,7 @@ class Asked:
         from ..training.feed import Feed
         from ..training.loop import evaluate as evaluate_terms
 
-        model, seed = self.model, self.arguments.seed
+        model, seed = self.model, self.seed
         terms = evaluate_terms(model, Feed(self.x, self.labels, model.backend, 1, seed), seed)
         if model.discrete_codes:
             from ..evaluation.compression import error_over_variance, usage
@@ -143,8 +148,8 @@ class Asked:
     def log_likelihood(self):
         from ..evaluation.likelihood import importance_weighted
 
-        samples = self.arguments.samples
-        bound = importance_weighted(self.model, self.x, samples, self.labels, self.arguments.seed)
+        samples = self.options["samples"]
+        bound = importance_weighted(self.model, self.x, samples, self.labels, self.seed)
         found = {"log_likelihood": bound.mean, "log_likelihood_standard_error": bound.standard_error}
         if samples > 1:
             found["log_likelihood_monte_carlo_error"] = bound.monte_carlo_error
@@ -160,7 +165,7 @@ class Asked:
 
         train = self.data.train.x
         validation = train[-min(PARZEN_VALIDATION, -(-len(train) // 10)) :]
-        samples = self.model.sample(PARZEN_SAMPLES, seed=self.arguments.seed)
+        samples = self.model.sample(PARZEN_SAMPLES, seed=self.seed)
         found = parzen(samples, validation, self.grey)
         if found.pop("at_the_edge"):
             self.notes.append("the best Parzen bandwidth is the least or largest that was tried")
@@ -172,19 +177,19 @@ class Asked:
         from ..evaluation import diversity as measure
         from ..evaluation.dense_probe import DenseProbe
 
-        train, rows = self.data.train, spread(len(self.grey), DRAWN)
-        both = {"sample": self.model.sample(DRAWN, seed=self.arguments.seed), "data": np.asarray(self.grey[rows])}
-        known = np.asarray(train.x[spread(len(train), KNOWN)])
+        train, rows = self.data.train, evenly_spaced(len(self.grey), DRAWN)
+        both = {"sample": self.model.sample(DRAWN, seed=self.seed), "data": np.asarray(self.grey[rows])}
+        known = np.asarray(train.x[evenly_spaced(len(train), KNOWN)])
         distances = {name: measure.nearest_images(images, known)[1].mean() for name, images in both.items()}
         found = {f"{name}_to_training": float(distance) for name, distance in distances.items()}
-        if self.arguments.split == "train":
+        if self.split == "train":
             self.notes.append("images of the training part are at distance 0 from themselves: use --split test")
         elif distances["sample"] < 0.5 * distances["data"]:
             self.notes.append("samples are much nearer to training images than other images: learned by heart?")
         if self.labels is None or train.labels is None:
             return found
 
-        classes, learned = self.data.class_count, spread(len(train), LEARNED)
+        classes, learned = self.data.class_count, evenly_spaced(len(train), LEARNED)
         probe = DenseProbe(classes).fit(measure.rows(train.x[learned]), train.labels[learned])
         found["classifier_accuracy"] = probe.score(measure.rows(both["data"]), self.labels[rows])
         shares = {name: measure.shares(probe.predict(measure.rows(x)), classes) for name, x in both.items()}
@@ -222,7 +227,7 @@ class Asked:
                 f"--disentanglement needs the factors that the images were made from, and {self.data.name} has none: "
                 "use dsprites, or a .npz with factors (N, K)"
             )
-        found = disentanglement(self.model.encode, self.x, factors, self.arguments.seed)
+        found = disentanglement(self.model.encode, self.x, factors, self.seed)
         names = self.data.factor_names or range(1, factors.shape[1] + 1)
         gaps = zip(names, found.pop("gaps"), strict=True)
         return found | {f"gap_{name}": gap for name, gap in gaps}
@@ -241,12 +246,12 @@ class Asked:
         from ..evaluation.anomaly import roc_auc, scores
 
         self.need_labels("--held-out")
-        odd = self.data.find_class(self.arguments.held_out)
+        odd = self.data.find_class(self.options["held_out"])
         left_out = self.settings.get("without_class")
         known_as = left_out if left_out is None else class_name(left_out, self.model.class_names)
         if known_as != class_name(odd, self.data.class_names):
-            self.notes.append(f"the model was trained on class {self.arguments.held_out} too (train --without-class)")
-        found = scores(self.model, self.x, self.labels, seed=self.arguments.seed)
+            self.notes.append(f"the model was trained on class {self.options['held_out']} too (train --without-class)")
+        found = scores(self.model, self.x, self.labels, seed=self.seed)
         return {f"auc_{name}": roc_auc(values, self.labels == odd) for name, values in found.items()}
 
     def need_labels(self, option):
@@ -272,17 +277,12 @@ class Asked:
             print_line(f"  note: {note}")
 
 
-def spread(count, most):
-    """The indices of `most` of so many examples at most, spread evenly over them."""
-    return np.linspace(0, count - 1, min(count, most)).astype(int)
-
-
 def in_words(value):
     return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
 
 
-def refuse(arguments, model):
-    """ConfigError for an option that asks a model of maps of integers for what it has not."""
+def refuse(options, model):
+    """ConfigError for an option, of {name: value}, that asks a model of maps of integers for what it has not."""
     if hasattr(model, "codec"):
         refused = BESIDE
         why = f"{model.name} has no codes of its own and no reconstructions, and its likelihood is exact without it"
@@ -292,7 +292,7 @@ def refuse(arguments, model):
     else:
         return
     for option in refused:
-        if getattr(arguments, option) not in (None, False):
+        if option in options:
             raise ConfigError(f"--{option.replace('_', '-')}: {why}: leave it out")
 
 

@@ -26,7 +26,7 @@ def gradcheck(arguments):
     """
     from ..gradcheck import check_by_name
 
-    known, single = _wanted(arguments)
+    known, single = _wanted(arguments.name, arguments.compiled)
     rows = []
     if "float32" in known.values() and not operations.compile_now():
         _without_library(arguments.compiled)
@@ -42,14 +42,14 @@ def gradcheck(arguments):
     return 0 if all(row["passed"] for row in rows) else 1
 
 
-def _wanted(arguments):
-    """({name: kind} of what is to be checked, whether one was named)."""
+def _wanted(name, compiled):
+    """({name: kind} of what is to be checked, whether one was named); compiled: only what the library has."""
     from ..gradcheck import names
 
-    known, name = names(), arguments.name
+    known = names()
     if name not in ("all", *known):
         raise suggest("layer, function or model", name, ("all", *known))
-    if arguments.compiled:
+    if compiled:
         known = {name: kind for name, kind in known.items() if kind == "float32"}
         if name not in ("all", *known):
             raise ConfigError(f"--compiled: {name} is no float32 operation: leave it out, or give {', '.join(known)}")

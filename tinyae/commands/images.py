@@ -6,15 +6,15 @@ from ..data.dataset import canonical, class_name, find_class
 from ..data.examples import shaped
 from ..errors import ConfigError
 from .arguments import CALLED, POSITIVE, add_json, number, print_json, print_line, run_options
-from .trained import load_part, load_run, output_file, save_arrays
+from .trained import load_data, load_run, output_file, save_arrays, tell_notes
 
 OF_EACH, ACROSS = 8, 12  # samples of a class by default, and at most beside each other
 
 
-def picture_or_arrays(arguments, model, name):
+def picture_or_arrays(out, run_path, model, name):
     """`output_file`, by default a picture, and arrays for a model of rows, which no picture shows."""
     rows = len(model.input_shape) == 1
-    out, kind = output_file(arguments, f"{name}.npy" if rows else f"{name}.png", (".png", ".npy", ".npz"))
+    out, kind = output_file(out, run_path, f"{name}.npy" if rows else f"{name}.png", (".png", ".npy", ".npz"))
     if rows and kind == ".png":
         raise ConfigError(f"--out {out}: a {model.name} of rows gives rows, no images: write .npy or .npz")
     return out, kind
@@ -33,28 +33,29 @@ def sample_options(parser):
 
 def sample(arguments):
     """Draw new images from the model's prior."""
-    model, _ = load_run(arguments)
-    out, kind = picture_or_arrays(arguments, model, "samples")
-    given, turn, n = of_the_draw(arguments, model), arguments.labels, arguments.n
+    model, _ = load_run(arguments.run_path, arguments.backend)
+    out, kind = picture_or_arrays(arguments.out, arguments.run_path, model, "samples")
+    options, seed = sampling_options(model, temperature=arguments.temperature, top_k=arguments.top_k), arguments.seed
+    turn, n = arguments.labels, arguments.n
     if model.uses_labels:
         turn = list(range(model.classes)) if turn is None else asked_classes(turn, model)
-        n, _ = model.draw(OF_EACH * len(turn) if n is None else n, arguments.seed)  # no more than memory holds
-        given["labels"] = np.array(turn)[np.arange(n) % len(turn)]
+        n, _ = model.draw(OF_EACH * len(turn) if n is None else n, seed)  # no more than memory holds
+        options["labels"] = np.array(turn)[np.arange(n) % len(turn)]
     elif turn is not None:
         raise ConfigError(f"{model.name} draws without labels: leave --labels out")
-    drawn = model.sample(64 if n is None else n, seed=arguments.seed, **given)
+    drawn = model.sample(64 if n is None else n, seed=seed, **options)
     images = model.images(drawn) if model.integer_input else drawn
     if kind == ".png":
         show(out, images, turn or [], model.class_names)
     else:
-        labels = {"labels": given["labels"]} if model.uses_labels else {}
+        labels = {"labels": options["labels"]} if model.uses_labels else {}
         save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}) | labels)
-    answer(arguments, model, len(images), out)
+    answer(model, len(images), out, arguments.json)
 
 
-def answer(arguments, model, count, out):
-    """What was written, for programs or in a line."""
-    if arguments.json:
+def answer(model, count, out, as_json):
+    """Print how many images were written to the file `out`: as JSON, or the file's name alone."""
+    if as_json:
         print_json({"model": model.name, "images": count, "out": out})
     else:
         print_line(out)
@@ -82,10 +83,12 @@ def show(out, images, turn, class_names=None):
         )  # fmt: skip
 
 
-def of_the_draw(arguments, model):
-    """What --temperature and --top-k say to a model that draws value by value."""
-    asked = {"temperature": arguments.temperature, "top_k": arguments.top_k}
-    given = {name: value for name, value in asked.items() if value is not None}
+def sampling_options(model, **options):
+    """{name: value} of the options that are not None, for the `sample` of a model that draws value by value.
+
+    Raises `ConfigError` where one is given and the model is another.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
     if given and model.name != "pixelcnn":
         option = next(iter(given)).replace("_", "-")
         raise ConfigError(f"{model.name} does not draw value by value, as pixelcnn does: leave --{option} out")
@@ -100,16 +103,16 @@ def reconstruct_options(parser):
 
 def reconstruct(arguments):
     """Encode and decode images, and show them beside their reconstructions."""
-    model, origin = load_run(arguments)
-    out, kind = picture_or_arrays(arguments, model, "reconstructions")
-    part, _ = load_part(arguments, origin, model)
+    model, origin = load_run(arguments.run_path, arguments.backend)
+    out, kind = picture_or_arrays(arguments.out, arguments.run_path, model, "reconstructions")
+    data, _, part = load_data(origin, model, **arguments.data_options)
     x = part.x[: arguments.n] if kind == ".png" else part.x
     if kind == ".png":
         from .. import plot
 
-        given = model.given(None if part.labels is None else part.labels[: arguments.n])
-        y = model.reconstruct(x, **given)
+        y = model.reconstruct(x, **model.given(None if part.labels is None else part.labels[: arguments.n]))
         plot.reconstructions(out, shaped(x, model.input_shape, model.name), y)
     else:
         save_arrays(out, {"x": model.reconstruct(x, **model.given(part.labels))})
-    answer(arguments, model, len(x), out)
+    answer(model, len(x), out, arguments.json)
+    tell_notes(data)

@@ -15,12 +15,15 @@ def find_model(name):
     return NAMES[name]
 
 
-def given_options(model_class, arguments):
-    """The model's options that the command line gives, from --latent-dim and --set."""
+def given_options(model_class, latent_dim, texts):
+    """{name: value} of the model's options that are given: an integer or None for latent_dim, and texts "KEY=VALUE".
+
+    Raises `ConfigError` for an option that the model has not, and a value of another kind.
+    """
     defaults = default_options(model_class)
-    texts = [] if arguments.latent_dim is None else [f"latent_dim={arguments.latent_dim}"]
+    first = [] if latent_dim is None else [f"latent_dim={latent_dim}"]
     options = {}
-    for text in texts + arguments.set:
+    for text in first + texts:
         key, separator, value = text.partition("=")
         if not separator:
             raise ConfigError(f"--set {text}: expected KEY=VALUE, e.g. hidden=512,256")

@@ -16,8 +16,10 @@ def neighbours_options(parser):
 
 def neighbours(arguments):
     """Find the images with the nearest codes, among all of the same part of the data."""
-    coded = Coded(arguments, "neighbours")
-    queries = coded.check(range(min(8, len(coded.part))) if arguments.index is None else arguments.index)
+    coded = Coded(
+        "neighbours", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json
+    )
+    queries = coded.find(range(min(8, len(coded.part))) if arguments.index is None else arguments.index)
     if arguments.k >= len(coded.part):
         raise ConfigError(f"-k {arguments.k}: beside an image there are {len(coded.part) - 1} others, ask for no more")
     codes = coded.encode()

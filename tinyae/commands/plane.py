@@ -20,9 +20,12 @@ def manifold_options(parser):
 
 def manifold(arguments):
     """Picture what a plane of the code decodes to, at the quantiles of the prior, or of the codes without a prior."""
-    coded = Coded(arguments, "manifold")
-    model, chosen = coded.model, _chosen(arguments, coded)
-    codes = None if model.standard_prior else coded.encode(coded.spread())
+    coded = Coded(
+        "manifold", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json,
+        arguments.label,
+    )  # fmt: skip
+    model, chosen = coded.model, _chosen(arguments.dims, coded)
+    codes = None if model.standard_prior else coded.encode(coded.evenly_spaced())
     # In many dimensions no draw lies near the prior's mean, and a model without an encoder learned from draws alone.
     centre = model.prior_codes(1)[0] if hasattr(model, "prior_codes") else None
     label = coded.decoded_as()
@@ -53,15 +56,18 @@ def map_classes(arguments):
     from ..plot.axes import check_classes
     from ..training.prepared import hold_out
 
-    coded = Coded(arguments, "map", kinds=(".png",))
+    coded = Coded(
+        "map", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json,
+        arguments.label, kinds=(".png",),
+    )  # fmt: skip
     coded.need_labels("name the regions")
     if len(coded.part) < FEWEST:
-        where = f"the {arguments.split} part of {coded.data.name}"
+        where = f"the {coded.loaded.split} part of {coded.data.name}"
         there = counted(len(coded.part), example(coded.model.input_shape))
         raise ConfigError(f"{where} has {there}, and a map needs {FEWEST}: choose another by --split")
     check_classes(coded.data.class_count)
-    chosen = _chosen(arguments, coded)
-    rows = coded.spread(MANY)
+    chosen = _chosen(arguments.dims, coded)
+    rows = coded.evenly_spaced(MANY)
     codes, labels = coded.encode(rows), coded.labels[rows]
     points = codes[:, chosen]
     learned, held = hold_out(points, labels, 0.2, seed=0)
@@ -88,10 +94,11 @@ def _dims_option(add):
     add("--dims", type=POSITIVE, nargs=2, metavar="D", help=meaning)
 
 
-def _chosen(arguments, coded):
-    """The two dimensions of the plane, counted from 0: given, or the code's only ones, or the most relevant."""
-    if arguments.dims is not None:
-        chosen = [i - 1 for i in arguments.dims]
+def _chosen(dims, coded):
+    """The two dimensions of the plane, counted from 0: `dims`, counted from 1, or the code's only ones, or where `dims`
+    is None the most relevant."""
+    if dims is not None:
+        chosen = [i - 1 for i in dims]
     elif coded.model.latent_dim <= 2:
         chosen = [0, 1]
     else:

@@ -15,42 +15,56 @@ from ..training.run import Run
 from .model_options import default_options
 
 
-class Codes:
+class EncodedData:
     """The codes of a vq-vae as data for a run in the folder `out`, which keeps a copy of that vq-vae.
 
-    before: the Checkpoint that is resumed, or None. origin: of the images that are encoded, as `data.load` takes it.
+    Parameters
+    ----------
+    model_class: of the model that is trained. out: the run's folder. resume, overwrite: as `fit` takes them.
+    path: of the vq-vae's run; None takes the one in the checkpoint that is resumed. backend: "numpy" or "cupy".
+    before: the Checkpoint that is resumed, or None.
+    data: the data set's name or path that is given, or None. binarize, standardize: as `fit` takes them; refused here.
+
+    Attributes
+    ----------
+    origin: of the images that are encoded, as `data.load` takes it. codec: the vq-vae. where: its checkpoint's path.
+
+    Raises `ConfigError` for a model that learns no codes, a folder in use, and another vq-vae than the run's.
     """
 
-    def __init__(self, arguments, model_class, out, before=None):
+    def __init__(
+        self, model_class, out, path, backend, before=None, data=None, binarize=None, standardize=None, resume=False,
+        overwrite=False,
+    ):  # fmt: skip
         if not hasattr(model_class, "codec"):
             why = f"--codes is for pixelcnn, which learns codes, and {model_class.name} learns from images"
             if "codes" in default_options(model_class):
-                why += f": the number of codes is --set codes={arguments.codes}"
+                why += f": the number of codes is --set codes={path}"
             raise ConfigError(why)
-        if arguments.binarize or arguments.standardize:
-            option = "--binarize" if arguments.binarize else "--standardize"
+        if binarize or standardize:
+            option = "--binarize" if binarize else "--standardize"
             raise ConfigError(f"{option} is for images or rows, and --codes gives integers: leave one out")
-        Run(out, arguments.resume, arguments.overwrite).refuse_if_used()
+        Run(out, resume, overwrite).refuse_if_used()
         self.out = out
         if before is None:
-            found = find_codec(arguments.codes)
+            found = find_codec(path)
             self.origin = found.origin
         else:
             found = before.codec()
             if found is None:
                 raise ConfigError(f"the run in {out} was not trained on codes: leave --codes out, or choose --out")
             self.origin = before.origin
-            if arguments.codes is not None and not same(found, find_codec(arguments.codes)):
+            if path is not None and not same(found, find_codec(path)):
                 raise ConfigError(
-                    f"the run in {out} is of another vq-vae than --codes {arguments.codes}: leave --codes out to go on "
+                    f"the run in {out} is of another vq-vae than --codes {path}: leave --codes out to go on "
                     "with its own, or choose --out"
                 )
-        if self.origin is None and arguments.data is None:
+        if self.origin is None and data is None:
             raise ConfigError(f"{found.path} does not say what data it was trained on: give --data")
-        self.where, self.codec = found.path, found.model(arguments.backend)
+        self.where, self.codec = found.path, found.model(backend)
 
     def options(self, given):
-        """The pixelcnn's options that follow from the codes, beside those that are given."""
+        """{name: value} of the pixelcnn's options: those that are given, and those that follow from the codes."""
         levels = self.codec.code_count
         if given.get("levels", levels) != levels:
             raise ConfigError(

@@ -15,8 +15,10 @@ def transfer_options(parser):
 
 def transfer(arguments):
     """Keep an image's style and change its label, with a model that knows labels."""
-    coded = Coded(arguments, "transfer")
-    indices = coded.check(range(min(8, len(coded.part))) if arguments.index is None else arguments.index)
+    coded = Coded(
+        "transfer", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json
+    )
+    indices = coded.find(range(min(8, len(coded.part))) if arguments.index is None else arguments.index)
     coded.need_labels("a style is found beside")
     targets = range(coded.data.class_count) if arguments.to is None else map(coded.data.find_class, arguments.to)
     targets, labels = np.array(list(targets)), coded.labels[indices]

@@ -8,7 +8,7 @@ import sys
 from ..errors import CheckpointError, ConfigError, MissingExtraError
 from ..terminal import printable, say
 from ..wording import counted, example
-from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_json, add_loading, print_json, print_line
+from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_data, add_json, add_loading, print_json, print_line
 from .model_options import as_text, find_model, given_options
 from .trained import given_or_known
 
@@ -24,8 +24,7 @@ FIT_OPTIONS = (
 def train_options(parser):
     add = parser.add_argument
     add("model", metavar="MODEL", help="a name from 'tinyae models', such as vae")
-    own = f"a name from 'tinyae data' or the path of your own data (default {DEFAULT_DATA})"
-    add("--data", metavar="DATA", help=own)
+    add_data(add, f"a name from 'tinyae data' or the path of your own data (default {DEFAULT_DATA})")
     add("--codes", metavar="RUN", help="for pixelcnn: learn the codes that the vq-vae in this run gives the images")
     add_loading(add)
     add("--epochs", type=POSITIVE, metavar="N", help="passes over the training images (default 20; 100 of small sets)")
@@ -57,37 +56,43 @@ def train(arguments):
     from ..training import fit
     from ..training.pictures import Pictures
     from ..training.run import Run
-    from .prior import Codes
+    from .prior import EncodedData
 
-    model_class = find_model(arguments.model)
-    out = os.path.join("runs", arguments.model) if arguments.out is None else arguments.out
-    given = {name: getattr(arguments, name) for name in FIT_OPTIONS if getattr(arguments, name) is not None}
-    options, origin, opening = given_options(model_class, arguments), None, []
-    before = Run(out).newest(model_class=model_class) if arguments.resume else None
+    model_class, out = find_model(arguments.model), arguments.out
+    if out is None:
+        out = os.path.join("runs", arguments.model)
+    resume, overwrite, backend = arguments.resume, arguments.overwrite, arguments.backend
+    fit_options = {name: getattr(arguments, name) for name in FIT_OPTIONS if getattr(arguments, name) is not None}
+    model_options = given_options(model_class, arguments.latent_dim, arguments.set)
+    origin, opening = None, []
+    before = Run(out).newest(model_class=model_class) if resume else None
     if before is not None:
-        options, given, origin = _as_before(before, out, model_class, options, given)
-    elif arguments.resume:
+        model_options, fit_options, origin = _as_before(before, out, model_class, model_options, fit_options)
+    elif resume:
         opening.append(f"nothing to resume in {out}: a new run begins")
-    codes = None
+    encoded = None
     if arguments.codes is not None or (origin or {}).get("codes"):
-        codes = Codes(arguments, model_class, out, before)
-        origin, options = codes.origin, codes.options(options)
+        encoded = EncodedData(
+            model_class, out, arguments.codes, backend, before, arguments.data_options.get("data"),
+            arguments.binarize, arguments.standardize, resume, overwrite,
+        )  # fmt: skip
+        origin, model_options = encoded.origin, encoded.options(model_options)
     hint = "the run was trained on it; if it was moved, say where to with --data"
-    if before is None and codes is None:
+    if before is None and encoded is None:
         origin, hint = {"data": DEFAULT_DATA}, None
-    data = given_or_known(arguments, origin, hint)
-    options.setdefault("input_shape", data.shape)
+    data = given_or_known(origin, hint, **arguments.data_options)
+    model_options.setdefault("input_shape", data.shape)
     if model_class.uses_labels and data.class_count is not None:
-        options.setdefault("classes", data.class_count)
-    if isinstance(given.get("without_class"), str):
-        given["without_class"] = data.find_class(given["without_class"])
-    model = model_class(**options, seed=given.get("seed", 0), backend=arguments.backend)
-    if codes is not None:
-        model.codec, data = codes.codec, codes.of(data, model)
+        model_options.setdefault("classes", data.class_count)
+    if isinstance(fit_options.get("without_class"), str):
+        fit_options["without_class"] = data.find_class(fit_options["without_class"])
+    model = model_class(**model_options, seed=fit_options.get("seed", 0), backend=backend)
+    if encoded is not None:
+        model.codec, data = encoded.codec, encoded.of(data, model)
     examples = counted(len(data.train), example(data.shape))
     opening.append(f"{model.name}: {model.param_count:,} parameters; {data.name}: {examples}")
-    implied = fit.kinds["model"].implied(model, given)
-    said = [f"{name}={as_text(value)}" for name, value in implied.items() if name not in given]
+    implied = fit.kinds["model"].implied(model, fit_options)
+    said = [f"{name}={as_text(value)}" for name, value in implied.items() if name not in fit_options]
     if said:
         opening.append(f"trained as in source={model.config['source']}: {', '.join(said)}")
 
@@ -101,18 +106,18 @@ def train(arguments):
     history = None
     try:
         history = fit(
-            model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | given, out=out,
-            resume=arguments.resume, overwrite=arguments.overwrite, threads=arguments.threads,
-            progress="\n".join(map(printable, opening)), on_start=codes and codes.keep,
+            model, data, **{"epochs": 20 if len(data.train) > SMALL else 100} | fit_options, out=out,
+            resume=resume, overwrite=overwrite, threads=arguments.threads,
+            progress="\n".join(map(printable, opening)), on_start=encoded and encoded.keep,
             on_epoch=pictures and pictures.from_time_to_time,
         )  # fmt: skip
         if history.interrupted:
             tell = say if arguments.json else print_line
-            tell(f"stopped after {history.steps} steps; {_how_to_go_on(arguments, out)}")
+            tell(f"stopped after {history.steps} steps; {_how_to_go_on(arguments.model, out, backend)}")
         written = pictures.write(model, history.records) if pictures else []
     except KeyboardInterrupt:
         told = history is not None and history.interrupted
-        say("tinyae: stopped at once" + ("" if told else f"; {_how_to_go_on(arguments, out)}"))
+        say("tinyae: stopped at once" + ("" if told else f"; {_how_to_go_on(arguments.model, out, backend)}"))
         return 130
     last = history.records[-1] if history.records else {}
     if arguments.json:
@@ -131,7 +136,7 @@ def train(arguments):
     return 130 if history.interrupted else 0
 
 
-def _as_before(before, out, model_class, options, given):
+def _as_before(before, out, model_class, model_options, fit_options):
     """(the model's options, fit's options, origin of the data) of the Checkpoint `before`, where not given anew."""
     if before.meta["model"] != model_class.name:
         name = before.meta["model"]
@@ -142,8 +147,8 @@ def _as_before(before, out, model_class, options, given):
     settings = {name: value for name, value in training["settings"].items() if name in FIT_OPTIONS}
     if "epochs" in training:
         settings["epochs"] = training["epochs"]
-    options = _merge(f"the run in {out}", dict(before.meta["config"]), options) | {"dtype": before.meta["dtype"]}
-    return options, settings | given, before.origin
+    options = _merge(f"the run in {out}", dict(before.meta["config"]), model_options) | {"dtype": before.meta["dtype"]}
+    return options, settings | fit_options, before.origin
 
 
 def _merge(whose, before, now):
@@ -155,13 +160,14 @@ def _merge(whose, before, now):
     return before
 
 
-def _how_to_go_on(arguments, out):
+def _how_to_go_on(model, out, backend):
+    """In words, the command that resumes the run of a model, by its name, in the folder `out`."""
     from ..training.run import Run
 
     if not Run(out).used:
         return "nothing was saved yet"
-    options = [] if arguments.backend == "numpy" else ["--backend", arguments.backend]
-    return f"go on with: {_command_line('train', arguments.model, '--out', out, '--resume', *options)}"
+    options = [] if backend == "numpy" else ["--backend", backend]
+    return f"go on with: {_command_line('train', model, '--out', out, '--resume', *options)}"
 
 
 def _command_line(*words):

@@ -2,24 +2,31 @@
 
 import errno
 import os
+from collections import namedtuple
+
+import numpy as np
 
 from ..errors import CheckpointError, ConfigError, DataError
+from ..terminal import say
 from .arguments import LOADING
 
+# The data that a command is asked about, a Dataset; the name of one of its parts or "all"; that part, a Split, or None.
+Loaded = namedtuple("Loaded", "data split part")
 
-def load_checkpoint(arguments):
-    """The Checkpoint of the run or file that the command is given."""
+
+def load_checkpoint(path):
+    """The Checkpoint of a run's folder, or of a checkpoint file. Raises `CheckpointError`."""
     from ..training.load import find
 
-    if not os.path.exists(arguments.run_path):
-        raise CheckpointError(f"no run {arguments.run_path}: give the folder that tinyae train wrote, or a file in it")
-    return find(arguments.run_path)
+    if not os.path.exists(path):
+        raise CheckpointError(f"no run {path}: give the folder that tinyae train wrote, or a file in it")
+    return find(path)
 
 
-def load_run(arguments):
-    """(model, origin of its training data or None)."""
-    found = load_checkpoint(arguments)
-    return found.model(arguments.backend), found.origin
+def load_run(path, backend="numpy"):
+    """(model on that backend, origin of its training data or None) of a run's folder or a checkpoint file."""
+    found = load_checkpoint(path)
+    return found.model(backend), found.origin
 
 
 def codec_of(model):
@@ -29,60 +36,77 @@ def codec_of(model):
     return model.codec
 
 
-def what_to_load(arguments, known):
-    """The arguments of `data.load`: what --data and the options beside it say, else what is known, a run's origin."""
-    asked = {name: getattr(arguments, name) for name in LOADING}
-    if arguments.data is not None:
+def what_to_load(known, data=None, **loading):
+    """The arguments of `data.load`: those that are given, else those that are known.
+
+    known: a run's origin, or None. data: a data set's name or a path, or None. loading: options of LOADING.
+    """
+    asked = dict.fromkeys(LOADING) | loading
+    if data is not None:
         if asked["size"] is not None and asked["fit"] is None:
             asked["fit"] = (known or {}).get("fit")  # the way the run's own images were brought to their size
-        return {"name_or_path": arguments.data} | asked
+        return {"name_or_path": data} | asked
     own = {name: known.get(name) if value is None else value for name, value in asked.items()}
     return {"name_or_path": known["data"]} | own
 
 
-def load_part(arguments, origin, model):
-    """(Split, the data's name) that the command asks `model` about."""
-    data, part = load_data(arguments, origin, model)
-    return part, data.name
+def given_or_known(origin, hint="the run was trained on it; give other data with --data", data=None, **loading):
+    """The Dataset that `data` names, else the one of a run's origin. Raises `ConfigError` where neither is known.
 
-
-def given_or_known(arguments, origin, hint="the run was trained on it; give other data with --data"):
-    """The Dataset that --data names, else the one of a run's origin. hint: for the message where that is not there."""
+    hint: for the message of the `DataError` where the origin's data are not there. data, loading: as in `what_to_load`.
+    """
     from ..data import load
 
-    if arguments.data is None and origin is None:
+    if data is None and origin is None:
         raise ConfigError("this model does not say what data it was trained on: give --data")
     try:
-        return load(**what_to_load(arguments, origin))
+        return load(**what_to_load(origin, data, **loading))
     except DataError as error:
-        raise DataError(f"{error} ({hint})" if hint and arguments.data is None else str(error)) from None
+        raise DataError(f"{error} ({hint})" if hint and data is None else str(error)) from None
 
 
-def load_data(arguments, origin, *models):
-    """(Dataset, the Split of it, None for all of them) that the command asks `models` about.
+def load_data(origin, *models, split=None, data=None, **loading):
+    """The `Loaded` data that `models` are asked about, by default the data of `origin`, the first run's.
 
     For a model that uses labels the classes are numbered as it has learned them, by their names.
+
+    split: a part's name or "all"; None takes the test part, else the validation part where there is one. data, loading:
+    as in `what_to_load`. Raises `DataError` for data that cannot be read or have other columns, and `ConfigError` for
+    models of different classes or a part that the data do not have.
     """
-    data = given_or_known(arguments, origin)
-    check_columns(data, origin)
+    found = given_or_known(origin, data=data, **loading)
+    check_columns(found, origin)
     learned = {model.class_names: model.name for model in models if model.uses_labels and model.class_names}
     if len(learned) > 1:
         raise ConfigError("these runs have learned different classes, or in another order: ask them one by one")
     for names, whose in learned.items():
-        data = data.numbered_as(names, whose)
-    arguments.notes = [f"{data.name}: {note}" for note in data.notes]  # shown when the command is done
-    if arguments.split == "all":
-        return data, None
-    if arguments.split is None:
-        arguments.split = "validation" if "validation" in data.parts and "test" not in data.parts else "test"
-    if arguments.split not in data.parts:
-        others = " or ".join(reversed(data.parts))
-        raise ConfigError(f"{data.name} has no {arguments.split} part: use --split {others}")
-    return data, data.parts[arguments.split]
+        found = found.numbered_as(names, whose)
+    if split == "all":
+        return Loaded(found, split, None)
+    if split is None:
+        split = "validation" if "validation" in found.parts and "test" not in found.parts else "test"
+    if split not in found.parts:
+        others = " or ".join(reversed(found.parts))
+        raise ConfigError(f"{found.name} has no {split} part: use --split {others}")
+    return Loaded(found, split, found.parts[split])
+
+
+def evenly_spaced(count, most):
+    """(n,) indices of `count` examples, `most` of them at most, evenly spaced from the first to the last."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int)
+
+
+def tell_notes(data):
+    """Say on stderr, when a command is done, what the loader recognised in the files of a Dataset and left out."""
+    for note in data.notes:
+        say(f"{data.name}: {note}")
 
 
 def check_columns(data, origin):
-    """Refuse a table that has columns of the run's names at other places, which would be taken for others."""
+    """Refuse a table that has columns of the run's names at other places, which would be taken for others: `DataError`.
+
+    origin: the run's, or None.
+    """
     from ..data.files import listed
 
     names, own = list(data.feature_names or ()), (origin or {}).get("columns") or []
@@ -95,11 +119,17 @@ def check_columns(data, origin):
         )
 
 
-def output_file(arguments, name, kinds):
-    """(path to write to, its ending): --out, or `name` beside the run."""
-    path, folder = arguments.out, arguments.run_path
+def output_file(out, run_path, name, kinds):
+    """(path to write to, its ending): `out`, or where that is None the file `name` beside the run.
+
+    run_path: a run's folder or a file in it. kinds: the endings that there may be, in lower case. Raises `ConfigError`
+    for another ending or a folder, `OSError` where no file can be written, and `MissingExtraError` for a picture
+    without the extra viz.
+    """
+    path = out
     if path is None:
-        path = os.path.join(folder if os.path.isdir(folder) else os.path.dirname(folder), name)
+        folder = run_path if os.path.isdir(run_path) else os.path.dirname(run_path)
+        path = os.path.join(folder, name)
     kind = os.path.splitext(path)[1].lower()
     if kind not in kinds:
         raise ConfigError(f"--out {path}: expected a file name that ends in {' or '.join(kinds)}")
@@ -124,8 +154,7 @@ def check_writable(path):
 
 
 def save_arrays(path, arrays):
-    import numpy as np
-
+    """Write {name: array} as .npz, or the array "x" alone as .npy."""
     if path.lower().endswith(".npy"):
         _replace(path, lambda file: np.save(file, arrays["x"]))
     else:
@@ -133,7 +162,8 @@ def save_arrays(path, arrays):
 
 
 def write_text(path, text):
-    _replace(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))  # names of files as they are
+    """Write a text as UTF-8, with names of files as they are."""
+    _replace(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
 
 def _replace(path, fill):

@@ -27,10 +27,13 @@ def interpolate_options(parser):
 
 def interpolate(arguments):
     """Walk from the code of one image to that of another, straight and over the sphere."""
-    coded = Coded(arguments, "interpolation")
-    given = _given_codes(arguments, coded.model)
+    coded = Coded(
+        "interpolation", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json,
+        arguments.label,
+    )  # fmt: skip
+    given = _given_codes(arguments.codes, arguments.index, coded.model)
     if given is None:
-        indices = coded.check(arguments.index or range(min(6, len(coded.part) // 2 * 2)))
+        indices = coded.find(arguments.index or range(min(6, len(coded.part) // 2 * 2)))
         codes, names = coded.encode(indices), [coded.name(i) for i in indices]
     else:
         indices = np.array(arguments.index or range(min(6, len(given) // 2 * 2)))
@@ -61,12 +64,15 @@ def interpolate(arguments):
     coded.answer(images, {"codes": walks}, {"walks": facts}, title=title, row_labels=rows, column_labels=columns)
 
 
-def _given_codes(arguments, model):
-    """The codes to choose among that are not of images, or None: of a file, or of a prior where there is no encoder."""
-    if arguments.codes is not None:
-        return read_codes(arguments.codes, model)
+def _given_codes(path, indices, model):
+    """Codes (N, latent_dim) to choose among that are not of images, or None where an encoder gives those of images.
+
+    They are of the file `path`, or where that is None of the prior, so many that `indices` (a list or None) has them.
+    """
+    if path is not None:
+        return read_codes(path, model)
     if hasattr(model, "prior_codes"):
-        return model.prior_codes(max(arguments.index or [5]) + 1)
+        return model.prior_codes(max(indices or [5]) + 1)
     return None
 
 
@@ -94,7 +100,10 @@ def traverse(arguments):
     """Change one dimension of a code at a time, the dimension with the largest KL first."""
     if arguments.range <= 0:
         raise ConfigError(f"--range {arguments.range:g}: expected a number above 0")
-    coded = Coded(arguments, "traversal")
+    coded = Coded(
+        "traversal", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json,
+        arguments.label,
+    )  # fmt: skip
     model, measured = coded.model, explore.dimensions(coded.model, *coded.sample())
     chosen = measured.order[:10] if arguments.dims is None else np.array(arguments.dims) - 1
     explore.check_dimensions(model, chosen)
@@ -106,7 +115,7 @@ def traverse(arguments):
     elif arguments.index is None:
         start, where, labels = measured.centre, "the mean code", coded.decoded_as()
     else:
-        (index,) = coded.check([arguments.index])
+        (index,) = coded.find([arguments.index])
         start, where = coded.encode([index])[0], coded.name(index)
         labels = coded.decoded_as(np.full(len(chosen), index))
     steps = np.linspace(-arguments.range, arguments.range, arguments.steps)
@@ -134,7 +143,9 @@ def arithmetic_options(parser):
 
 def arithmetic(arguments):
     """Add the mean code of one class, less that of the others, to the codes of images."""
-    coded = Coded(arguments, "arithmetic")
+    coded = Coded(
+        "arithmetic", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json
+    )
     coded.need_labels("an attribute is made of")
     labels, model = coded.labels, coded.model
     wanted = coded.data.find_class(arguments.add)
@@ -142,9 +153,9 @@ def arithmetic(arguments):
     if wanted == other:
         raise ConfigError(f"--subtract {arguments.subtract} is the class of --add: nothing is left to add")
     without = labels != wanted if other is None else labels == other
-    rows = coded.spread(MANY)
+    rows = coded.evenly_spaced(MANY)
     direction = explore.attribute(coded.encode(rows), labels[rows] == wanted, without[rows])
-    indices = coded.check(np.flatnonzero(without)[:6] if arguments.index is None else arguments.index)
+    indices = coded.find(np.flatnonzero(without)[:6] if arguments.index is None else arguments.index)
     codes = explore.add(coded.encode(indices), direction, arguments.strengths)
 
     images = explore.decode(model, codes, labels[indices])

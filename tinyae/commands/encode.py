@@ -8,7 +8,7 @@ import numpy as np
 from ..data.dataset import class_name
 from ..terminal import say
 from .arguments import PARTS, add_json, print_json, print_line, run_options
-from .trained import load_data, load_run, output_file, save_arrays, write_text
+from .trained import load_data, load_run, output_file, save_arrays, tell_notes, write_text
 
 
 def encode_options(parser):
@@ -23,10 +23,10 @@ def encode(arguments):
     Beside the codes stand the part (train, validation or test), the row in the data's file or in the part, counted from
     0, and where there are any the label, its class's name, and the image's file.
     """
-    out, kind = output_file(arguments, "codes.npz", (".npz", ".csv"))
-    model, origin = load_run(arguments)
-    data, _ = load_data(arguments, origin, model)
-    parts = {name: part for name, part in data.parts.items() if arguments.split in ("all", name)}
+    out, kind = output_file(arguments.out, arguments.run_path, "codes.npz", (".npz", ".csv"))
+    model, origin = load_run(arguments.run_path, arguments.backend)
+    data, split, _ = load_data(origin, model, split=arguments.split, **arguments.data_options)
+    parts = {name: part for name, part in data.parts.items() if split in ("all", name)}
     columns = described(parts, data.class_names)
     codes = np.concatenate([model.encode(part.x, **model.given(part.labels)) for part in parts.values()])
     if all(part.rows is not None for part in parts.values()):  # as they stand in the file
@@ -44,6 +44,7 @@ def encode(arguments):
         print_line(out)
         told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         say(f"{len(codes):,} codes of {data.name}: {told}")
+    tell_notes(data)
 
 
 def described(parts, class_names):
