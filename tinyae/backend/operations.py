@@ -30,12 +30,9 @@ def _door(name):
             bound = signature.bind(*arguments, **named)
             bound.apply_defaults()  # else what follows a parameter that is left out would be lost
             arguments = bound.args
-        for value in arguments:
-            if not reads(value):
-                return (formula if array_module(arguments[0]) is np else kernel)(*arguments)
-        if fits(*arguments) and native.present() is not None:
+        if native.present() is not None and all(map(reads, arguments)) and fits(*arguments):
             return compiled(*arguments)
-        return formula(*arguments)
+        return (formula if array_module(arguments[0]) is np else kernel)(*arguments)
 
     operation.__module__ = __name__
     return operation
