@@ -1,6 +1,7 @@
 """What tinyae may lean on: NumPy alone, no gradients but its own, no chance but its own."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -163,3 +164,12 @@ def test_file_is_short_and_well_named(path):
 def test_wings_are_there_without_an_import_of_their_own():
     code = "import tinyae; print(tinyae.explore.linear([0], [1], 2).ravel().tolist(), tinyae.evaluation.__name__)"
     assert python(code).strip() == "[0.0, 1.0] tinyae.evaluation"
+
+
+PROBE = re.compile(r"""(has|get)attr\((self\.)?model(_class)?, |" (not )?in (self\.)?model\.networks""")
+
+
+@each_file
+def test_a_model_is_asked_what_it_declares(path):
+    """Nobody looks for methods or networks of a model to find out what it is."""
+    assert not [line for line in path.read_text("utf-8").splitlines() if PROBE.search(line)]

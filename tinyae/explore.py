@@ -222,7 +222,7 @@ def transfer(model, x, labels, targets):
     The style is what a model that knows the label finds in x beside it (Kingma et al. 2014, section 4.3): the code, or
     how far the code is from the mean of its class. Raises `ConfigError` for a model without labels.
     """
-    if not hasattr(model, "styled"):
+    if not model.has_styles:
         raise ConfigError(f"{model.name} knows no labels to move a style to: train cvae or class-mean-vae")
     model.check_labels(targets)
     styles, targets = model.style(x, labels), as_labels(targets)

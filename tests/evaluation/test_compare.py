@@ -21,8 +21,8 @@ def x():
 class Copy:
     """A model whose code is its image."""
 
-    generative = standard_prior = uses_labels = discrete_codes = False
-    input_shape, latent_dim, networks = (6, 5, 1), 30, ("encoder", "decoder")
+    generative = standard_prior = uses_labels = discrete_codes = autoregressive = False
+    encodes, input_shape, latent_dim = True, (6, 5, 1), 30
 
     def given(self, labels):
         return {}

@@ -23,6 +23,8 @@ def x():
 class Posterior:
     """q(z|x) = N(3, 4 I)."""
 
+    gaussian_codes = True
+
     def given(self, labels):
         return {}
 

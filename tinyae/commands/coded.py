@@ -54,7 +54,7 @@ class Coded:
         self.model, self.origin = load_run(path, backend)
         shape = tuple(self.model.input_shape)
         self.told = bool(self.model.given(()))
-        if not hasattr(self.model, "prior_codes"):  # which are vectors
+        if not self.model.codes_of_prior:  # which are vectors
             nothing = np.zeros((1, *shape), self.model.dtype)
             code = self.model.encode(nothing, **self.model.given(np.zeros(1, int)))
             if code.ndim != 2 or code.dtype.kind != "f":

@@ -101,7 +101,7 @@ class Asked:
 
     def terms(self):
         """The loss and its terms; for variational models the ELBO, bits per dimension and the dimensions' use."""
-        if hasattr(self.model, "codec"):
+        if self.model.autoregressive:
             return self.exact_likelihood()
         from ..evaluation.likelihood import active_units
         from ..training.feed import Feed
@@ -113,7 +113,7 @@ class Asked:
             from ..evaluation.compression import error_over_variance, usage
 
             return terms | {"error_over_variance": error_over_variance(model, self.x)} | usage(model, self.x)
-        if not hasattr(model, "log_likelihood"):
+        if not model.density:
             return terms
         # A loss may weigh the KL or tighten the bound; its reconstruction and KL are the ELBO's.
         terms["elbo"] = -sum(value for name, value in terms.items() if name.startswith(("reconstruction", "kl")))
@@ -236,7 +236,7 @@ class Asked:
         from ..evaluation.clustering import clustering_accuracy
 
         self.need_labels("--clusters")
-        if not hasattr(self.model, "cluster"):
+        if "clusters" not in self.model.pictures:
             raise ConfigError(f"--clusters: {self.model.name} finds no classes, mixture-vae does")
         clusters = self.model.cluster(self.x)
         accuracy, _ = clustering_accuracy(clusters, self.labels)
@@ -283,7 +283,7 @@ def in_words(value):
 
 def refuse(options, model):
     """ConfigError for an option, of {name: value}, that asks a model of maps of integers for what it has not."""
-    if hasattr(model, "codec"):
+    if model.autoregressive:
         refused = BESIDE
         why = f"{model.name} has no codes of its own and no reconstructions, and its likelihood is exact without it"
     elif model.discrete_codes:

@@ -27,7 +27,7 @@ def manifold(arguments):
     model, chosen = coded.model, _chosen(arguments.dims, coded)
     codes = None if model.standard_prior else coded.encode(coded.evenly_spaced())
     # In many dimensions no draw lies near the prior's mean, and a model without an encoder learned from draws alone.
-    centre = model.prior_codes(1)[0] if hasattr(model, "prior_codes") else None
+    centre = model.prior_codes(1)[0] if model.codes_of_prior else None
     label = coded.decoded_as()
     if coded.kind == ".png":
         from .. import plot

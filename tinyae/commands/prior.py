@@ -36,7 +36,7 @@ class EncodedData:
         self, model_class, out, path, backend, before=None, data=None, binarize=None, standardize=None, resume=False,
         overwrite=False,
     ):  # fmt: skip
-        if not hasattr(model_class, "codec"):
+        if not model_class.autoregressive:
             why = f"--codes is for pixelcnn, which learns codes, and {model_class.name} learns from images"
             if "codes" in default_options(model_class):
                 why += f": the number of codes is --set codes={path}"

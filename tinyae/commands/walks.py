@@ -71,7 +71,7 @@ def _given_codes(path, indices, model):
     """
     if path is not None:
         return read_codes(path, model)
-    if hasattr(model, "prior_codes"):
+    if model.codes_of_prior:
         return model.prior_codes(max(indices or [5]) + 1)
     return None
 
@@ -108,7 +108,7 @@ def traverse(arguments):
     chosen = measured.order[:10] if arguments.dims is None else np.array(arguments.dims) - 1
     explore.check_dimensions(model, chosen)
     chosen = chosen[np.argsort(-measured.relevance[chosen], kind="stable")]
-    if hasattr(model, "prior_codes"):
+    if model.codes_of_prior:
         # Not the prior's mean: in many dimensions no draw lies near it, and the generator was never asked about it.
         index = arguments.index or 0
         start, where, labels = model.prior_codes(index + 1)[index], f"code {index}", coded.decoded_as()

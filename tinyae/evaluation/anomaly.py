@@ -39,6 +39,6 @@ def scores(model, x, labels=None, samples=10, seed=0):
     none. error: the squared error of the reconstruction.
     """
     found = {"error": errors(model, x, labels)}
-    if hasattr(model, "log_likelihood"):
+    if model.density:
         found["elbo"] = -importance_weighted(model, x, samples, labels, seed).elbo
     return found

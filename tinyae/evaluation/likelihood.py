@@ -130,5 +130,5 @@ def standard_error(values):
 @options(model=MODEL)
 def check(model):
     """Refuse a model without q(z|x) and p(x|z)."""
-    if not hasattr(model, "log_likelihood"):
+    if not model.density:
         raise ConfigError(f"{model.name} has no likelihood p(x): use a variational model such as 'vae'")

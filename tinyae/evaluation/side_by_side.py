@@ -77,13 +77,13 @@ def check_runs(runs, x):
 
 def autoencoder(model):
     """What reconstructs images: the model; for a prior over codes the vq-vae that they are of; or None, as in a GAN."""
-    model = getattr(model, "codec", model)
-    return model if model is not None and "encoder" in model.networks else None
+    model = model.codec if model.autoregressive else model
+    return model if model is not None and model.encodes else None
 
 
 def random_images(model, x, count, seed):
     """(count, H, W, C): decoded random codes, drawn under every label in turn where the model knows labels."""
-    if hasattr(model, "codec"):
+    if model.autoregressive:
         return model.images(model.sample(count, seed))
     if model.discrete_codes:
         return model.decode(model.uniform_codes(count, seed))

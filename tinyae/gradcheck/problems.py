@@ -113,8 +113,7 @@ def twin(model, noise):
     other = object.__new__(type(model))
     vars(other).update(vars(model), networks=dict(model.networks), dtype=np.dtype("float64"), backend=Backend("numpy"))
     other.standardization = None  # of the data that it was trained on; those here are drawn
-    for name in ("store", "state"):
-        own = getattr(model, name)
+    for name, own in (("store", model.store), ("state", model.state)):
         store = ParamStore(own.shapes, np, "float64")
         store.flat[...] = model.backend.to_host(own.flat)
         setattr(other, name, store)

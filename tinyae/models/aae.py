@@ -61,7 +61,7 @@ class AAE(Labelled, AE):
     """
 
     name = "aae"
-    generative = judges_codes = True
+    generative = judges_codes = own_prior = True
     monitors = ("adversaries",)
     last_is_best = True  # each side's loss says how good the other one is
     terms = ("loss", "reconstruction", "discriminator", "accuracy", "generator")

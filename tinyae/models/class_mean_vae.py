@@ -30,6 +30,7 @@ class ClassMeanVAE(Labelled, VAE):
     """
 
     name = "class-mean-vae"
+    own_prior = has_styles = True
     standard_prior = False
 
     @options(

@@ -38,6 +38,7 @@ class CVAE(Labelled, VAE):
     """
 
     name = "cvae"
+    has_styles = True
 
     @options(
         latent_dim=Count(), classes=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), encoder=OWN, decoder=OWN,

@@ -42,6 +42,7 @@ class DenoisingAE(ConvAE):
     """
 
     name = "denoising-ae"
+    pictures = ("restorations",)
 
     @options(noise=Choice(NOISES), level=WEIGHT, source=Sources(ConvAE.sources))
     def __init__(

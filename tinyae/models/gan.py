@@ -58,8 +58,8 @@ class GAN(Model):
     """
 
     name = "gan"
-    generative = True
-    judges_codes = False
+    generative = codes_of_prior = True
+    encodes = judges_codes = False
     monitors = ("adversaries",)
     last_is_best = True  # each side's loss says how good the other one is
     advice = "A lower {lr}, {dropout} or {smoothing}"

@@ -10,7 +10,7 @@ from .model import Model
 class GaussianCodes(Model):
     """q(z|x) = N(mu(x), exp(logvar(x))): the network "encoder" puts out both, (N, 2 latent_dim). The code is mu."""
 
-    generative = standard_prior = True
+    generative = standard_prior = gaussian_codes = True
     monitors = ("posterior-collapse",)
 
     def build(self, networks, config, seed, backend, dtype, init="own"):

@@ -78,7 +78,7 @@ class Labelled:
 
     def styles(self, z):
         """z as an array (N, D) of styles. Raises `ShapeError`, and `ConfigError` where the model has no styles."""
-        if not hasattr(self, "styled"):
+        if not self.has_styles:
             raise ConfigError(f"{self.name} has no styles: train cvae or class-mean-vae")
         z = as_array(z, "z")
         if z.ndim != 2 or z.shape[1] != self.style_dim:

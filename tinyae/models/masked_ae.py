@@ -30,6 +30,7 @@ class MaskedAE(ConvAE):
     """
 
     name = "masked-ae"
+    pictures = ("restorations",)
     losses = LOSSES  # what is hidden is no image
 
     @options(patch=Count(0), share=SHARE)

@@ -52,6 +52,8 @@ class MixtureVAE(VAE):
     """
 
     name = "mixture-vae"
+    own_prior = True
+    pictures = ("clusters",)
     terms = ("loss", "reconstruction", "kl_z", "kl_y")
     standard_prior = False
     part = 32  # convolution is as fast on few images

@@ -58,6 +58,19 @@ class Model:
     integer_input = False  # whether examples are maps of codes instead of images or rows
     bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
     input_shape = standardization = trained_on = class_names = None
+
+    # What an example's code is, and what can be asked of the model beside encoding and decoding.
+    latent_dim = None  # D, the numbers of a code that is a vector
+    encodes = True  # whether examples have codes
+    gaussian_codes = False  # whether the encoder gives a Gaussian of codes: `posterior`
+    density = False  # whether log p(x) has a bound: `infer`, `log_prior`, `log_likelihood`
+    own_prior = False  # whether codes have a prior other than N(0, I): `draw_prior`
+    codes_of_prior = False  # whether samples of the prior are the only codes: `prior_codes`
+    class_means = None  # (classes, D), the prior's mean of each class
+    has_styles = False  # whether a code without its label is a style: `style`, `styled`
+    autoregressive = False  # whether examples are modelled one number after another
+    codec = None  # the VQVAE whose codes an autoregressive model's examples are
+    pictures = ()  # of `plot.report`: "restorations" (`demonstration`), "clusters" (`cluster`), "features" (`features`)
     sources = {}  # {name: Source}: the published codes that the option `source` takes
 
     def __init_subclass__(cls, **kwargs):

@@ -54,11 +54,11 @@ class PixelCNN(Labelled, Model):
     name = "pixelcnn"
     terms = ("loss",)
     part = 32  # convolution is as fast on few images
-    generative = True
+    generative = autoregressive = True
+    encodes = False
     monitors = ("codes",)
     uses_labels = False  # unless told the number of classes
     unlabelled = "leave classes out"
-    codec = None  # the VQVAE whose codes these are, where there is one
     sources = {
         name: Source(dict(network=network, init="glorot"), optimizer | dict(lr=3e-4, batch_size=128), mean=True)
         for name, network, optimizer in (

@@ -60,7 +60,7 @@ class SemiAAE(Labelled, AE):
     """
 
     name = "semi-aae"
-    generative = judges_codes = True
+    generative = judges_codes = own_prior = has_styles = True
     monitors = ("adversaries",)
     advice = "A lower {lr}"
     last_is_best = True  # each side's loss says how good the other one is

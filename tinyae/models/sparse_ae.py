@@ -28,6 +28,7 @@ class SparseAE(AE):
     """
 
     name = "sparse-ae"
+    pictures = ("features",)
     terms = ("loss", "reconstruction", "sparsity")
 
     @options(

@@ -44,6 +44,7 @@ class VAE(GaussianCodes):
     """
 
     name = "vae"
+    density = True
     terms = ("loss", "reconstruction", "kl")
     samples = 1  # of z for each example
     sources = {"bojone": Source(dict(init="glorot"), dict(optimizer="rmsprop", epsilon=1e-7, batch_size=100))}

@@ -80,10 +80,8 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
 
     def draw_codes(path):
         z = model.encode(x, **given(slice(None)))
-        means = getattr(model, "class_means", None)
-        drawn = hasattr(model, "draw_prior")
-        prior = model.draw_prior(PRIOR_DRAWS) if drawn else model.standard_prior
-        return codes(path, z.reshape(len(z), -1), labels, class_names, prior, means)
+        prior = model.draw_prior(PRIOR_DRAWS) if model.own_prior else model.standard_prior
+        return codes(path, z.reshape(len(z), -1), labels, class_names, prior, model.class_means)
 
     def draw_manifold(path):
         z = None if model.standard_prior else model.encode(x)
@@ -91,25 +89,24 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
 
     side = min(8, max(3, WIDTH // shape[1])) if len(shape) > 1 else 0  # of a sheet of samples
     images = len(shape) == 3 and shape[2] in (1, 3)
-    autoregressive = hasattr(model, "codec")
-    if autoregressive:
+    if model.autoregressive:
         add("samples.png", lambda path: priors(path, model, class_names))
     elif images:
-        if hasattr(model, "demonstration"):
+        if "restorations" in model.pictures:
             add("restorations.png", draw_restorations)
         else:
             add("reconstructions.png", draw_reconstructions)
         if model.generative:
             add("samples.png", lambda path: samples(path, model.sample(side * side)))
-            if hasattr(model, "cluster"):
+            if "clusters" in model.pictures:
                 add("clusters.png", lambda path: clusters(path, model, x, labels, class_names))
-            if hasattr(model, "styled"):
+            if model.has_styles:
                 add("styles.png", lambda path: styles(path, model, class_names))
                 if labels is not None:
                     add("transfers.png", draw_transfers)
-            if getattr(model, "latent_dim", None) == 2:
+            if model.latent_dim == 2:
                 add("manifold.png", draw_manifold)
-        if hasattr(model, "features"):
+        if "features" in model.pictures:
             add("features.png", lambda path: features(path, model, x))
     if len(shape) == 1:
         add("columns.png", lambda path: columns(path, to_float(x), model.reconstruct(x), feature_names))
@@ -121,10 +118,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
             add("uniform.png", lambda path: samples(path, model.decode(model.uniform_codes(side * side)), NO_PRIOR))
             if len(counts) == 1:
                 add("codebook.png", lambda path: codebook(path, model, counts[0]))
-    elif not autoregressive:
+    elif not model.autoregressive:
         add("codes.png", draw_codes)
     if records:
-        per = ("code" if len(shape) == 2 else "dim", math.prod(shape)) if autoregressive else None
+        per = ("code" if len(shape) == 2 else "dim", math.prod(shape)) if model.autoregressive else None
         add("curves.png", lambda path: curves(path, records, model.unit, per))
     return written
 
