@@ -25,6 +25,7 @@ from .commands import (
     walks,
 )
 from .commands.arguments import print_json
+from .commands.own_networks import import_file
 from .commands.parser import Parser
 from .errors import DivergedError, TinyaeError, suggest
 from .terminal import say
@@ -65,6 +66,8 @@ def _main(argv):
         if not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise suggest("command", argv[0], COMMANDS)
         arguments = build_parser().parse_args(argv)
+        if getattr(arguments, "networks", None) is not None:
+            import_file(arguments.networks)
         with _threads(getattr(arguments, "threads", None)):
             done = arguments.run(arguments) or 0
         if sys.stdout is not None:  # None where the user closed it

@@ -31,12 +31,12 @@ class ConfigError(TinyaeError, ValueError):
     """An option or a name is unknown or out of range."""
 
 
-class NotImportedError(ConfigError):
-    """A file holds a layer of a user's own class, whose module is not imported."""
-
-
 class CheckpointError(TinyaeError):
     """A checkpoint is damaged, missing or made by something else."""
+
+
+class NotImportedError(CheckpointError):
+    """A checkpoint holds a layer of a user's own class, whose module is not imported."""
 
 
 class StaleParamsError(TinyaeError, RuntimeError):

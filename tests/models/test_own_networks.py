@@ -212,7 +212,7 @@ def test_an_own_layer_is_loaded_where_its_module_is_imported(own, tmp_path):
 
     half = np.full((1, 4, 4, 1), 0.5, "float32")
     np.testing.assert_allclose(json.loads(fresh("import own_layers").stdout), model.encode(half), rtol=1e-5)
-    said = f"CheckpointError: {path} cannot be loaded yet: it has layers of your own class Double: import the module "
+    said = f"NotImportedError: {path} cannot be loaded yet: it has layers of your own class Double: import the module "
     assert f"{said}own_layers first" in fresh("pass").stderr
 
 

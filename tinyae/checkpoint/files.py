@@ -252,7 +252,7 @@ def remove_if_there(path):
 
 
 def read(path, model_class=None):
-    """The Checkpoint in a file. Raises CheckpointError that names what is wrong.
+    """The Checkpoint in a file. Raises CheckpointError that names what is wrong, NotImportedError for a user's layer.
 
     model_class: of the model that it is for. By default the one that the file names, where this tinyae knows it.
     """
@@ -275,7 +275,7 @@ def read(path, model_class=None):
     except Damage as damage:
         raise CheckpointError(f"{path} is damaged: {_line(damage)}") from None
     except NotImportedError as error:
-        raise CheckpointError(f"{path} cannot be loaded yet: {error}") from None
+        raise NotImportedError(f"{path} cannot be loaded yet: {error}") from None
     except MemoryError:
         raise
     except Exception as error:  # on damaged bytes, zipfile and json raise nearly anything
@@ -353,6 +353,8 @@ def first_whole(paths, model_class=None):
         if os.path.lexists(path):
             try:
                 return read(path, model_class), damage
+            except NotImportedError:
+                raise  # this is no damage, and the other files have the same layers
             except CheckpointError as error:
                 damage.append(str(error))
     return None, damage

@@ -96,6 +96,7 @@ def run_options(parser, out_help=None, data=True, seed=False, several=False, spl
         add("--seed", type=NATURAL, default=0, metavar="N", help="of the noise (default 0)")
     if out_help:
         add("--out", metavar="FILE", help=out_help)
+    add("--networks", metavar="FILE", help="the Python file of the run's own layer classes (train --set networks=FILE)")
     add_backend(add)
     return add
 

@@ -9,6 +9,7 @@ from ..errors import ConfigError
 from ..terminal import Screen
 from .arguments import add_json, print_json, print_line
 from .model_options import as_text, default_options, find_model, kind_of, meanings
+from .own_networks import network_options
 
 
 def models_options(parser):
@@ -46,6 +47,7 @@ def about_model(model_class):
     return {
         "name": model_class.name, "params": model_class().param_count,
         "summary": (sys.modules[model_class.__module__].__doc__ or "").partition("\n")[0], "options": options,
+        "networks": network_options(model_class),
         "kinds": {name: kind_of(value) for name, value in options.items()}, "meanings": meanings(model_class),
     }  # fmt: skip
 
@@ -58,6 +60,10 @@ def explain(row):
     for name, value in row["options"].items():
         print(f"\n  {name}={as_text(value)}    ({row['kinds'][name]})")
         print(wrapped(row["meanings"][name], 6))
+    if row["networks"]:
+        print("\n  networks=FILE.py    (your own networks)")
+        print(wrapped(f"a Python file that defines any of {', '.join(row['networks'])}: layers, or functions that "
+                      "return one; other commands then take it as --networks FILE.py", 6))  # fmt: skip
 
 
 def wrapped(text, indent):

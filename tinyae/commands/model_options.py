@@ -5,6 +5,7 @@ import math
 import re
 
 from ..errors import ConfigError, suggest
+from .own_networks import network_options, networks_in
 
 
 def find_model(name):
@@ -27,6 +28,9 @@ def given_options(model_class, latent_dim, texts):
         key, separator, value = text.partition("=")
         if not separator:
             raise ConfigError(f"--set {text}: expected KEY=VALUE, e.g. hidden=512,256")
+        if key == "networks" and network_options(model_class):
+            options |= networks_in(value, model_class)
+            continue
         if key not in defaults:
             raise ConfigError(f"{suggest(f'option of {model_class.name}', key, defaults)}{_whose(key)}")
         options[key] = read_value(key, value, defaults[key])
@@ -44,7 +48,7 @@ def _whose(option):
 def default_options(model_class):
     """{name: default} of the options for --set; the other arguments of a model come from elsewhere.
 
-    A user's own networks, None by default, come from a program.
+    A user's own networks, None by default, come from a program or from a file (--set networks=FILE.py).
     """
     elsewhere = ("input_shape", "seed", "backend", "dtype")
     defaults = {name: parameter.default for name, parameter in inspect.signature(model_class).parameters.items()}

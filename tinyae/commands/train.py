@@ -6,6 +6,7 @@ import shutil
 import sys
 
 from ..errors import CheckpointError, ConfigError, MissingExtraError
+from ..options import shown
 from ..terminal import printable, say
 from ..wording import counted, example
 from .arguments import CALLED, NATURAL, POSITIVE, add_backend, add_data, add_json, add_loading, print_json, print_line
@@ -61,7 +62,7 @@ def train(arguments):
     model_class, out = find_model(arguments.model), arguments.out
     if out is None:
         out = os.path.join("runs", arguments.model)
-    resume, overwrite, backend = arguments.resume, arguments.overwrite, arguments.backend
+    resume, overwrite, backend, files = arguments.resume, arguments.overwrite, arguments.backend, _files(arguments.set)
     fit_options = {name: getattr(arguments, name) for name in FIT_OPTIONS if getattr(arguments, name) is not None}
     model_options = given_options(model_class, arguments.latent_dim, arguments.set)
     origin, opening = None, []
@@ -113,11 +114,11 @@ def train(arguments):
         )  # fmt: skip
         if history.interrupted:
             tell = say if arguments.json else print_line
-            tell(f"stopped after {history.steps} steps; {_how_to_go_on(arguments.model, out, backend)}")
+            tell(f"stopped after {history.steps} steps; {_how_to_go_on(arguments.model, out, backend, files)}")
         written = pictures.write(model, history.records) if pictures else []
     except KeyboardInterrupt:
         told = history is not None and history.interrupted
-        say("tinyae: stopped at once" + ("" if told else f"; {_how_to_go_on(arguments.model, out, backend)}"))
+        say("tinyae: stopped at once" + ("" if told else f"; {_how_to_go_on(arguments.model, out, backend, files)}"))
         return 130
     last = history.records[-1] if history.records else {}
     if arguments.json:
@@ -129,7 +130,8 @@ def train(arguments):
         print_line(f"the progress could not be shown to the end: {history.unshown}")
     if not history.interrupted:
         print_line(f"done: {history.steps} steps; checkpoints and {len(written)} pictures in {out}")
-        following = [("evaluate", out), ("sample" if model.generative else "reconstruct", out)]
+        own = [word for file in files for word in ("--networks", file)]
+        following = [(word, out, *own) for word in ("evaluate", "sample" if model.generative else "reconstruct")]
         if model.discrete_codes:
             following.append(("train", "pixelcnn", "--codes", out))
         print_line("next: " + "   or   ".join(_command_line(*words) for words in following))
@@ -156,17 +158,24 @@ def _merge(whose, before, now):
 
     for name, value in json_ready(now).items():
         if before.get(name) != value:
-            raise ConfigError(f"{whose} has {name}={before.get(name)!r}, not {value!r}: leave it out, or choose --out")
+            theirs, ours = shown(before.get(name)), shown(value)
+            raise ConfigError(f"{whose} has {name}={theirs}, not {ours}: leave it out, or choose --out")
     return before
 
 
-def _how_to_go_on(model, out, backend):
-    """In words, the command that resumes the run of a model, by its name, in the folder `out`."""
+def _files(texts):
+    """The Python files in texts of --set, "networks=FILE"."""
+    return [text.partition("=")[2] for text in texts if text.startswith("networks=")]
+
+
+def _how_to_go_on(model, out, backend, files):
+    """In words, the command that resumes the run of a model (its name) in `out`. files: its own networks."""
     from ..training.run import Run
 
     if not Run(out).used:
         return "nothing was saved yet"
     options = [] if backend == "numpy" else ["--backend", backend]
+    options += [word for file in files for word in ("--set", f"networks={file}")]
     return f"go on with: {_command_line('train', model, '--out', out, '--resume', *options)}"
 
 

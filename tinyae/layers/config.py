@@ -11,6 +11,7 @@ import inspect
 
 from ..errors import ConfigError, NotImportedError, suggest
 from ..options import is_sequence, plain, sequence, shown
+from ..wording import either
 
 REGISTRY = {}  # the classes of layers by `name_of`, except those whose name begins with an underscore
 MAIN = "__main__"  # the module of a script or a notebook
@@ -123,7 +124,9 @@ def _unknown(name):
     module, _, own = name.rpartition(":")
     if not module:
         return suggest("layer", name, [known for known in REGISTRY if ":" not in known])
-    return NotImportedError(f"it has layers of your own class {own}: import the module {module} first")
+    file = f"--networks {module.rpartition('.')[2]}.py"
+    how = either(f"import the module {module} first", f"give the Python file that defines it, as in {file}")
+    return NotImportedError(f"it has layers of your own class {own}: {how}")
 
 
 def _parameters(kind):
