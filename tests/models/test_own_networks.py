@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from checkpoint_files import rewrite
 from killing import Killed, KilledAt
 
 import tinyae
@@ -223,6 +224,27 @@ def test_a_file_alone_imports_nothing(own, registry, tmp_path):
     with pytest.raises(CheckpointError, match="import the module own_layers first"):
         tinyae.load(tmp_path / "model.npz")
     assert "own_layers" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "encoder, message",
+    [
+        ({"class": "subprocess:Popen", "args": ["ls"]}, "your own class Popen: import the module subprocess first"),
+        ({"class": "Dense", "units": 5}, "is damaged: .* encoder turns (4,) into (5,), but this model needs (4,)"),
+        ({"class": "Dense", "units": 10**9}, "is damaged: .* Dense: units must be an integer from 1"),
+        ({"class": "Dense", "units": {"y": 1}}, "is damaged: .* the description of a layer has its class"),
+        ({"class": "Sequential", "layers": 5}, "is damaged: "),
+        ({}, "is damaged: .* the description of a layer has its class"),
+        (3, "is damaged: .* encoder: expected a layer"),
+    ],
+)
+def test_a_description_that_makes_no_network_is_refused(tmp_path, encoder, message):
+    path = tmp_path / "model.npz"
+    models.VAE((4,), hidden=(3,), encoder=Dense(4)).save(path)
+    rewrite(path, lambda arrays, meta: meta["config"].update(encoder=encoder))
+    with pytest.raises(CheckpointError) as caught:
+        tinyae.load(path)
+    assert all(part in str(caught.value) for part in message.split(".*"))
 
 
 def test_a_layer_that_nobody_else_can_import_is_refused_before_training(own, registry, tmp_path, monkeypatch):
