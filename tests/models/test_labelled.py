@@ -302,7 +302,7 @@ def test_the_report_looks_at_examples_from_end_to_end():
     from tinyae.training.feed import Feed
 
     feed = Feed(np.arange(1000.0)[:, None], np.arange(1000) // 100, Backend(), 10, 0)
-    batch = feed.spread(64)
+    batch = feed.evenly_spaced(64)
     assert len(batch["x"]) <= 64 and set(batch["labels"]) == set(range(10))
     np.testing.assert_array_equal(batch["x"][:, 0] // 100, batch["labels"])
-    assert len(feed.spread(5000)["x"]) == 1000
+    assert len(feed.evenly_spaced(5000)["x"]) == 1000

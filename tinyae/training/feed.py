@@ -38,7 +38,7 @@ class Feed:
             rows = slice(first, first + size)
             yield self._batch(rows, rows)
 
-    def spread(self, most):
+    def evenly_spaced(self, most):
         """One batch of `most` examples at most, evenly spaced."""
         rows = np.arange(0, self.count, -(-self.count // most))
         return self._batch(rows, self.backend.asarray(rows))

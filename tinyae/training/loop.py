@@ -186,7 +186,7 @@ class Trainer:
             if self.data.standardization is not None:
                 self.model.standardization = self.data.standardization
             first = self.model.backend.noise(self.settings["seed"]).child("begin")
-            self.model.begin(self.data.training.spread(self.model.begin_on), first)
+            self.model.begin(self.data.training.evenly_spaced(self.model.begin_on), first)
         pairs = zip(self.phases, self.optimizers.each, strict=True)
         clip = self.settings["clip_norm"]
         self.steppers = [Step(self.model, optimizer, clip, team, phase) for phase, optimizer in pairs]
@@ -262,7 +262,7 @@ class Trainer:
         for part, feed in self.data.watched.items():
             record[part] = evaluate(self.model, feed, self.settings["seed"])
         watched = self.data.watched.get("validation", self.data.watched.get("test", self.data.training))
-        batch = watched.spread(self.model.chunk)
+        batch = watched.evenly_spaced(self.model.chunk)
         for monitor in self.monitors:
             record |= monitor.report(batch)
             monitor.end_epoch()
