@@ -137,7 +137,7 @@ class Codebook:
         """dz = dy, straight through; cosine codes stand for z / |z|, and what is before that has its own gradient."""
         if dy.shape != cache.shape:
             raise ShapeError(f"{self!r}: expected dy of the output's shape {cache.shape}, got {dy.shape}")
-        dz = quantize.straight_through_backward(None, dy)
+        dz = quantize.straight_through_backward(None, dy)  # (N, ..., D), as q stands in for z
         return self._turn_back(cache, self._parts(dz.reshape(-1, self.units))) if self.cosine else dz
 
     def losses(self, params, cache, batch_size=None):
@@ -147,8 +147,8 @@ class Codebook:
         their 2 (u - q) / N. Cosine codes e / |e| pass their gradient through `quantize.unit`.
         """
         count = examples(cache, batch_size)
-        loss = sum((left * left).sum() for left in cache.left) / count
-        parts = [(2 / count) * left for left in cache.left]
+        loss = sum((left * left).sum() for left in cache.left) / count  # (), left = u - q of each book
+        parts = [(2 / count) * left for left in cache.left]  # (M, D / groups) each, du, as loss = |u - q|^2 / N
         dz = self._turn_back(cache, parts) if self.cosine else self._joined(parts).reshape(cache.shape)
         return (0.0 if self.ema else loss), loss, dz
 

@@ -141,18 +141,20 @@ class Conv2D(_Convolution):
     def forward(self, params, x, train=False, rng=None, state=None):
         self.check_params(params, x)
         y = operations.convolution(x, params["weight"], self.geometry(x.shape[1:3]), params.get("bias"))
-        return y, x
+        return y, x  # (N, H', W', O), (N, H, W, C)
 
     def backward(self, params, cache, dy, grads=None):
         self.check_gradient(dy, self._shape(cache))
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
         size = cache.shape[1:3]
+        # dx (N, H, W, C), as y is linear in x: each window of x that y saw gets w times its part of dy.
         return operations.convolution_input_gradient(dy, params["weight"], self.geometry(size), size)
 
     def add_grads(self, params, cache, dy, grads):
         x = cache
         self.check_gradient(dy, self._shape(x))
+        # dw (kh, kw, C / groups, O), as y is linear in w: the product of every window of x with its part of dy.
         dw = operations.convolution_weight_gradient(x, dy, self.geometry(x.shape[1:3]), self.kernel_size)
         self._add(grads, dw, dy)
 
@@ -227,15 +229,17 @@ class ConvTranspose2D(_Convolution):
         self.check_params(params, x)
         geometry, size = self._geometry(x.shape[1:3]), self._size(x.shape[1:3])
         y = operations.convolution_input_gradient(x, params["weight"], geometry, size, params.get("bias"))
-        return y, x
+        return y, x  # (N, H', W', O), (N, H, W, C)
 
     def backward(self, params, cache, dy, grads=None):
         self.check_gradient(dy, self._shape(cache))
         if grads is not None:
             self.add_grads(params, cache, dy, grads)
+        # dx (N, H, W, C), as y is the transpose of the convolution with w, applied to x.
         return operations.convolution(dy, params["weight"], self._geometry(cache.shape[1:3]))
 
     def add_grads(self, params, cache, dy, grads):
         self.check_gradient(dy, self._shape(cache))
+        # dw (kh, kw, O / groups, C): as for the convolution from y to x, with dy and x in each other's place.
         dw = operations.convolution_weight_gradient(dy, cache, self._geometry(cache.shape[1:3]), self.kernel_size)
         self._add(grads, dw, dy)

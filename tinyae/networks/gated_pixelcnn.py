@@ -91,14 +91,14 @@ class _GatedLayer(Layer):
         return {name: part.init(shape, rng.child(name), dtype) for name, part, shape in self._each(input_shape)}
 
     def forward(self, params, x, train=False, rng=None, state=None):
-        (v, h, s), parts = x, self.parts
-        a, c_vertical = parts["vertical"].forward(params["vertical"], v)
-        b, c_across = parts["across"].forward(params["across"], a)
-        left, c_horizontal = parts["horizontal"].forward(params["horizontal"], h)
+        (v, h, s), parts = x, self.parts  # (N, H, W, width) twice, (N, 2 width)
+        a, c_vertical = parts["vertical"].forward(params["vertical"], v)  # (N, H, W, 2 width)
+        b, c_across = parts["across"].forward(params["across"], a)  # (N, H, W, 2 width)
+        left, c_horizontal = parts["horizontal"].forward(params["horizontal"], h)  # (N, H, W, 2 width)
         b += left
-        v, c_v = gate(plus(a, s))
-        g, c_g = gate(plus(b, s))
-        y, c_out = parts["out"].forward(params["out"], g)
+        v, c_v = gate(plus(a, s))  # (N, H, W, width)
+        g, c_g = gate(plus(b, s))  # (N, H, W, width)
+        y, c_out = parts["out"].forward(params["out"], g)  # (N, H, W, width)
         if self.residual:
             y += h
         return (v, y), (c_vertical, c_across, c_horizontal, c_v, c_g, c_out)
@@ -106,16 +106,17 @@ class _GatedLayer(Layer):
     def backward(self, params, cache, dy, grads=None):
         """(dv, dh, ds) from (dv', dh'); dv' is None where nothing used v'."""
         c_vertical, c_across, c_horizontal, c_v, c_g, c_out = cache
-        dv, dh = dy
-        dg = self._backward("out", params, c_out, dh, grads)
-        db = gate_backward(c_g, dg)
-        dleft = self._backward("horizontal", params, c_horizontal, db, grads)
-        da, ds = self._backward("across", params, c_across, db, grads), db.sum(axis=(1, 2))
+        dv, dh = dy  # (N, H, W, width) each
+        dg = self._backward("out", params, c_out, dh, grads)  # (N, H, W, width), as y = out(g) [+ h]
+        db = gate_backward(c_g, dg)  # (N, H, W, 2 width), as g = gate(b + s)
+        dleft = self._backward("horizontal", params, c_horizontal, db, grads)  # (N, H, W, width), as b = ... + left(h)
+        da = self._backward("across", params, c_across, db, grads)  # (N, H, W, 2 width), as b = across(a) + ...
+        ds = db.sum(axis=(1, 2))  # (N, 2 width), as s is added to b at every pixel
         if dv is not None:
-            da_gate = gate_backward(c_v, dv)
-            da, ds = da + da_gate, ds + da_gate.sum(axis=(1, 2))
-        dv = self._backward("vertical", params, c_vertical, da, grads)
-        return dv, dleft + dh if self.residual else dleft, ds
+            da_gate = gate_backward(c_v, dv)  # (N, H, W, 2 width), as v' = gate(a + s)
+            da, ds = da + da_gate, ds + da_gate.sum(axis=(1, 2))  # a and s have two uses: their gradients add up
+        dv = self._backward("vertical", params, c_vertical, da, grads)  # (N, H, W, width), as a = vertical(v)
+        return dv, dleft + dh if self.residual else dleft, ds  # h has two uses with the residual
 
     def _backward(self, name, params, cache, dy, grads):
         return self.parts[name].backward(params[name], cache, dy, child(grads, name))
