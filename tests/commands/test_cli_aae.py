@@ -28,12 +28,6 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
-    return place
-
-
 def told(capsys, *words):
     capsys.readouterr()
     call(*words, "--json")

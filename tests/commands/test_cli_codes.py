@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 import strict_cupy
-from command_line import contents
+from command_line import refuses
 
 import tinyae
 from tinyae import cli, models
@@ -45,12 +45,6 @@ def place(tmp_path_factory):
         call(*PRIOR, "--data", "digits", "--set", "levels=4", "--epochs", 1, "--out", "pixels")
         call("train", "vae", "--data", "digits", "--epochs", 1, "--set", "hidden=4", "--no-pictures", "--out", "vae")
     return folder
-
-
-@pytest.fixture
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
-    return place
 
 
 @pytest.fixture
@@ -370,12 +364,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("words, message", REFUSALS, ids=[" ".join(map(str, words)) for words, _ in REFUSALS])
 def test_what_cannot_be_done_is_said_in_one_line(words, message, here, capsys):
-    before = contents(here)
-    capsys.readouterr()
-    assert cli.main(list(map(str, words))) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and message in said.err, said.err
-    assert contents(here) == before
+    refuses(words, message, here, capsys)
 
 
 def lose(path):

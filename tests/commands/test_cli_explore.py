@@ -47,12 +47,6 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
-    return place
-
-
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     monkeypatch.setattr(dense_probe, "STEPS", 100)

@@ -33,12 +33,6 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
-    return place
-
-
-@pytest.fixture
 def quick_probe(monkeypatch):
     monkeypatch.setattr(dense_probe, "STEPS", 100)
 

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from command_line import contents
+from command_line import refuses
 
 import tinyae
 from tinyae import cli, plot
@@ -31,12 +31,6 @@ def place(tmp_path_factory):
             call("train", name, *TINY, "--out", name)
         call("train", "vae", *TINY, "--no-pictures", "--out", "vae")
     return folder
-
-
-@pytest.fixture
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
-    return place
 
 
 @each_model
@@ -134,12 +128,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("words, message", REFUSALS, ids=[" ".join(map(str, words)) for words, _ in REFUSALS])
 def test_what_cannot_be_done_is_said_in_one_line(words, message, here, capsys):
-    before = contents(here)
-    capsys.readouterr()
-    assert cli.main(list(map(str, words))) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and message in said.err, said.err
-    assert contents(here) == before
+    refuses(words, message, here, capsys)
 
 
 # pictures

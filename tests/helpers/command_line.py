@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+from tinyae import cli
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"}
 ENVIRONMENT.pop("TINYAE_DATA", None)
@@ -35,6 +37,16 @@ def refused(*arguments, cwd, **options):
     assert done.stderr.count("\n") == 1, done.stderr
     assert contents(cwd) == before
     return done.stderr.removeprefix("tinyae: ").rstrip("\n")
+
+
+def refuses(words, message, folder, capsys):
+    """Calls `cli.main` in this process: exit code 2, one line on stderr with the message in it, no file touched."""
+    before = contents(folder)
+    capsys.readouterr()
+    assert cli.main(list(map(str, words))) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and message in said.err, said.err
+    assert contents(folder) == before
 
 
 def contents(folder):

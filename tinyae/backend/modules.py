@@ -1,4 +1,4 @@
-"""The two modules of arrays, NumPy and CuPy: whose an array is, which one a name means, and arrays that are pickled."""
+"""NumPy and CuPy: the module of an array, the module by its name, and how arrays of a device are pickled."""
 
 import sys
 

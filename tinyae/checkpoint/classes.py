@@ -6,6 +6,7 @@ Classes of models enter themselves in CLASSES when they are defined, so that not
 import inspect
 
 from ..errors import CheckpointError, ConfigError
+from ..layers.config import is_tinyaes, name_of
 from ..options import shown
 from ..wording import either
 
@@ -13,18 +14,14 @@ CLASSES = []  # of models, in the order of their definition
 
 
 def named(name):
-    """The class of tinyae's with a name of the command line, or None."""
+    """The class among tinyae's that has this name on the command line, or None."""
     return next((kind for kind in CLASSES if kind.name == name and is_tinyaes(kind)), None)
-
-
-def is_tinyaes(kind):
-    return kind.__module__.startswith("tinyae.")
 
 
 def own_class(model):
     """ "module:name" of a model's class for a checkpoint, or None for a class of tinyae's."""
     kind = type(model)
-    return None if is_tinyaes(kind) else f"{kind.__module__}:{kind.__qualname__}"
+    return None if is_tinyaes(kind) else name_of(kind)
 
 
 def find_class(meta, path):

@@ -17,9 +17,14 @@ REGISTRY = {}  # the classes of layers by `name_of`, except those whose name beg
 MAIN = "__main__"  # the module of a script or a notebook
 
 
+def is_tinyaes(kind):
+    """Whether a class is one of tinyae's, and not a user's own."""
+    return kind.__module__.startswith("tinyae.")
+
+
 def name_of(kind):
     """The name of a class in REGISTRY and in files: "Dense" for one of tinyae's, "module:Class" for a user's own."""
-    return kind.__name__ if kind.__module__.startswith("tinyae.") else f"{kind.__module__}:{kind.__qualname__}"
+    return kind.__name__ if is_tinyaes(kind) else f"{kind.__module__}:{kind.__qualname__}"
 
 
 def remembering(init):

@@ -59,7 +59,7 @@ class GAN(Model):
 
     name = "gan"
     generative = codes_of_prior = True
-    encodes = judges_codes = False
+    encodes = False
     monitors = ("adversaries",)
     last_is_best = True  # each side's loss says how good the other one is
     advice = "A lower {lr}, {dropout} or {smoothing}"

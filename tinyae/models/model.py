@@ -15,6 +15,7 @@ from ..data.examples import as_array, bounds, check_dtype, shaped
 from ..data.standardization import Standardization
 from ..errors import ConfigError, ShapeError, suggest
 from ..layers import Sequential
+from ..layers.config import is_tinyaes
 from ..networks.autoencoder import begin_as
 from ..networks.own import fitting
 from ..options import SEED, Count, Dtype, Flag, Path, Shape, options, shown
@@ -70,13 +71,15 @@ class Model:
     has_styles = False  # whether a code without its label is a style: `style`, `styled`
     autoregressive = False  # whether examples are modelled one number after another
     codec = None  # the VQVAE whose codes an autoregressive model's examples are
+    judges_codes = False  # of an adversary: whether its discriminator sees codes in place of images
+    advice = "A lower {lr}"  # of an adversary: what may help where its discriminator wins, with options in braces
     pictures = ()  # of `plot.report`: "restorations" (`demonstration`), "clusters" (`cluster`), "features" (`features`)
     sources = {}  # {name: Source}: the published codes that the option `source` takes
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         CLASSES.append(cls)
-        if cls.name is None and not cls.__module__.startswith("tinyae."):
+        if cls.name is None and not is_tinyaes(cls):
             cls.name = cls.__name__  # what messages and checkpoints call a user's own model
 
     def build(self, networks, config, seed, backend, dtype, init="own"):
@@ -137,7 +140,7 @@ class Model:
         Not so where a layer couples the batch, as BatchNorm does; such layers are those that keep a state. Nor where
         the loss itself does.
         """
-        return self.state.flat.size == 0
+        return not self.stateful
 
     def named_parameters(self):
         """{"encoder.1.weight": array, ...}: views of the parameters, in the buffer's order."""

@@ -62,7 +62,6 @@ class SemiAAE(Labelled, AE):
     name = "semi-aae"
     generative = judges_codes = own_prior = has_styles = True
     monitors = ("adversaries",)
-    advice = "A lower {lr}"
     last_is_best = True  # each side's loss says how good the other one is
     style_dim = None  # numbers of z
     terms = ("loss", "reconstruction", "discriminators", "accuracy", "generator", "cross_entropy", "classified")

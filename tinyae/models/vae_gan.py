@@ -52,9 +52,7 @@ class VAEGAN(GaussianCodes):
     """
 
     name = "vae-gan"
-    judges_codes = False
     monitors = ("posterior-collapse", "adversaries")
-    advice = "A lower {lr}"
     last_is_best = True  # each side's loss says how good the other one is
     bounded = "the sigmoid of its decoder"
     terms = ("loss", "reconstruction", "kl", "decoder", "generator", "discriminator", "accuracy")

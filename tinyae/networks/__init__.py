@@ -1,1 +1,1 @@
-"""What builds the networks of the systems: layers put together, without a loss and without a training step."""
+"""The networks of the systems: layers put together, without a loss and without a training step."""

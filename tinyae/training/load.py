@@ -1,10 +1,10 @@
 """The model in a checkpoint. Its class is one of tinyae's, all of which are imported here, or one that is given."""
 
-from .. import models
+from .. import models  # noqa: F401  (their classes enter themselves in the list that checkpoints look into)
 from ..checkpoint.files import find
 from ..options import Path, options
 
-__all__ = ["find", "load", "models"]
+__all__ = ["find", "load"]
 
 
 @options(path=Path())

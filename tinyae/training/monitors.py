@@ -1,4 +1,4 @@
-"""What is monitored in a training besides its terms: posterior collapse, dead codes, adversaries out of balance.
+"""Monitors of a training: posterior collapse, codebook usage, code probabilities, adversaries out of balance.
 
 A model declares in `monitors` which of them watch it, by the names in MONITORS or as subclasses of `Monitor`.
 """
