@@ -1,10 +1,11 @@
-"""What the README says is so, and what an installation needs is packed."""
+"""The README, the map of equations and the pages of results say what is so, and a wheel holds what it needs."""
 
 import importlib
 import pathlib
 import re
 import shlex
 import tomllib
+import types
 
 import numpy as np
 import pytest
@@ -15,21 +16,51 @@ from tinyae import cli
 from tinyae.models import NAMES
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAP = (ROOT / "tinyae" / "README.md").read_text(encoding="utf-8")
+RESULTS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks" / "results").glob("*.md")}
+PAGES = {"README.md": README, "tinyae/README.md": MAP} | {f"benchmarks/results/{n}": t for n, t in RESULTS.items()}
+TEXT = "\n".join(PAGES.values())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGE = ROOT / "tinyae"
-LINES = re.findall(rf"[\s`/]tinyae ((?:{'|'.join(cli.COMMANDS)})\b[^`#\n]*)", README)
+LINES = re.findall(rf"[\s`/]tinyae ((?:{'|'.join(cli.COMMANDS)})\b[^`#\n]*)", TEXT)
 
 
-def table(title):
+def table(title, page=README):
     """The rows, as lists of cells, of the table below a heading."""
-    lines = README.partition(f"## {title}\n")[2].partition("\n## ")[0].splitlines()
+    lines = page.partition(f"## {title}\n")[2].partition("\n## ")[0].splitlines()
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
     assert len(rows) > 2
     return rows[2:]
 
 
-def blocks(kind):
-    return re.findall(rf"```{kind}\n(.*?)```", README, re.DOTALL)
+def block(page, words):
+    """The one block of Python on a page that has these words in it."""
+    found = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if words in code]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 200
+
+
+@pytest.mark.parametrize("name, page", PAGES.items(), ids=PAGES)
+def test_every_link_and_picture_exists(name, page):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page) + re.findall(r'src="([^"]+)"', page)
+    missing = [link for link in links if "://" not in link and not (ROOT / name).parent.joinpath(link).exists()]
+    assert not missing
+
+
+def test_every_page_of_results_is_linked():
+    assert set(re.findall(r"\(benchmarks/results/([\w-]+\.md)\)", README)) == RESULTS.keys()
+
+
+@pytest.mark.parametrize("name, page", RESULTS.items(), ids=RESULTS)
+def test_a_page_of_results_says_how_it_was_measured(name, page):
+    """Its command, the machine and the date, and what came of it in a table or a picture."""
+    assert page.startswith("# ") and re.search(r"^    (tinyae|python)", page, re.MULTILINE)
+    assert re.search(r"Measured on \d{4}-\d\d-\d\d on an? .+ \(\d+ cores\), Python", page)
+    assert re.search(r"^\|---", page, re.MULTILINE) or "](" in page
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -44,7 +75,7 @@ def test_there_are_command_lines():
 def test_every_option_exists():
     parsers = cli.build_parser()._subparsers._group_actions[0].choices.values()
     known = {option for parser in parsers for option in parser._option_string_actions}
-    ours = re.sub(r"`python -m benchmarks[^`]*`", "", README)  # these have options of their own
+    ours = re.sub(r"^ *python -m benchmarks.*", "", TEXT, flags=re.MULTILINE)  # these have options of their own
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", ours)) <= known
 
 
@@ -53,7 +84,7 @@ def test_every_command_is_named():
     assert re.findall(r"`(\S+)`", listed) == list(cli.COMMANDS)
 
 
-@pytest.mark.parametrize("equation, where", table("From equation to file"))
+@pytest.mark.parametrize("equation, where", table("The map", MAP))
 def test_every_file_and_symbol_exists(equation, where):
     module = None
     for name in re.findall(r"`([^`]+)`", where):
@@ -69,18 +100,21 @@ def test_every_file_and_symbol_exists(equation, where):
 
 
 def test_the_systems_and_their_parameter_counts():
-    rows = {name.strip("`"): int(count.replace(",", "")) for name, _, count in table("The systems")}
-    assert rows == {name: model().param_count for name, model in NAMES.items()}
+    rows = {
+        name.strip("`"): (file.strip("`"), int(count.replace(",", ""))) for name, _, file, count in table("The systems")
+    }
+    files = {name: model.__module__.removeprefix("tinyae.").replace(".", "/") + ".py" for name, model in NAMES.items()}
+    assert rows == {name: (files[name], model().param_count) for name, model in NAMES.items()}
 
 
 def test_every_path_exists():
-    paths = set(re.findall(r"`(tinyae/[\w./-]+)`", README))
+    paths = set(re.findall(r"`((?:tinyae|tests)/[\w./-]+)", TEXT))
     assert paths and all((ROOT / path).exists() for path in paths)
 
 
 def test_the_layers_example():
     x, dy, grads = (np.ones(shape, "float32") for shape in ((3, 784), (3, 10), (1,)))
-    code = next(block for block in blocks("python") if "Sequential" in block)
+    code = block(README, "y, cache =")
     scope = {"x": x, "dy": dy, "grads": grads}
     setup, _, rest = code.partition("\ny, cache")
     exec(setup, scope)
@@ -93,13 +127,35 @@ def test_the_layers_example():
 
 def test_the_program_example(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = next(block for block in blocks("python") if "import tinyae\n" in block)
+    code = block(README, "tinyae.fit(")
     assert "epochs=20," in code
     scope = {}
     exec(code.replace("epochs=20,", "epochs=1, progress=False,"), scope)
     shapes = {name: f"{scope[name].shape}" for name in ("codes", "images")}
     assert all(re.search(rf"^{name} = .*# {re.escape(shape)}$", code, re.MULTILINE) for name, shape in shapes.items())
     assert "passed" in capsys.readouterr().out
+
+
+def test_the_embedding_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tinyae.models.VAE(hidden=16).save(tmp_path / "model.npz")
+    scope, code = {}, block(README, "model.decode(codes)")
+    exec(code.replace("runs/vae", "model.npz"), scope)
+    shapes = {name: f"{scope[name].shape}" for name in ("codes", "images")}
+    assert all(re.search(rf"^{name} = .*# {re.escape(shape)}$", code, re.MULTILINE) for name, shape in shapes.items())
+
+
+def test_the_disentanglement_example(monkeypatch):
+    """On codes that are the factors themselves."""
+    factors = np.random.default_rng(0).integers(0, 4, (500, 2))
+    split = types.SimpleNamespace(x=factors.astype("float32"), factors=factors)
+    monkeypatch.setattr(tinyae.data, "load", lambda name: types.SimpleNamespace(test=split))
+    code = block(RESULTS["disentanglement.md"], "disentanglement(model.encode")
+    setup, _, call = code.rpartition("\ndisentanglement(")
+    scope = {"tinyae": tinyae, "model": types.SimpleNamespace(encode=lambda x: x)}
+    exec(setup, scope)
+    report = eval("disentanglement(" + call.partition("#")[0], scope)
+    assert report["higgins"] == 1 and report.keys() == {"higgins", "mig", "gaps"}
 
 
 def test_the_codes_example(tmp_path, monkeypatch):
@@ -110,14 +166,14 @@ def test_the_codes_example(tmp_path, monkeypatch):
     monkeypatch.setattr(tinyae.data, "load", lambda name: data)
     monkeypatch.setattr(tinyae, "load", lambda path: tinyae.models.VAE(latent_dim=20, hidden=16))
     scope = {}
-    exec(next(block for block in blocks("python") if "explore" in block), scope)
+    exec(block(RESULTS["latent-operations.md"], "explore"), scope)
     assert all(codes.shape == (10, 20) for codes in scope["rows"].values())
     assert (tmp_path / "codes.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_gradient_shown_is_the_gradient_run():
     """The README's VAE is the text of its file, line by line."""
-    shown = next(block for block in blocks("python") if "kl_standard" in block).replace("#", "\n#").splitlines()
+    shown = block(README, "kl_standard").replace("#", "\n#").splitlines()
     source = (PACKAGE / "models" / "vae.py").read_text()
     for line in filter(None, (line.strip() for line in shown)):
         if not line.startswith("#"):
