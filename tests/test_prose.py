@@ -124,7 +124,7 @@ def test_a_public_name_is_documented_whole(thing):
         assert "Returns" in found
 
 
-@pytest.mark.parametrize("text", ("# the loss, be it what it may", "# as many as those of the encoder", "# of an epoch"))
+@pytest.mark.parametrize("text", ("# a loss, be it what it may", "# as many as those of the encoder", "# of an epoch"))
 def test_a_habit_is_found(tmp_path, text):
     (tmp_path / "file.py").write_text(f"x = 1  {text}\n")
     assert habits(tmp_path / "file.py")
