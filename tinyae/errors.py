@@ -32,7 +32,7 @@ class ConfigError(TinyaeError, ValueError):
 
 
 class CheckpointError(TinyaeError):
-    """A checkpoint is damaged, missing or made by something else."""
+    """A checkpoint is corrupted, missing or made by something else."""
 
 
 class NotImportedError(CheckpointError):
