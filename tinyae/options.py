@@ -87,6 +87,10 @@ class Kind:
         """{name: value} that this value stands for, of the options that are not among the names `given`."""
         return {}
 
+    def stored(self, value):
+        """The value as a checkpoint keeps it, JSON-ready."""
+        return value
+
 
 class Count(Kind):
     """An integer from `least` to `most`; None for one that no memory or loop depends on."""
@@ -209,6 +213,7 @@ class Choice(Kind):
 
     def __init__(self, known, what=None):
         self.known, self.what = known, what
+        self.wanted = ", ".join(f'"{name}"' for name in known)
 
     def convert(self, value):
         if not isinstance(value, str) or value not in self.known:

@@ -1,38 +1,94 @@
-"""What `tinyae models` says of a model's options, for --set."""
+"""The options of a model: declared once, in the signature of its constructor; --set, help and docstring follow."""
 
+import ast
+import inspect
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
 from tinyae import cli
-from tinyae.commands.model_options import as_text, default_options, meanings, parameters_section, read_value
+from tinyae.commands.model_options import as_text, default_options, meanings, read_value
+from tinyae.declared import BACKEND, DTYPE, SEED, Option, declared, options_of
 from tinyae.errors import ConfigError
-from tinyae.models import NAMES
+from tinyae.models import NAMES, VAE
+from tinyae.options import Choice, Count
+
+each_model = pytest.mark.parametrize("name", NAMES)
 
 
-def test_a_docstring_s_section_of_parameters():
-    text = "One line.\n\nParameters\n----------\na: first,\n    and more: of it.\nb_c: second.\n\nNotes\nd: none.\n"
-    assert parameters_section(text) == {"a": "first, and more: of it.", "b_c": "second."}
-    assert parameters_section("a: no section.") == {}
-
-
-@pytest.mark.parametrize("name", NAMES)
+@each_model
 def test_every_option_of_every_model_is_explained(name):
-    """What it means, which names it takes, and what 0, "auto" and nothing stand for, where they are the default."""
+    """Its meaning, the names that it takes, and what 0, "auto" and nothing stand for where they are the default."""
     model_class = NAMES[name]
     texts = meanings(model_class)
     assert texts.keys() == default_options(model_class).keys()
     for option, default in default_options(model_class).items():
-        text = texts[option]
-        assert len(text) > 20 and text.endswith("."), option
+        text, kind = texts[option], options_of(model_class)[option].kind
+        assert len(text) > 20 and text[0].isupper() and text.endswith("."), option
         if default in (0, "auto", ()) and not isinstance(default, bool):
-            assert {0: "0", "auto": '"auto"', (): "None of them"}[default] in text, option
+            assert {0: "0", "auto": '"auto"', (): "Without any"}[default] in text, option
         if isinstance(default, str) and default:
             with pytest.raises(ConfigError, match=f"known: .*{default}") as refused:
                 model_class(**{option: "nonsense"})
             known = str(refused.value).partition("known: ")[2].split(", ")
-            assert set(re.findall(r'"([^"]+)"', text)) == set(known), option
+            listed = kind.known if isinstance(kind, Choice) else re.findall(r'"([^"]+)"', text)
+            assert set(listed) == set(known), option
+
+
+@each_model
+def test_signature_config_and_docstring_agree(name):
+    model_class, model = NAMES[name], NAMES[name]()
+    options, parameters = options_of(model_class), inspect.signature(model_class).parameters
+    assert {key: option.default for key, option in options.items()} == {k: p.default for k, p in parameters.items()}
+    for key, option in options.items():
+        assert option.kind.check(key, option.default) == option.default, key
+    unsaved = {key for key, option in options.items() if option.default is None} | {"seed", "backend", "dtype"}
+    assert list(model.config) == [key for key in options if key not in unsaved]
+    listed = re.findall(r"^(\w+) : .*, default (.+)$", model_class.__doc__, re.MULTILINE)
+    assert listed == [(key, repr(option.default)) for key, option in options.items()]
+
+
+@each_model
+def test_an_editor_sees_the_parameters(name):
+    """In the text of the file, without running it."""
+    model_class = NAMES[name]
+    tree = ast.parse(inspect.getsource(sys.modules[model_class.__module__]))
+    written = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == model_class.__name__)
+    (init,) = (node for node in written.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    assert [argument.arg for argument in init.args.args[1:]] == list(inspect.signature(model_class).parameters)
+
+
+def test_a_subclass_declares_options_of_its_own():
+    size = Option(3, Count(), "The size of a code.")
+
+    class Own(VAE):
+        """A VAE of one shape."""
+
+        @declared
+        def __init__(self, latent_dim=size, seed=SEED, backend=BACKEND, dtype=DTYPE):
+            super().__init__((4,), latent_dim, hidden=(5,), seed=seed, backend=backend, dtype=dtype)
+
+    model = Own(latent_dim=2, dtype="float64")
+    assert (model.config, model.dtype, model.input_shape) == ({"latent_dim": 2}, "float64", (4,))
+    assert "latent_dim : an integer" in Own.__doc__ and "hidden" not in Own.__doc__
+    with pytest.raises(ConfigError, match="latent_dim: expected an integer"):
+        Own(latent_dim=0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'hidden'"):
+        Own(hidden=(3,))
+
+
+def test_options_do_without_docstrings():
+    code = "from tinyae.models import VAE; print(VAE.__doc__, VAE(latent_dim=3).config['latent_dim'])"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "None 3\n"
+
+
+def test_a_published_implementation_lists_its_options():
+    text = meanings(NAMES["vae"])["source"]
+    assert '"bojone" (init=glorot; trained with optimizer=rmsprop, epsilon=1e-07, batch_size=100)' in text
 
 
 def test_inherited_options_are_explained_where_they_are_declared():
@@ -46,10 +102,11 @@ def test_the_command_explains_a_model(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[1] == "49,937 parameters at 28x28 with these defaults."
-    i = lines.index("  codes=0    (an integer)")
-    assert lines[i + 1 : i + 3] == [
-        "      how many codes a codebook has, K; 0 takes the network's own number (small",
+    i = lines.index("  codes=0")
+    assert lines[i + 1 : i + 4] == [
+        "      The number of codes of a codebook, K; 0 takes the network's own (small",
         "      128, paper 512, residual 64).",
+        "      (an integer)",
     ]
     assert cli.main(["models", "vq-vae", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)

@@ -585,11 +585,8 @@ def test_every_source_is_trained_in_a_test_and_explained():
     assert sorted(pairs) == sorted([*TRAININGS, ("aae", "bfarzin")])
     for name, source in pairs:
         text, (options, training, _) = meanings(takes[name])["source"], takes[name].sources[source]
-        training = dict(training)
-        assert f"batches of {training.pop('batch_size')}" in text
         for option, value in (options | training).items():
-            said = f"{option}={as_text(value)}".replace("e-0", "e-").removesuffix(".0")
-            assert said in text, (name, said)
+            assert f"{option}={as_text(value)}" in text, (name, option)
 
 
 def test_what_is_given_beside_a_source_holds():

@@ -123,7 +123,7 @@ def _outline(model_class, meta):
     class Known(Exception):
         """Ends the constructor where it has made its layers."""
 
-    def build(networks, *rest):
+    def build(networks, *args, **options):
         raise Known(networks)
 
     model = model_class.__new__(model_class)

@@ -8,7 +8,7 @@ import textwrap
 from ..errors import ConfigError
 from ..terminal import Screen
 from .arguments import add_json, print_json, print_line
-from .model_options import as_text, default_options, find_model, kind_of, meanings
+from .model_options import as_text, default_options, find_model, kinds_of, meanings
 from .own_networks import network_options
 
 
@@ -48,7 +48,7 @@ def about_model(model_class):
         "name": model_class.name, "params": model_class().param_count,
         "summary": (sys.modules[model_class.__module__].__doc__ or "").partition("\n")[0], "options": options,
         "networks": network_options(model_class),
-        "kinds": {name: kind_of(value) for name, value in options.items()}, "meanings": meanings(model_class),
+        "kinds": kinds_of(model_class), "meanings": meanings(model_class),
     }  # fmt: skip
 
 
@@ -58,8 +58,9 @@ def explain(row):
     print(f"{row['name']}: {row['summary']}\n{row['params']:,} parameters at {size} with these defaults.\n")
     print(f"Options, for tinyae train {row['name']} --set KEY=VALUE, which may be repeated:")
     for name, value in row["options"].items():
-        print(f"\n  {name}={as_text(value)}    ({row['kinds'][name]})")
+        print(f"\n  {name}={as_text(value)}")
         print(wrapped(row["meanings"][name], 6))
+        print(wrapped(f"({row['kinds'][name]})", 6))
     if row["networks"]:
         print("\n  networks=FILE.py    (your own networks)")
         print(wrapped(f"a Python file that defines any of {', '.join(row['networks'])}: layers, or functions that "

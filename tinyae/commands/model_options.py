@@ -1,10 +1,10 @@
 """A model's class and its options as text: what --set, --latent-dim and `tinyae models` are about."""
 
-import inspect
 import math
-import re
 
+from ..declared import options_of
 from ..errors import ConfigError, suggest
+from ..options import Choice
 from .own_networks import network_options, networks_in
 
 
@@ -51,31 +51,26 @@ def default_options(model_class):
     A user's own networks, None by default, come from a program or from a file (--set networks=FILE.py).
     """
     elsewhere = ("input_shape", "seed", "backend", "dtype")
-    defaults = {name: parameter.default for name, parameter in inspect.signature(model_class).parameters.items()}
+    defaults = {name: option.default for name, option in options_of(model_class).items()}
     return {name: value for name, value in defaults.items() if name not in elsewhere and value is not None}
 
 
 def meanings(model_class):
-    """{name: text} of the options for --set, from the Parameters sections of a model's docstring and of those that it
-    inherits options from."""
-    found = {}
-    for kind in reversed(model_class.__mro__):
-        found |= parameters_section(inspect.cleandoc(kind.__doc__ or ""))
-    return {name: found.get(name, "") for name in default_options(model_class)}
+    """{name: text} of the options for --set."""
+    return {name: options_of(model_class)[name].help for name in default_options(model_class)}
 
 
-def parameters_section(docstring):
-    """{name: text} of a docstring's lines "name: text" below "Parameters", whose continuation lines are indented."""
-    section = docstring.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
-    entries = re.split(r"^(\w+): ", section, flags=re.MULTILINE)[1:]
-    return {name: " ".join(text.split()) for name, text in zip(entries[::2], entries[1::2], strict=True)}
+def kinds_of(model_class):
+    """{name: text} of the values that --set takes for the options."""
+    return {name: _kind_of(options_of(model_class)[name]) for name in default_options(model_class)}
 
 
-def kind_of(default):
-    """In words what --set takes for an option, by its default."""
-    if isinstance(default, tuple):
+def _kind_of(option):
+    if isinstance(option.kind, Choice):
+        return ", ".join(option.kind.known)
+    if isinstance(option.default, tuple):
         return "integers, with commas between them"
-    return READERS[type(default)][0]
+    return READERS[type(option.default)][0]
 
 
 def read_value(option, text, default):

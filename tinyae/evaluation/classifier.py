@@ -4,12 +4,14 @@ import math
 
 from ..backend import array_module
 from ..data import Dataset
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, declared
+from ..declared import SEED as FIRST_SEED
 from ..layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from ..losses import cross_entropy_with_logits
-from ..models.labelled import Labelled
-from ..models.model import COMMON, Model
+from ..models.labelled import CLASSES, Labelled
+from ..models.model import Model
 from ..networks.autoencoder import image_shape
-from ..options import DATASET, SEED, Count, options
+from ..options import DATASET, SEED, options
 
 CHANNELS, UNITS, DROPOUT = (32, 64), 128, 0.5
 STEPS, BATCH, RATE = 1000, 128, 2e-3
@@ -28,16 +30,17 @@ class Classifier(Labelled, Model):
     unlabelled = "leave the classifier out"
     part = 32  # convolution is as fast on few images
 
-    @options(classes=Count(), **COMMON)
-    def __init__(self, input_shape=(28, 28, 1), classes=10, seed=0, backend="numpy", dtype="float32"):
+    @declared
+    def __init__(self, input_shape=INPUT_SHAPE, classes=CLASSES, seed=FIRST_SEED, backend=BACKEND, dtype=DTYPE):
         self.input_shape, self.classes = image_shape(input_shape), classes
+        self.config["input_shape"] = self.input_shape
         levels = [layer for c in CHANNELS for layer in (Conv2D(c, 3, init="he"), ReLU(), MaxPool2D(2, padding="same"))]
         features = Sequential(*levels, Flatten(), Dense(UNITS, init="he"), ReLU())
         networks = {
             "features": (features, self.input_shape),
             "head": (Sequential(Dropout(DROPOUT), Dense(self.classes)), (UNITS,)),
         }
-        self.build(networks, dict(input_shape=self.input_shape, classes=classes), seed, backend, dtype)
+        self.build(networks)
 
     def step(self, net, x, labels):                                       # x (N, H, W, C), labels (N,)
         h, c_features = net.features.forward(x)                           # (N, UNITS)

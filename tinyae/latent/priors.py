@@ -10,7 +10,9 @@ Each is cut into `classes` regions of one probability, and a code with a label y
 import math
 
 from ..backend import array_module
+from ..declared import Option
 from ..errors import ConfigError
+from ..options import RATE, Choice
 from .gaussian import log_density
 
 
@@ -120,3 +122,10 @@ def polar(radius, turns):
 
 
 PRIORS = {prior.name: prior for prior in (Gaussian, Uniform, Ring, SwissRoll)}
+PRIOR = Option(
+    "gaussian", Choice(PRIORS), 'The prior of the codes: "gaussian", "uniform" (a square), "ring" (a ring of '
+    'Gaussians) or "swiss-roll" (a spiral).',
+)  # fmt: skip
+SCALE = Option(
+    1.0, RATE, "The factor that multiplies samples of the prior.",
+)

@@ -13,6 +13,7 @@ Constants are included everywhere, so that numbers compare with papers.
 import math
 
 from ..backend import array_module
+from ..declared import Option
 from ..layers import ConstantChannel, Sequential
 from ..layers.activations import sigmoid, softplus
 from ..options import Choice, Number, options
@@ -177,11 +178,18 @@ LIKELIHOODS = {
     "bernoulli": lambda sigma: Bernoulli(), "gaussian": Gaussian, "learned-gaussian": LearnedGaussian,
     "laplace": Laplace, "categorical": lambda sigma: Categorical(),
 }  # fmt: skip
-# Options of every model that has a likelihood.
-OPTIONS = {"likelihood": Choice(LIKELIHOODS, "likelihood"), "sigma": Number(least=1e-6, most=1e6)}
+LIKELIHOOD = Option(
+    "bernoulli", Choice(LIKELIHOODS, "likelihood"), 'The distribution p(x|z) of a pixel or a column: "bernoulli" '
+    '(values in [0, 1]), "gaussian" or "laplace" with the fixed width `sigma` (values of any range), '
+    '"learned-gaussian" (its width is learned, from `sigma` on) or "categorical" (256 levels of [0, 1]).',
+)  # fmt: skip
+SIGMA = Option(
+    1.0, Number(least=1e-6, most=1e6), "The standard deviation of a Gaussian (the initial one where it is learned) "
+    'or the scale of a Laplace distribution, in units of the data. "bernoulli" and "categorical" ignore it.',
+)  # fmt: skip
 
 
-@options(name=OPTIONS["likelihood"], sigma=OPTIONS["sigma"])
+@options(name=LIKELIHOOD.kind, sigma=SIGMA.kind)
 def likelihood(name, sigma):
     """The likelihood by name; `sigma` is the Gaussian's standard deviation (where learned, its start) or the Laplace's
     scale."""

@@ -3,15 +3,16 @@
 import math
 
 from ..backend import array_module
-from ..latent.priors import PRIORS
-from ..layers import ACTIVATIONS, Dense, Dropout, Flatten, ReLU, Reshape, Sequential
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
+from ..latent.priors import PRIOR, PRIORS, SCALE
+from ..layers import Dense, Dropout, Flatten, ReLU, Reshape, Sequential
 from ..losses import adversarial
-from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
-from ..networks.own import OWN, described
-from ..options import RATE, WEIGHT, Choice, Count, Counts, Source, Sources, Text, options
-from .ae import AE
+from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, dense_decoder, dense_encoder
+from ..networks.own import own
+from ..options import WEIGHT, Choice, Count, Counts, Source
+from .ae import AE, LOSS
 from .labelled import Labelled
-from .model import COMMON, Model, Phase
+from .model import Model, Phase
 
 # What the two sides' phases multiply the learning rate by, and their momentum (beta1 of Adam). The reference's are
 # published. With 0.5 and 1.0 the codes of the digits crowd in the middle of a Gaussian and leave 95 % of its draws
@@ -20,6 +21,9 @@ NETWORKS = {
     "small": dict(discriminator=1.0, generator=0.5, momentum=0.5),
     "reference": dict(discriminator=0.5, generator=0.5, momentum=0.9),
 }
+UNITS = Option(
+    (256, 256), Counts(), "Units of the hidden layers of each discriminator, from the first on.",
+)
 
 
 class AAE(Labelled, AE):
@@ -37,27 +41,6 @@ class AAE(Labelled, AE):
     between the phases of a step, so its generator phase moves the encoder by the sum of all three gradients; ours
     clears them. Its reconstruction error is the mean over the pixels, 1/784 of ours, and it adds 1e-15 to images and
     probabilities.
-
-    Parameters
-    ----------
-    prior: the distribution p(z) that codes are given: "gaussian", "uniform" (a square), "ring" (of Gaussians) or
-        "swiss-roll" (a spiral).
-    scale: what draws of the prior are multiplied by.
-    classes: how many classes the labels have, each with a region of the prior of its own; 0 does without labels.
-    network: "small", with layers of `hidden` and `units`, or "reference", the networks of their MNIST experiments,
-        meant for latent_dim=120, scale=5 and a learning rate of 0.0001.
-    units: units of the discriminator's hidden layers, from the first one on.
-    discriminator_rate: what the learning rate is multiplied by in the discriminator's phase; 0 takes the network's own
-        factor (small 1, reference 0.5).
-    generator_rate: what the learning rate is multiplied by in the generator's phase; 0 takes the network's own factor
-        (0.5). A lower one takes longer to fill the prior and costs less reconstruction.
-    init: how weights begin: "own" (the network's way), or as in Keras ("glorot") or PyTorch ("pytorch", biases too).
-    source: "none", or "bfarzin", which stands for network=reference, latent_dim=120, scale=5, init=pytorch and training
-        by optimizer=adam with epsilon=1e-8 and lr=0.0001 in batches of 100. Explicit options take precedence.
-    encoder: your own encoder, a layer that turns x into z (latent_dim,); None makes the usual one.
-    decoder: your own decoder, a layer that turns z into y, logits for loss="bce"; None makes the usual one.
-    discriminator: your own discriminator, a layer that turns z, with `classes` numbers for the label behind it, into
-        one logit; None makes the usual one.
     """
 
     name = "aae"
@@ -77,17 +60,26 @@ class AAE(Labelled, AE):
         )
     }
 
-    @options(
-        latent_dim=Count(), prior=Choice(PRIORS), scale=RATE, classes=Count(0), network=Choice(NETWORKS),
-        hidden=Counts(), units=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), discriminator_rate=WEIGHT,
-        generator_rate=WEIGHT, init=INIT, source=Sources(sources), encoder=OWN, decoder=OWN, discriminator=OWN,
-        **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=2, prior="gaussian", scale=1.0, classes=0, network="small",
-        hidden=(512, 256), units=(256, 256), activation="relu", loss="bce", discriminator_rate=0.0, generator_rate=0.0,
-        init="own", source="none", seed=0, backend="numpy", dtype="float32",
-        encoder=None, decoder=None, discriminator=None,
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM, prior=PRIOR, scale=SCALE,
+        classes=Option(0, Count(0), "The number of classes of the labels, each of which has a region of the prior; "
+                       "0 trains without labels."),
+        network=Option("small", Choice(NETWORKS), 'The networks: "small", with layers of `hidden` and `units`, or '
+                       '"reference", those of the paper\'s MNIST experiments, meant for latent_dim=120, scale=5 and '
+                       "a learning rate of 0.0001."),
+        hidden=HIDDEN.of((512, 256)),
+        units=UNITS, activation=ACTIVATION, loss=LOSS,
+        discriminator_rate=Option(0.0, WEIGHT, "The factor of the learning rate in the discriminator's phase; 0 "
+                                  "takes the network's own (small 1, reference 0.5)."),
+        generator_rate=Option(0.0, WEIGHT, "The factor of the learning rate in the generator's phase; 0 takes the "
+                              "network's own (0.5). A lower one takes longer to fill the prior and costs less "
+                              "reconstruction."),
+        init=INIT, source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
+        encoder=own("Your own encoder, a layer from x to z (latent_dim,)."),
+        decoder=own('Your own decoder, a layer from z to y, which is logits for loss="bce".'),
+        discriminator=own("Your own discriminator, a layer from z, followed by the one-hot label of `classes` "
+                          "numbers, to one logit."),
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
@@ -97,12 +89,6 @@ class AAE(Labelled, AE):
         self.classes, self.uses_labels = classes, classes > 0
         self.prior = PRIORS[prior](latent_dim, classes, scale)
         self.standard_prior = prior == "gaussian" and scale == 1 and not classes
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, prior=prior, scale=scale, classes=classes,
-            network=network, hidden=hidden, units=units, activation=activation, loss=loss,
-            discriminator_rate=discriminator_rate, generator_rate=generator_rate, init=init, source=source,
-            **described(encoder=encoder, decoder=decoder, discriminator=discriminator),
-        )  # fmt: skip
         x, z, seen = self.input_shape, (latent_dim,), (latent_dim + classes,)
         if network == "reference":
             usual = reference_networks(latent_dim, x)
@@ -114,7 +100,7 @@ class AAE(Labelled, AE):
             "decoder": (self.fitting("decoder", decoder, z, x) or usual[1], z),
             "discriminator": (self.fitting("discriminator", discriminator, seen, (1,)) or usual[2], seen),
         }
-        self.build(networks, config, seed, backend, dtype, init)
+        self.build(networks)
 
     @classmethod
     def examples(cls):

@@ -1,14 +1,15 @@
 """The dense autoencoder: x -> code -> x, trained to reconstruct."""
 
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared
 from ..errors import ConfigError
-from ..layers.activations import ACTIVATIONS, sigmoid
+from ..layers.activations import sigmoid
 from ..losses import bce_with_logits, l1, mse
 from ..losses.image import WINDOW, edge_weighted_mse, ssim_loss
 from ..losses.likelihood import Bernoulli, Gaussian
-from ..networks.autoencoder import dense_decoder, dense_encoder
-from ..networks.own import OWN, described
-from ..options import Choice, Count, Counts, Text, options
-from .model import COMMON, Model
+from ..networks.autoencoder import ACTIVATION, HIDDEN, LATENT_DIM, dense_decoder, dense_encoder
+from ..networks.own import own
+from ..options import Choice, Text
+from .model import Model
 
 
 def ssim_with_logits(logits, target, batch_size=None):
@@ -28,49 +29,37 @@ UNITS = {
     "ssim": "1 - SSIM, summed over windows",
 }  # fmt: skip
 
+LOSS = Option(
+    "bce", Text(), 'The reconstruction error, summed over pixels: "bce" (cross-entropy, for values in [0, 1]), "mse" '
+    '(squared error) or "l1" (absolute error); for images also "edges" (squared error with more weight on edges) or '
+    '"ssim" (one minus the structural similarity).',
+)  # fmt: skip
+
 
 class AE(Model):
     """z = encoder(x), y = decoder(z), loss = reconstruction error   (Hinton & Salakhutdinov 2006).
-
-    Parameters
-    ----------
-    latent_dim: how many numbers a code has.
-    hidden: units of the encoder's hidden layers, from the first one on; the decoder mirrors them. None of them (hidden=
-        on the command line, () in a program) gives a linear autoencoder.
-    activation: the function after each hidden layer: "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh" or
-        "softplus".
-    loss: the reconstruction error, summed over pixels: "bce" (cross-entropy, for values in [0, 1]), "mse" (squared
-        error) or "l1" (absolute error); for images also "edges" (squared error that weighs edges more) or "ssim" (one
-        minus the structural similarity).
-    encoder: your own encoder, a layer that turns x into z (latent_dim,); None makes the usual one.
-    decoder: your own decoder, a layer that turns z into y, logits for "bce" and "ssim"; None makes the usual one.
     """
 
     name = "ae"
     terms = ("loss", "reconstruction")
     losses = LOSSES | IMAGE_LOSSES
 
-    @options(
-        latent_dim=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), encoder=OWN, decoder=OWN,
-        **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=32, hidden=(256,), activation="relu", loss="bce",
-        seed=0, backend="numpy", dtype="float32", encoder=None, decoder=None,
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(32), hidden=HIDDEN, activation=ACTIVATION, loss=LOSS,
+        seed=SEED, backend=BACKEND, dtype=DTYPE,
+        encoder=own("Your own encoder, a layer from x to z (latent_dim,)."),
+        decoder=own('Your own decoder, a layer from z to y, which is logits for "bce" and "ssim".'),
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss,
-            **described(encoder=encoder, decoder=decoder),
-        )  # fmt: skip
         x, z = self.input_shape, (latent_dim,)
         encoder, decoder = self.fitting("encoder", encoder, x, z), self.fitting("decoder", decoder, z, x)
         networks = {
             "encoder": (encoder or dense_encoder(hidden, latent_dim, activation), x),
             "decoder": (decoder or dense_decoder(hidden, x, activation), z),
         }
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks)
 
     @classmethod
     def examples(cls):

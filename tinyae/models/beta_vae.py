@@ -4,16 +4,15 @@ import math
 
 import numpy as np
 
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
 from ..errors import ConfigError
 from ..latent import gaussian, kl_forms
-from ..layers import ACTIVATIONS
-from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
-from ..networks.autoencoder import INIT, NETWORKS, encoder_and_decoder
-from ..networks.own import OWN, described
-from ..options import WEIGHT, Choice, Count, Counts, Source, Sources, options
+from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, NETWORKS, encoder_and_decoder
+from ..networks.own import own
+from ..options import WEIGHT, Choice, Count, Source
 from .gaussian_codes import halves, joined
-from .model import COMMON
 from .vae import VAE
 
 WARMUPS = ("none", "linear", "cyclical")
@@ -33,24 +32,6 @@ class BetaVAE(VAE):
 
     source="disentanglement-lib" is the beta_vae of google-research/disentanglement_lib, whole, for images of 64 pixels;
     beta is to be given, as there. "burgess" follows a paper's text, no code.
-
-    Parameters
-    ----------
-    beta: the weight of the KL; with `capacity` the weight of its distance from the capacity.
-    warmup: how the weight rises to beta: "none" (it is beta from the first step on), "linear", or "cyclical" in four
-        cycles.
-    warmup_steps: training steps that the rise takes.
-    capacity: the KL in nats that the code is held to; 0 switches this off.
-    capacity_steps: training steps in which the capacity rises from 0.
-    free_bits: the KL in bits below which a dimension of the code costs nothing less; 0 switches this off.
-    network: "dense" (with layers of `hidden` units), "conv" (the networks of conv-vae), or the networks of a paper,
-        "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. 2019).
-    hidden: units of the hidden layers of network=dense, from the encoder's first one on; the decoder mirrors them.
-    source: "none", or "disentanglement-lib", which stands for network=locatello, init=glorot and training by
-        optimizer=keras-adam with epsilon=1e-8 and lr=0.0001 in batches of 64. Explicit options take precedence.
-    encoder: your own encoder, a layer that turns x into mu and logvar, (2 latent_dim,); None makes the usual one.
-    decoder: your own decoder, a layer that turns z (latent_dim,) into the parameters of p(x|z); None makes the usual
-        one.
     """
 
     name = "beta-vae"
@@ -62,17 +43,25 @@ class BetaVAE(VAE):
         )
     }
 
-    @options(
-        latent_dim=Count(), beta=WEIGHT, warmup=Choice(WARMUPS), warmup_steps=Count(1, None), capacity=WEIGHT,
-        capacity_steps=Count(1, None), free_bits=WEIGHT, network=Choice(NETWORKS), hidden=Counts(),
-        activation=Choice(ACTIVATIONS), init=INIT, source=Sources(sources), encoder=OWN, decoder=OWN,
-        **LIKELIHOOD, **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=10, beta=4.0, warmup="none", warmup_steps=2000, capacity=0.0,
-        capacity_steps=10_000, free_bits=0.0, network="dense", hidden=(256,), activation="relu", likelihood="bernoulli",
-        sigma=1.0, init="own", source="none", seed=0, backend="numpy", dtype="float32",
-        encoder=None, decoder=None,
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(10),
+        beta=Option(4.0, WEIGHT, "The weight of the KL, or with `capacity` of its distance from the capacity."),
+        warmup=Option("none", Choice(WARMUPS), 'How the weight rises to beta: "none" (it is beta from the first '
+                      'step), "linear", or "cyclical" in four cycles.'),
+        warmup_steps=Option(2000, Count(1, None), "The number of training steps of the rise."),
+        capacity=Option(0.0, WEIGHT, "The target of the KL in nats; 0 means no target."),
+        capacity_steps=Option(10_000, Count(1, None), "The number of training steps in which the target rises from "
+                              "0."),
+        free_bits=Option(0.0, WEIGHT, "The KL of a dimension, in bits, that is free: a smaller KL costs as much as "
+                         "this one. 0 means none."),
+        network=Option("dense", Choice(NETWORKS), 'The networks: "dense" (with layers of `hidden` units), "conv" '
+                       '(those of conv-vae), "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. '
+                       "2019)."),
+        hidden=HIDDEN, activation=ACTIVATION, likelihood=LIKELIHOOD, sigma=SIGMA, init=INIT,
+        source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
+        encoder=own("Your own encoder, a layer from x to mu and logvar, (2 latent_dim,)."),
+        decoder=own("Your own decoder, a layer from z (latent_dim,) to the parameters of p(x|z)."),
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.warmup, self.warmup_steps, self.capacity_steps = warmup, warmup_steps, capacity_steps
@@ -80,18 +69,12 @@ class BetaVAE(VAE):
             raise ConfigError("capacity and free_bits are two forms of the KL: give one of them")
         self.beta, self.capacity, self.floor = beta, capacity, free_bits * math.log(2)
         self.likelihood = likelihood_of(likelihood, sigma)
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, beta=beta, warmup=warmup, warmup_steps=warmup_steps,
-            capacity=capacity, capacity_steps=capacity_steps, free_bits=free_bits, network=network, hidden=hidden,
-            activation=activation, likelihood=likelihood, sigma=sigma, init=init, source=source,
-            **described(encoder=encoder, decoder=decoder),
-        )  # fmt: skip
         x, z, output = self.input_shape, (latent_dim,), self.likelihood.output_shape(self.input_shape)
         encoder = self.fitting("encoder", encoder, x, (2 * latent_dim,))
         decoder = self.fitting("decoder", decoder, z, output)
         usual = encoder_and_decoder(network, hidden, x, 2 * latent_dim, output, activation)
         networks = {"encoder": (encoder or usual[0], x), "decoder": (self.likelihood.decoder(decoder or usual[1]), z)}
-        self.build(networks, config, seed, backend, dtype, init)
+        self.build(networks)
         if network != "dense":
             self.part = 32  # convolution is as fast on few images
 

@@ -2,15 +2,14 @@
 
 import numpy as np
 
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, declared, published
 from ..latent import gaussian
-from ..layers import ACTIVATIONS, Dense
-from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..layers import Dense
+from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
-from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
-from ..options import Choice, Count, Counts, Sources, options
+from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, dense_decoder, dense_encoder
 from .gaussian_codes import halves, joined
-from .labelled import Labelled
-from .model import COMMON
+from .labelled import CLASSES, Labelled
 from .vae import VAE
 
 
@@ -23,41 +22,25 @@ class ClassMeanVAE(Labelled, VAE):
     images of a class are drawn around its mean. The default has 404,266 parameters.
 
     source="bojone" is cvae_keras.py of bojone/vae, whole. The source clips probabilities, as that of VAE does.
-
-    Parameters
-    ----------
-    classes: how many classes the labels have; tinyae train takes it from the data.
     """
 
     name = "class-mean-vae"
     own_prior = has_styles = True
     standard_prior = False
 
-    @options(
-        latent_dim=Count(),
-        classes=Count(),
-        hidden=Counts(),
-        activation=Choice(ACTIVATIONS),
-        init=INIT,
-        source=Sources(VAE.sources),
-        **LIKELIHOOD,
-        **COMMON,
-    )
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=2, classes=10, hidden=(256,), activation="relu",
-        likelihood="bernoulli", sigma=1.0, init="own", source="none", seed=0, backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM, classes=CLASSES, hidden=HIDDEN, activation=ACTIVATION,
+        likelihood=LIKELIHOOD, sigma=SIGMA, init=INIT, source=published(VAE.sources),
+        seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = input_shape, latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma, init=init, source=source,
-        )  # fmt: skip
         encoder = dense_encoder(hidden, 2 * latent_dim, activation), self.input_shape
         output = dense_decoder(hidden, self.likelihood.output_shape(self.input_shape), activation)
         decoder = self.likelihood.decoder(output), (latent_dim,)
         prior = Dense(latent_dim), (classes,)
-        self.build({"encoder": encoder, "decoder": decoder, "prior": prior}, config, seed, backend, dtype, init)
+        self.build({"encoder": encoder, "decoder": decoder, "prior": prior})
 
     @classmethod
     def examples(cls):

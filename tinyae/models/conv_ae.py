@@ -2,11 +2,16 @@
 
 import math
 
-from ..layers import ACTIVATIONS
-from ..networks.autoencoder import INIT, halved, image_shape, pooling_encoder, resizing_decoder
-from ..options import Choice, Counts, Source, Sources, Text, options
-from .ae import AE, LOSSES
-from .model import COMMON
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
+from ..networks.autoencoder import ACTIVATION, INIT, halved, image_shape, pooling_encoder, resizing_decoder
+from ..options import Counts, Source
+from .ae import AE, LOSS, LOSSES
+
+CHANNELS = Option(
+    (16, 8, 8), Counts(1), "Channels of the encoder's levels. A level is a convolution 3x3, the activation and a "
+    "max-pooling 2x2, which halves the image (an odd side rounds up). The decoder resizes back through the same "
+    "sizes.",
+)  # fmt: skip
 
 
 class ConvAE(AE):
@@ -17,17 +22,6 @@ class ConvAE(AE):
 
     source="udacity" is Convolutional_Autoencoder_Solution of udacity/deep-learning, whole. Its loss is the mean over
     the pixels, 1/784 of ours.
-
-    Parameters
-    ----------
-    channels: channels of the encoder's levels. A level is conv 3x3 + activation + 2x2 max-pool and halves the image (an
-        odd side rounds up); the decoder resizes back through the same sizes.
-    activation: the function after each convolution: "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh" or
-        "softplus".
-    init: how weights begin: "own" (He's before ReLU, else Glorot's), or as in Keras and TensorFlow ("glorot", as in the
-        source) or PyTorch ("pytorch", biases too).
-    source: "none", or "udacity", which stands for init=glorot and training by optimizer=keras-adam with epsilon=1e-8 in
-        batches of 200. Explicit options take precedence.
     """
 
     name = "conv-ae"
@@ -36,22 +30,17 @@ class ConvAE(AE):
         "udacity": Source(dict(init="glorot"), dict(optimizer="keras-adam", epsilon=1e-8, batch_size=200), mean=True)
     }
 
-    @options(
-        channels=Counts(1), activation=Choice(ACTIVATIONS), loss=Text(), init=INIT, source=Sources(sources), **COMMON
-    )
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), channels=(16, 8, 8), activation="relu", loss="bce", init="own", source="none",
-        seed=0, backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE, channels=CHANNELS, activation=ACTIVATION, loss=LOSS, init=INIT,
+        source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
-        self.input_shape = image_shape(input_shape)
+        self.input_shape = self.config["input_shape"] = image_shape(input_shape)
         self.use_loss(loss)
         self.latent_dim = math.prod(halved(self.input_shape[:2], len(channels))[-1]) * channels[-1]
-        config = dict(
-            input_shape=self.input_shape, channels=channels, activation=activation, loss=loss, init=init, source=source
-        )
         encoder = pooling_encoder(channels, activation), self.encoder_shape
         decoder = resizing_decoder(channels, self.input_shape, activation), (self.latent_dim,)
-        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype, init)
+        self.build({"encoder": encoder, "decoder": decoder})
 
     @property
     def encoder_shape(self):

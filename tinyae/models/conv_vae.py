@@ -1,11 +1,18 @@
 """The variational autoencoder (Kingma & Welling 2014) with strided convolutions, for images of any size."""
 
-from ..layers import ACTIVATIONS
-from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared
+from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
-from ..networks.autoencoder import image_shape, strided_channels, strided_decoder, strided_encoder
-from ..options import Choice, Count, Counts, options
-from .model import COMMON
+from ..networks.autoencoder import (
+    ACTIVATION,
+    LATENT_DIM,
+    STRIDED_CHANNELS,
+    image_shape,
+    strided_channels,
+    strided_decoder,
+    strided_encoder,
+)  # fmt: skip
+from ..options import Count
 from .vae import VAE
 
 
@@ -14,36 +21,25 @@ class ConvVAE(VAE):
 
     The encoder ends in Dense(units) and the two heads; the decoder mirrors all of it with transposed convolutions. The
     default has 1,691,369 parameters.
-
-    Parameters
-    ----------
-    channels: channels of the encoder's levels. A level is conv 4x4 stride 2 + activation and halves the image (an odd
-        side rounds up). None of them (the default) takes 32, 64, 128, 256, 256, ... down to 7 pixels or fewer: two
-        levels at 28 pixels, three at 32, four at 64.
-    units: units of the dense layer between the convolutions and the code.
     """
 
     name = "conv-vae"
     part = 32  # convolution is as fast on few images
 
-    @options(
-        latent_dim=Count(), channels=Counts(), units=Count(), activation=Choice(ACTIVATIONS), **LIKELIHOOD, **COMMON
-    )
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=20, channels=(), units=256, activation="relu",
-        likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(20), channels=STRIDED_CHANNELS,
+        units=Option(256, Count(), "Units of the dense layer between the convolutions and the code."),
+        activation=ACTIVATION, likelihood=LIKELIHOOD, sigma=SIGMA, seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
         self.input_shape, self.latent_dim = image_shape(input_shape), latent_dim
         channels = channels or strided_channels(self.input_shape)
+        self.config |= dict(input_shape=self.input_shape, channels=channels)
         self.likelihood = likelihood_of(likelihood, sigma)
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, channels=channels, units=units,
-            activation=activation, likelihood=likelihood, sigma=sigma,
-        )  # fmt: skip
         encoder = strided_encoder(channels, (units,), 2 * latent_dim, activation), self.input_shape
         output = strided_decoder(channels, (units,), self.likelihood.output_shape(self.input_shape), activation)
         decoder = self.likelihood.decoder(output), (latent_dim,)
-        self.build({"encoder": encoder, "decoder": decoder}, config, seed, backend, dtype)
+        self.build({"encoder": encoder, "decoder": decoder})
 
     @classmethod
     def examples(cls):

@@ -3,16 +3,14 @@
 import math
 
 from ..backend import array_module
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, declared
 from ..latent import gaussian
-from ..layers import ACTIVATIONS
-from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
-from ..networks.autoencoder import dense_decoder, dense_encoder
-from ..networks.own import OWN, described
-from ..options import Choice, Count, Counts, options
+from ..networks.autoencoder import ACTIVATION, HIDDEN, LATENT_DIM, dense_decoder, dense_encoder
+from ..networks.own import own
 from .gaussian_codes import halves, joined
-from .labelled import Labelled
-from .model import COMMON
+from .labelled import CLASSES, Labelled
 from .vae import VAE
 
 
@@ -27,33 +25,22 @@ class CVAE(Labelled, VAE):
     The authors' code (kihyuks/nips2015_cvae) predicts which part of a photograph each pixel belongs to. Its prior
     depends on the photograph; its convolutions begin in N(0, 0.01^2) and are trained with an L2 penalty of 1e-7 by
     Adam with epsilon 1e-6 and a learning rate that decays from 0.0003, in batches of 32.
-
-    Parameters
-    ----------
-    classes: how many classes the labels have; tinyae train takes it from the data.
-    encoder: your own encoder, a layer that turns x, flattened and with `classes` numbers for the label behind it, into
-        mu and logvar, (2 latent_dim,); None makes the usual one.
-    decoder: your own decoder, a layer that turns z with the label behind it, (latent_dim + classes,), into the
-        parameters of p(x|z, y); None makes the usual one.
     """
 
     name = "cvae"
     has_styles = True
 
-    @options(
-        latent_dim=Count(), classes=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), encoder=OWN, decoder=OWN,
-        **LIKELIHOOD, **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=4, classes=10, hidden=(512, 256), activation="relu",
-        likelihood="bernoulli", sigma=1.0, seed=0, backend="numpy", dtype="float32", encoder=None, decoder=None,
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(4), classes=CLASSES, hidden=HIDDEN.of((512, 256)),
+        activation=ACTIVATION, likelihood=LIKELIHOOD, sigma=SIGMA, seed=SEED, backend=BACKEND, dtype=DTYPE,
+        encoder=own("Your own encoder, a layer from x, flattened and followed by the one-hot label of `classes` "
+                    "numbers, to mu and logvar, (2 latent_dim,)."),
+        decoder=own("Your own decoder, a layer from z followed by the one-hot label, (latent_dim + classes,), to "
+                    "the parameters of p(x|z, y)."),
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = input_shape, latent_dim, classes
         self.likelihood = likelihood_of(likelihood, sigma)
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma, **described(encoder=encoder, decoder=decoder),
-        )  # fmt: skip
         xy, zy = (math.prod(self.input_shape) + classes,), (latent_dim + classes,)
         output = self.likelihood.output_shape(self.input_shape)
         encoder = self.fitting("encoder", encoder, xy, (2 * latent_dim,))
@@ -62,7 +49,7 @@ class CVAE(Labelled, VAE):
             "encoder": (encoder or dense_encoder(hidden, 2 * latent_dim, activation), xy),
             "decoder": (self.likelihood.decoder(decoder or dense_decoder(hidden, output, activation)), zy),
         }
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks)
 
     @classmethod
     def examples(cls):

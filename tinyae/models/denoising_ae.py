@@ -1,9 +1,12 @@
 """The denoising autoencoder (Vincent et al. 2008): noise on the image, the clean image as the target."""
 
 from ..backend import array_module
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
 from ..errors import ConfigError
-from ..options import WEIGHT, Choice, Sources, options
-from .conv_ae import ConvAE
+from ..networks.autoencoder import ACTIVATION, INIT
+from ..options import WEIGHT, Choice
+from .ae import LOSS
+from .conv_ae import CHANNELS, ConvAE
 
 
 def gaussian(x, rng, level):
@@ -32,29 +35,27 @@ class DenoisingAE(ConvAE):
     The noise is drawn anew in every step, and for the loss in evaluation too. `encode` and `reconstruct` add none: they
     take an image as it is, and return it restored. The default has 30,689 parameters. It is the second network of
     ConvAE's source, with the same options.
-
-    Parameters
-    ----------
-    noise: how images are corrupted: "gaussian" (then clipped to [0, 1]), "salt-and-pepper" (values become 0 or 1) or
-        "dropout" (values become 0).
-    level: the standard deviation of Gaussian noise, in units of the full range; of the others the share of the values
-        that are struck, from 0 to 1.
     """
 
     name = "denoising-ae"
     pictures = ("restorations",)
 
-    @options(noise=Choice(NOISES), level=WEIGHT, source=Sources(ConvAE.sources))
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), channels=(32, 32, 16), noise="gaussian", level=0.5, activation="relu",
-        loss="bce", init="own", source="none", seed=0, backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE, channels=CHANNELS.of((32, 32, 16)),
+        noise=Option("gaussian", Choice(NOISES), 'How images are corrupted: "gaussian" (noise is added, then values '
+                     'are clipped to [0, 1]), "salt-and-pepper" (values become 0 or 1) or "dropout" (values become '
+                     "0)."),
+        level=Option(0.5, WEIGHT, "The standard deviation of Gaussian noise, in units of the full range; for the "
+                     "other kinds of noise the share of corrupted values, from 0 to 1."),
+        activation=ACTIVATION, loss=LOSS, init=INIT, source=published(ConvAE.sources),
+        seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
         if noise != "gaussian" and level > 1:
             raise ConfigError(f"level: {noise} noise takes a share in [0, 1], got {level}")
         self.noise, self.level = noise, level
         self.bounded = None if noise == "dropout" else f"{noise} noise"
         super().__init__(input_shape, channels, activation, loss, init, source, seed, backend, dtype)
-        self.config |= dict(noise=noise, level=level)
 
     @classmethod
     def examples(cls):

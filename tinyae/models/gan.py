@@ -1,14 +1,15 @@
 """Generative adversarial networks: Goodfellow et al. 2014, convolutional (Radford et al. 2016), and Wasserstein."""
 
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared
 from ..errors import ConfigError
 from ..losses import adversarial
 from ..losses.gradient_penalty import check_critic, gradient_penalty, gradient_penalty_backward
-from ..networks.autoencoder import image_shape, strided_channels
+from ..networks.autoencoder import HIDDEN, LATENT_DIM, STRIDED_CHANNELS, image_shape, strided_channels
 from ..networks.gan import conv_discriminator, conv_generator, dense_discriminator, dense_generator
-from ..networks.own import OWN, described
-from ..options import WEIGHT, Choice, Count, Counts, Number, options
+from ..networks.own import own
+from ..options import WEIGHT, Choice, Count, Number
 from ..wording import either
-from .model import COMMON, Model, Phase
+from .model import Model, Phase
 
 NETWORKS = ("dense", "conv")
 OUTPUTS = ("sigmoid", "linear")
@@ -37,24 +38,6 @@ class GAN(Model):
 
     Terms: "discriminator" what D lessens, "loss" what G lessens, "accuracy" the share that D tells right; of the
     Wasserstein loss "distance", E D(x) - E D(G(z)), and "penalty".
-
-    Parameters
-    ----------
-    latent_dim: how many numbers of noise an image is drawn from.
-    network: "dense", with layers of `hidden` units, or "conv", with convolutions of `channels`.
-    hidden: units of the hidden layers of the dense D, from the first one on; G mirrors them.
-    channels: channels of the convolutional D, a level for each halving of the image; G mirrors them. None of them (the
-        default) takes 32, 64, 128, 256, 256, ... down to 7 pixels or fewer.
-    loss: "non-saturating", or "wasserstein" with a gradient penalty (Gulrajani et al. 2017).
-    smoothing: what the label 1 of real images is lowered by for D, from 0 to below 0.5; for the non-saturating loss.
-    penalty: the weight of the gradient penalty of the Wasserstein loss.
-    critic_steps: training steps of D for each one of G, with the Wasserstein loss.
-    dropout: the share of activations that is dropped in D, from 0 to below 1. Without it the dense form loses modes in
-        a long training; a Wasserstein critic is better off with 0.
-    output: what G ends in: "sigmoid", for values in [0, 1], or "linear", for values of any range.
-    generator: your own G, a layer that turns z (latent_dim,) into x, whatever `output` says; None makes the usual one.
-    discriminator: your own D, a layer that turns x into one logit, for the Wasserstein loss a Sequential of piecewise
-        linear layers; None makes the usual one.
     """
 
     name = "gan"
@@ -65,27 +48,38 @@ class GAN(Model):
     advice = "A lower {lr}, {dropout} or {smoothing}"
     standard_prior = True
 
-    @options(
-        latent_dim=Count(), network=Choice(NETWORKS), hidden=Counts(), channels=Counts(), loss=Choice(LOSSES),
-        smoothing=Number(least=0, below=0.5), penalty=WEIGHT, critic_steps=Count(), dropout=Number(least=0, below=1),
-        output=Choice(OUTPUTS), generator=OWN, discriminator=OWN, **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=64, network="dense", hidden=(512, 256), channels=(),
-        loss="non-saturating", smoothing=0.0, penalty=10.0, critic_steps=5, dropout=0.3, output="sigmoid", seed=0,
-        backend="numpy", dtype="float32", generator=None, discriminator=None,
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(64),
+        network=Option("dense", Choice(NETWORKS), 'The networks: "dense", with layers of `hidden` units, or "conv", '
+                       "with convolutions of `channels`."),
+        hidden=HIDDEN.of((512, 256)).meaning("Units of the hidden layers of the dense D, from the first on; G mirrors "
+                                             "them."),
+        channels=STRIDED_CHANNELS.meaning("Channels of the convolutional D, a level for each halving of the image; G "
+                                          "mirrors them. Without any (the default) they are 32, 64, 128, 256, 256, "
+                                          "..., as many as bring the image to 7 pixels or fewer."),
+        loss=Option("non-saturating", Choice(LOSSES), 'The loss: "non-saturating", or "wasserstein" with a gradient '
+                    "penalty (Gulrajani et al. 2017)."),
+        smoothing=Option(0.0, Number(least=0, below=0.5), "What is subtracted from D's label 1 of real images, from 0 "
+                         "to below 0.5 (one-sided label smoothing), for the non-saturating loss."),
+        penalty=Option(10.0, WEIGHT, "The weight of the gradient penalty, for the Wasserstein loss."),
+        critic_steps=Option(5, Count(), "Training steps of D for each one of G, for the Wasserstein loss."),
+        dropout=Option(0.3, Number(least=0, below=1), "The rate of dropout in D. Without dropout the dense form "
+                       "loses modes in a long training; a Wasserstein critic works better with 0."),
+        output=Option("sigmoid", Choice(OUTPUTS), 'The end of G: "sigmoid", for values in [0, 1], or "linear", for '
+                      "values of any range."),
+        seed=SEED, backend=BACKEND, dtype=DTYPE,
+        generator=own("Your own G, a layer from z (latent_dim,) to x; `output` does not change it."),
+        discriminator=own("Your own D, a layer from x to one logit; for the Wasserstein loss a Sequential of "
+                          "piecewise linear layers."),
     ):  # fmt: skip
         if smoothing and loss == "wasserstein":
             raise ConfigError("smoothing: a Wasserstein critic has no labels to smooth: leave it 0")
         self.input_shape = image_shape(input_shape) if network == "conv" else input_shape
+        self.config["input_shape"] = self.input_shape
         self.latent_dim, self.critic_steps = latent_dim, critic_steps
         self.wasserstein, self.smoothing, self.penalty = loss == "wasserstein", smoothing, penalty
         self.terms = ("discriminator", *LOSSES[loss], "loss")
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, network=network, hidden=hidden, channels=channels,
-            loss=loss, smoothing=smoothing, penalty=penalty, critic_steps=critic_steps, dropout=dropout, output=output,
-            **described(generator=generator, discriminator=discriminator),
-        )  # fmt: skip
         x, z, bounded = self.input_shape, (latent_dim,), output == "sigmoid"
         generator = self.fitting("generator", generator, z, x)
         discriminator = self.fitting("discriminator", discriminator, x, (1,))
@@ -98,7 +92,7 @@ class GAN(Model):
         if self.wasserstein:
             check_critic(discriminator)
         networks = {"generator": (generator or usual[0], z), "discriminator": (discriminator, x)}
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks)
 
     @classmethod
     def examples(cls):

@@ -13,10 +13,10 @@ class GaussianCodes(Model):
     generative = standard_prior = gaussian_codes = True
     monitors = ("posterior-collapse",)
 
-    def build(self, networks, config, seed, backend, dtype, init="own"):
-        super().build(networks, config, seed, backend, dtype, init)
+    def build(self, networks, *args, **kwargs):
+        super().build(networks, *args, **kwargs)
         # In the sources mu and logvar are layers of their own, of half the fan out.
-        if self.published and init == "glorot" and "encoder" not in config:
+        if self.published and self.config.get("init") == "glorot" and "encoder" not in self.config:
             weight = self.store.tree["encoder"][str(len(self.networks["encoder"].layers) - 1)]["weight"]
             fan_in, both = weight.shape
             weight *= math.sqrt((fan_in + both) / (fan_in + both / 2))

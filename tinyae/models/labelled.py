@@ -6,8 +6,13 @@ from ..backend import on_device
 from ..backend.indices import one_hot
 from ..data.examples import as_array
 from ..data.labels import as_labels, check_classes, one_for_all
+from ..declared import Option
 from ..errors import ConfigError, ShapeError
 from ..options import Count, Optional, options
+
+CLASSES = Option(
+    10, Count(), "The number of classes of the labels; tinyae train takes it from the data.",
+)
 
 
 class Labelled:

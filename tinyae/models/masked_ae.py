@@ -6,10 +6,12 @@ import numpy as np
 
 from ..backend import array_module
 from ..data.examples import as_array
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared
 from ..errors import ConfigError, DataError, ShapeError
-from ..options import SHARE, Count, options
+from ..networks.autoencoder import ACTIVATION, INIT
+from ..options import SHARE, Count, Text
 from .ae import LOSSES
-from .conv_ae import ConvAE
+from .conv_ae import CHANNELS, ConvAE
 
 
 class MaskedAE(ConvAE):
@@ -19,29 +21,26 @@ class MaskedAE(ConvAE):
     is given the image with hidden pixels set to 0, and as one more channel the mask, 1 where a pixel is hidden: so what
     stands in for a hidden pixel is learned. `fill` paints in what it is told is hidden. `encode` and `reconstruct` hide
     nothing, and since no loss asked for what is shown, a reconstruction is coarser than what `fill` paints.
-
-    Parameters
-    ----------
-    patch: the side of a patch in pixels, which has to divide height and width; 0 takes their common divisor nearest to
-        a seventh of the shorter side (4 at 28 and 32 pixels, 8 at 64).
-    share: the share of the patches that are hidden, between 0 and 1.
-    loss: the error of the hidden pixels, summed: "bce" (cross-entropy, for values in [0, 1]), "mse" (squared error) or
-        "l1" (absolute error).
     """
 
     name = "masked-ae"
     pictures = ("restorations",)
     losses = LOSSES  # what is hidden is no image
 
-    @options(patch=Count(0), share=SHARE)
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), channels=(32, 32, 32), patch=0, share=0.75, activation="relu", loss="bce",
-        init="own", seed=0, backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE, channels=CHANNELS.of((32, 32, 32)),
+        patch=Option(0, Count(0), "The side of a patch in pixels, a divisor of height and width; 0 takes their "
+                     "common divisor nearest to a seventh of the shorter side (4 at 28 and 32 pixels, 8 at 64)."),
+        share=Option(0.75, SHARE, "The share of the patches that are hidden, between 0 and 1."),
+        activation=ACTIVATION,
+        loss=Option("bce", Text(), 'The error of the hidden pixels, summed: "bce" (cross-entropy, for values in [0, '
+                    '1]), "mse" (squared error) or "l1" (absolute error).'),
+        init=INIT, seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
         super().__init__(input_shape, channels, activation, loss, init, "none", seed, backend, dtype)
-        del self.config["source"]  # no code was published
         height, width, _ = self.input_shape
-        self.patch = patch_size(height, width, patch)
+        self.patch = self.config["patch"] = patch_size(height, width, patch)
         self.rows, self.columns = height // self.patch, width // self.patch
         patches = self.rows * self.columns
         self.hidden = round(share * patches)
@@ -50,7 +49,6 @@ class MaskedAE(ConvAE):
                 f"share: {share} of the {patches} patches of {self.patch} x {self.patch} pixels hides "
                 f"{self.hidden}: some have to be hidden and some shown"
             )
-        self.config |= dict(patch=self.patch, share=share)
 
     @property
     def encoder_shape(self):

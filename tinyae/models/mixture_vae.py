@@ -6,17 +6,17 @@ import numpy as np
 
 from ..backend import array_module
 from ..data.examples import as_array
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
 from ..errors import ConfigError, ShapeError
 from ..latent import gaussian, mixture
 from ..layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, ReLU, Reshape, Sequential, Sigmoid
 from ..layers.convolution import resolve_padding
-from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
-from ..networks.autoencoder import INIT, halved, image_shape
-from ..networks.own import OWN, described
-from ..options import Choice, Count, Counts, Source, Sources, options
+from ..networks.autoencoder import INIT, LATENT_DIM, halved, image_shape
+from ..networks.own import own
+from ..options import Choice, Count, Counts, Source
 from .gaussian_codes import halves, joined
-from .model import COMMON
 from .vae import VAE, log_mean_exp
 
 OUTPUTS = ("linear", "sigmoid")
@@ -34,21 +34,6 @@ class MixtureVAE(VAE):
 
     source="bojone" is vae_keras_cluster.py of bojone/vae, whole. The source leaves constants out of its loss and adds
     1e-7 to q(y|z) in the logarithm; its decoder's convolutions of stride 1 are transposed, which rotates their kernels.
-
-    Parameters
-    ----------
-    classes: how many classes to find, K.
-    channels: channels of the encoder's levels, two convolutions 3x3 each, the first of stride 2; the decoder mirrors
-        them.
-    units: units of the hidden layer of the classifier that gives q(y|z).
-    output: "linear", or "sigmoid" for means between 0 and 1.
-    source: "none", or "bojone", which stands for output=sigmoid, init=glorot and training by optimizer=keras-adam with
-        epsilon=1e-7 in batches of 100. Explicit options take precedence.
-    encoder: your own encoder, a layer that turns x into mu and logvar, (2 latent_dim,); None makes the usual one.
-    decoder: your own decoder, a layer that turns z (latent_dim,) into the parameters of p(x|z); None makes the usual
-        one.
-    classifier: your own classifier, a layer that turns z into the logits of q(y|z), (classes,); None makes the usual
-        one.
     """
 
     name = "mixture-vae"
@@ -63,32 +48,24 @@ class MixtureVAE(VAE):
         )
     }
 
-    @options(
-        latent_dim=Count(),
-        classes=Count(),
-        channels=Counts(1),
-        units=Count(),
-        output=Choice(OUTPUTS),
-        init=INIT,
-        source=Sources(sources),
-        encoder=OWN,
-        decoder=OWN,
-        classifier=OWN,
-        **LIKELIHOOD,
-        **COMMON,
-    )
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=20, classes=10, channels=(32, 64), units=256, likelihood="gaussian",
-        sigma=REFERENCE_SIGMA, output="linear", init="own", source="none", seed=0, backend="numpy", dtype="float32",
-        encoder=None, decoder=None, classifier=None,
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(20),
+        classes=Option(10, Count(), "The number of clusters to find, K."),
+        channels=Option((32, 64), Counts(1), "Channels of the encoder's levels, each of two convolutions 3x3, the "
+                        "first of stride 2. The decoder mirrors them."),
+        units=Option(256, Count(), "Units of the hidden layer of the classifier q(y|z)."),
+        likelihood=LIKELIHOOD.of("gaussian"), sigma=SIGMA.of(REFERENCE_SIGMA),
+        output=Option("linear", Choice(OUTPUTS), 'The end of the decoder: "linear", or "sigmoid" for means in [0, '
+                      "1]."),
+        init=INIT, source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
+        encoder=own("Your own encoder, a layer from x to mu and logvar, (2 latent_dim,)."),
+        decoder=own("Your own decoder, a layer from z (latent_dim,) to the parameters of p(x|z)."),
+        classifier=own("Your own classifier, a layer from z to the logits of q(y|z), (classes,)."),
     ):  # fmt: skip
         self.input_shape, self.latent_dim, self.classes = image_shape(input_shape), latent_dim, classes
+        self.config["input_shape"] = self.input_shape
         self.likelihood = likelihood_of(likelihood, sigma)
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, channels=channels,
-            units=units, likelihood=likelihood, sigma=sigma, output=output,
-            init=init, source=source, **described(encoder=encoder, decoder=decoder, classifier=classifier),
-        )  # fmt: skip
         if output == "sigmoid" and likelihood not in ("gaussian", "laplace"):
             raise ConfigError(f"output=sigmoid gives means in [0, 1], {likelihood} takes others: use output=linear")
         x, z, shape = self.input_shape, (latent_dim,), self.likelihood.output_shape(self.input_shape)
@@ -101,7 +78,7 @@ class MixtureVAE(VAE):
             "classifier": (classifier or Sequential(Dense(units, init="he"), ReLU(), Dense(classes)), z),
             "means": (Embedding(classes, latent_dim), ()),
         }
-        self.build(networks, config, seed, backend, dtype, init)
+        self.build(networks)
         # From one point, as in the reference: of means drawn apart half were left without an image in our trials.
         self.store.tree["means"]["weight"].fill(0)
 

@@ -13,19 +13,18 @@ from ..checkpoint.classes import CLASSES
 from ..data import examples, to_float
 from ..data.examples import as_array, bounds, check_dtype, shaped
 from ..data.standardization import Standardization
+from ..declared import document
 from ..errors import ConfigError, ShapeError, suggest
 from ..layers import Sequential
 from ..layers.config import is_tinyaes
 from ..networks.autoencoder import begin_as
 from ..networks.own import fitting
-from ..options import SEED, Count, Dtype, Flag, Path, Shape, options, shown
+from ..options import Count, Dtype, Flag, Path, options, shown
 from ..params import ParamStore, walk
 from .context import Phase, check_names
 
 # Where there is no gradient to keep, a forward takes so many examples at most, so that memory stays bounded.
 CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
-
-COMMON = {"input_shape": Shape(), "seed": SEED, "dtype": Dtype()}  # options of every model
 
 # The fewest examples in a part of a step: fewer cost dense products more than threads win.
 DENSE = 64
@@ -81,18 +80,26 @@ class Model:
         CLASSES.append(cls)
         if cls.name is None and not is_tinyaes(cls):
             cls.name = cls.__name__  # what messages and checkpoints call a user's own model
+        document(cls)
 
-    def build(self, networks, config, seed, backend, dtype, init="own"):
-        """networks: {name: (layer, input shape)}. init: how weights begin (`networks.begin_as`)."""
+    def build(self, networks, config=None, seed=0, backend="numpy", dtype="float32", init=None):
+        """Make parameters and state of the networks, {name: (layer, input shape)}.
+
+        config: the arguments that make this model again, JSON-ready; None where the constructor is `declared`, which
+        keeps these, seed, backend and dtype. init: how weights begin (`networks.begin_as`), if not as `config` has it.
+        """
         if self.input_shape is None:
             raise ConfigError(f"{self.name} has no input_shape: set self.input_shape = (28, 28, 1), say, before build")
+        if config is None:
+            config, init = self.config, init or self.config.get("init")
+            seed, backend, dtype = vars(self).pop("unsaved").values()
         self.config = config
         self.backend = backend if isinstance(backend, Backend) else Backend(backend)
         self.dtype = np.dtype(Dtype().check("dtype", dtype))
         self.networks = {name: layer for name, (layer, _) in networks.items()}
         for name, layer in self.networks.items():
             if name not in config:  # an own network's layers say themselves how their weights begin
-                begin_as(layer, init)
+                begin_as(layer, init or "own")
         self.room_for(sum(_values(*pair) for pair in networks.values()))
         self.chunk = max(1, min(CHUNK, CHUNK_VALUES // self.values))
         params = {name: net.param_shapes(shape) for name, (net, shape) in networks.items()}

@@ -7,6 +7,7 @@ import numpy as np
 from ..backend import array_module
 from ..data import to_float
 from ..data.examples import as_array, check_dtype, shaped
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
 from ..errors import ConfigError, DataError
 from ..latent.mixture import softmax
 from ..losses import cross_entropy_with_logits
@@ -14,9 +15,9 @@ from ..networks import raster
 from ..networks.autoencoder import INIT
 from ..networks.gated_pixelcnn import gated_networks
 from ..networks.pixelcnn import residual_networks
-from ..options import Choice, Count, Source, Sources, options
+from ..options import Choice, Count, Source
 from .labelled import Labelled
-from .model import COMMON, Model
+from .model import Model
 
 NETWORKS = {  # name: (networks, their usual width and blocks)
     "residual": (residual_networks, 128, 2),
@@ -37,18 +38,6 @@ class PixelCNN(Labelled, Model):
     source="keras" is vq_vae.py of Keras's examples, whole, and source="ritheshkumar95" with classes is the
     GatedPixelCNN of that author's pytorch-vqvae. Their losses are means over pixels, 1/49 of ours for maps of 7 x 7.
     The first two kernels of the second have a row or a column of zeros more.
-
-    Parameters
-    ----------
-    levels: how many values a place may have: the number of codes, or the grey levels that images are rounded to.
-    network: "residual", which does not see all places before (a blind spot), or "gated", which does.
-    width: channels of the network's layers; 0 takes the network's own (residual 128, gated 64).
-    blocks: how many blocks of layers the network has; 0 takes the network's own (residual 2, gated 15).
-    classes: how many classes the labels have that images depend on; 0 learns them without labels.
-    init: how weights begin: "own", or as in Keras ("glorot", as in both sources) or PyTorch ("pytorch").
-    source: "none"; or "keras", which stands for network=residual, init=glorot and training by optimizer=keras-adam with
-        epsilon=1e-7; or "ritheshkumar95", for network=gated, init=glorot and optimizer=adam with epsilon=1e-8; both
-        with lr=0.0003 in batches of 128. Explicit options take precedence.
     """
 
     name = "pixelcnn"
@@ -67,26 +56,28 @@ class PixelCNN(Labelled, Model):
         )
     }
 
-    @options(
-        levels=Count(), network=Choice(NETWORKS), width=Count(0), blocks=Count(0, MOST_BLOCKS), classes=Count(0),
-        init=INIT, source=Sources(sources), **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(7, 7), levels=128, network="residual", width=0, blocks=0, classes=0, init="own",
-        source="none", seed=0, backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE.of((7, 7)),
+        levels=Option(128, Count(), "The number of values of a pixel: the number of codes, or the grey levels to "
+                      "which images are rounded."),
+        network=Option("residual", Choice(NETWORKS), 'The network: "residual", whose receptive field has a blind '
+                       'spot, or "gated", which sees all pixels before.'),
+        width=Option(0, Count(0), "Channels of the network's layers; 0 takes the network's own (residual 128, gated "
+                     "64)."),
+        blocks=Option(0, Count(0, MOST_BLOCKS), "The number of blocks of layers; 0 takes the network's own "
+                      "(residual 2, gated 15)."),
+        classes=Option(0, Count(0), "The number of classes on whose labels images depend; 0 learns without labels."),
+        init=INIT, source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
         self.input_shape, self.levels = input_shape, levels
         if len(self.input_shape) not in (2, 3):
             raise ConfigError(f"input_shape: pixelcnn takes maps (H, W) or images (H, W, C), got {input_shape!r}")
-        config = dict(
-            input_shape=self.input_shape, levels=levels, network=network, width=width, blocks=blocks, classes=classes,
-            init=init, source=source,
-        )  # fmt: skip
         networks, usual_width, usual_blocks = NETWORKS[network]
         self.classes, self.uses_labels = classes, classes > 0
         self.integer_input = len(self.input_shape) == 2
         parts = networks(self.map_shape, levels, width or usual_width, blocks or usual_blocks, classes)
-        self.build(parts, config, seed, backend, dtype, init)
+        self.build(parts)
         if source == "ritheshkumar95" and (network, init) == ("gated", "glorot"):
             for name in ("vertical", "horizontal"):  # there 4 x 7 and 1 x 4, of larger fans
                 self.store.tree["stack"]["0"][name]["weight"] *= math.sqrt(3 / 4)

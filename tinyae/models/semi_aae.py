@@ -3,18 +3,19 @@
 import numpy as np
 
 from ..backend import array_module
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared
 from ..errors import ConfigError
 from ..latent.mixture import softmax, softmax_backward
-from ..latent.priors import PRIORS
-from ..layers import ACTIVATIONS
+from ..latent.priors import PRIOR, PRIORS, SCALE
 from ..layers.base import Layer
 from ..losses import adversarial, cross_entropy_with_logits
-from ..networks.autoencoder import dense_decoder, dense_encoder
-from ..options import RATE, WEIGHT, Choice, Count, Counts, Number, Text, options
+from ..networks.autoencoder import ACTIVATION, HIDDEN, LATENT_DIM, dense_decoder, dense_encoder
+from ..options import WEIGHT, Count, Number
 from ..wording import setting
-from .ae import AE
-from .labelled import Labelled
-from .model import COMMON, Phase
+from .aae import UNITS
+from .ae import AE, LOSS
+from .labelled import CLASSES, Labelled
+from .model import Phase
 
 # What the phases multiply the learning rate by, and the two sides' momentum (beta1 of Adam). Sides as fast as the rest
 # make p one-hot before it is right, and then hardly a gradient passes the softmax: on MNIST at 14x14 with 100 labels,
@@ -45,18 +46,6 @@ class SemiAAE(Labelled, AE):
     noise. Batches of its 3000 labelled images alternate with unlabelled ones. The reconstruction error is the mean over
     the pixels. Adam's rates are 0.0006, for both sides 0.0008, and for the classes 0.001. Its cross-entropy takes the
     probabilities p for logits.
-
-    Parameters
-    ----------
-    latent_dim: how many numbers the style z has.
-    classes: how many classes the labels have; tinyae train takes it from the data.
-    labelled: how many training examples keep their label, equally many of each class.
-    prior: the distribution that styles are given: "gaussian", "uniform" (a square), "ring" (of Gaussians) or
-        "swiss-roll" (a spiral).
-    scale: what draws of the prior are multiplied by.
-    units: units of the hidden layers of both discriminators, from the first one on.
-    noise: the standard deviation of the Gaussian noise on x in training; 0 adds none.
-    dropout: the share of activations that is dropped after the encoder's hidden layers, from 0 to below 1.
     """
 
     name = "semi-aae"
@@ -66,15 +55,16 @@ class SemiAAE(Labelled, AE):
     style_dim = None  # numbers of z
     terms = ("loss", "reconstruction", "discriminators", "accuracy", "generator", "cross_entropy", "classified")
 
-    @options(
-        latent_dim=Count(), classes=Count(), labelled=Count(), prior=Choice(PRIORS), scale=RATE, hidden=Counts(),
-        units=Counts(), noise=WEIGHT, dropout=Number(least=0, below=1), activation=Choice(ACTIVATIONS), loss=Text(),
-        **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=10, classes=10, labelled=100, prior="gaussian", scale=1.0,
-        hidden=(512, 256), units=(256, 256), noise=0.5, dropout=0.2, activation="relu", loss="bce", seed=0,
-        backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE,
+        latent_dim=LATENT_DIM.of(10).meaning("The dimension of the style z, D."), classes=CLASSES,
+        labelled=Option(100, Count(), "The number of training examples that keep their label, equally many of each "
+                        "class."),
+        prior=PRIOR, scale=SCALE, hidden=HIDDEN.of((512, 256)), units=UNITS,
+        noise=Option(0.5, WEIGHT, "The standard deviation of the Gaussian noise on x in training; 0 adds none."),
+        dropout=Option(0.2, Number(least=0, below=1), "The rate of dropout after the encoder's hidden layers."),
+        activation=ACTIVATION, loss=LOSS, seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
         self.input_shape, self.classes, self.labelled = input_shape, classes, labelled
         self.use_loss(loss)
@@ -87,10 +77,6 @@ class SemiAAE(Labelled, AE):
         self.noise = noise
         self.prior = PRIORS[prior](latent_dim, 0, scale)
         self.style_dim, self.latent_dim = latent_dim, classes + latent_dim
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, classes=classes, labelled=labelled, prior=prior,
-            scale=scale, hidden=hidden, units=units, noise=noise, dropout=dropout, activation=activation, loss=loss,
-        )  # fmt: skip
         networks = {
             "encoder": (dense_encoder(hidden, self.latent_dim, activation, dropout), self.input_shape),
             "decoder": (dense_decoder(hidden, self.input_shape, activation), (self.latent_dim,)),
@@ -98,7 +84,7 @@ class SemiAAE(Labelled, AE):
             "class_discriminator": (dense_encoder(units, 1, activation), (classes,)),
             "labelled": (_Kept(labelled), self.input_shape),
         }
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks)
 
     @classmethod
     def examples(cls):

@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared
 from ..latent import sparsity
 from ..layers import ReLU, Sigmoid
-from ..layers.activations import ACTIVATIONS, sigmoid
-from ..networks.autoencoder import dense_decoder, dense_encoder
-from ..options import SHARE, WEIGHT, Choice, Count, Counts, Text, options
-from .ae import AE
-from .model import COMMON
+from ..layers.activations import sigmoid
+from ..networks.autoencoder import ACTIVATION, HIDDEN, LATENT_DIM, dense_decoder, dense_encoder
+from ..options import SHARE, WEIGHT, Choice
+from .ae import AE, LOSS
 
 CODES = {"l1": ReLU, "kl": Sigmoid}  # the code's activation by penalty
 
@@ -18,40 +18,32 @@ class SparseAE(AE):
 
     Without hidden layers the decoder's weights are one feature per code unit, see `features`. The default has 402,448
     parameters.
-
-    Parameters
-    ----------
-    penalty: "l1", the sum of the code, with z = relu(h), which gives zeros (Olshausen & Field 1996); or "kl", the
-        divergence of each unit's mean activation over the batch from `rate`, with z = sigmoid(h) (Ng 2011).
-    weight: what the penalty is multiplied by; 0 gives a plain autoencoder.
-    rate: the mean activation, between 0 and 1, that penalty=kl asks of each unit.
     """
 
     name = "sparse-ae"
     pictures = ("features",)
     terms = ("loss", "reconstruction", "sparsity")
 
-    @options(
-        latent_dim=Count(), hidden=Counts(), activation=Choice(ACTIVATIONS), loss=Text(), penalty=Choice(CODES),
-        weight=WEIGHT, rate=SHARE, **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=256, hidden=(), activation="relu", loss="bce", penalty="l1",
-        weight=0.3, rate=0.05, seed=0, backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(256), hidden=HIDDEN.of(()), activation=ACTIVATION,
+        loss=LOSS,
+        penalty=Option("l1", Choice(CODES), 'The penalty on the code: "l1", its sum, with z = relu(h), which gives '
+                       'exact zeros (Olshausen & Field 1996); or "kl", the KL divergence of each unit\'s mean '
+                       "activation over the batch from `rate`, with z = sigmoid(h) (Ng 2011)."),
+        weight=Option(0.3, WEIGHT, "The weight of the penalty; 0 gives a plain autoencoder."),
+        rate=Option(0.05, SHARE, "The target of each unit's mean activation for penalty=kl, between 0 and 1."),
+        seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
         self.penalty, self.weight, self.rate = penalty, weight, rate
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation, loss=loss,
-            penalty=penalty, weight=weight, rate=rate,
-        )  # fmt: skip
         networks = {
             "encoder": (dense_encoder(hidden, latent_dim, activation), self.input_shape),
             "code": (CODES[penalty](), (latent_dim,)),
             "decoder": (dense_decoder(hidden, self.input_shape, activation), (latent_dim,)),
         }
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks)
 
     @classmethod
     def examples(cls):

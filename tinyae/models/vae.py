@@ -1,15 +1,15 @@
 """The variational autoencoder (Kingma & Welling 2014) with dense networks."""
 
 from ..backend import array_module
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
 from ..latent import gaussian
-from ..layers import ACTIVATIONS
-from ..losses.likelihood import OPTIONS as LIKELIHOOD
+from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
-from ..networks.autoencoder import INIT, dense_decoder, dense_encoder
-from ..networks.own import OWN, described
-from ..options import Choice, Count, Counts, Source, Sources, options
+from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, dense_decoder, dense_encoder
+from ..networks.own import own
+from ..options import Count, Source
 from .gaussian_codes import GaussianCodes, halves, joined
-from .model import COMMON, Phase
+from .model import Phase
 
 
 class VAE(GaussianCodes):
@@ -21,26 +21,6 @@ class VAE(GaussianCodes):
 
     source="bojone" is vae_keras.py of bojone/vae, whole. The source clips probabilities to [1e-7, 1 - 1e-7], so that a
     pixel outside has no gradient there.
-
-    Parameters
-    ----------
-    latent_dim: how many numbers a code has.
-    hidden: units of the encoder's hidden layers, from the first one on; the decoder mirrors them.
-    activation: the function after each hidden layer: "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh" or
-        "softplus".
-    likelihood: the distribution p(x|z) of a pixel or a column: "bernoulli" (values in [0, 1]), "gaussian" or "laplace"
-        with the fixed width `sigma` (values of any range), "learned-gaussian" (whose width is learned from `sigma` on)
-        or "categorical" (one of 256 levels of [0, 1]).
-    sigma: the standard deviation of a Gaussian, its start where it is learned, or the scale of a Laplace distribution,
-        in the units of the data. "bernoulli" and "categorical" have none.
-    samples: draws of z for each example; more than one train the importance-weighted bound (Burda et al. 2016).
-    init: how weights begin: "own" (He's before ReLU, else Glorot's), or as in Keras and TensorFlow ("glorot") or
-        PyTorch ("pytorch", biases too).
-    source: "none", or "bojone", which stands for init=glorot and training by optimizer=rmsprop with epsilon=1e-7 in
-        batches of 100. Explicit options take precedence.
-    encoder: your own encoder, a layer that turns x into mu and logvar, (2 latent_dim,); None makes the usual one.
-    decoder: your own decoder, a layer that turns z (latent_dim,) into the parameters of p(x|z), logits for
-        "bernoulli"; None makes the usual one.
     """
 
     name = "vae"
@@ -49,30 +29,19 @@ class VAE(GaussianCodes):
     samples = 1  # of z for each example
     sources = {"bojone": Source(dict(init="glorot"), dict(optimizer="rmsprop", epsilon=1e-7, batch_size=100))}
 
-    @options(
-        latent_dim=Count(),
-        hidden=Counts(),
-        activation=Choice(ACTIVATIONS),
-        samples=Count(),
-        init=INIT,
-        source=Sources(sources),
-        encoder=OWN,
-        decoder=OWN,
-        **LIKELIHOOD,
-        **COMMON,
-    )
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=2, hidden=(256,), activation="relu", likelihood="bernoulli",
-        sigma=1.0, samples=1, init="own", source="none", seed=0, backend="numpy", dtype="float32",
-        encoder=None, decoder=None,
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM, hidden=HIDDEN, activation=ACTIVATION,
+        likelihood=LIKELIHOOD, sigma=SIGMA,
+        samples=Option(1, Count(), "Samples of z for each example; more than one train the importance-weighted "
+                       "bound (Burda et al. 2016)."),
+        init=INIT, source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
+        encoder=own("Your own encoder, a layer from x to mu and logvar, (2 latent_dim,)."),
+        decoder=own("Your own decoder, a layer from z (latent_dim,) to the parameters of p(x|z), logits for "
+                    '"bernoulli".'),
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.likelihood = likelihood_of(likelihood, sigma)
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, hidden=hidden, activation=activation,
-            likelihood=likelihood, sigma=sigma, samples=samples, init=init, source=source,
-            **described(encoder=encoder, decoder=decoder),
-        )  # fmt: skip
         x, z, output = self.input_shape, (latent_dim,), self.likelihood.output_shape(self.input_shape)
         encoder = self.fitting("encoder", encoder, x, (2 * latent_dim,))
         decoder = self.fitting("decoder", decoder, z, output)
@@ -80,7 +49,7 @@ class VAE(GaussianCodes):
             "encoder": (encoder or dense_encoder(hidden, 2 * latent_dim, activation), x),
             "decoder": (self.likelihood.decoder(decoder or dense_decoder(hidden, output, activation)), z),
         }
-        self.build(networks, config, seed, backend, dtype, init)
+        self.build(networks)
         if samples > 1:
             self.samples, self.terms = samples, (*self.terms, "gain")
             self.chunk = max(1, self.chunk // samples)

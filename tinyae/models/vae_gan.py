@@ -3,18 +3,27 @@
 import os
 
 from ..backend import array_module
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared
 from ..errors import CheckpointError, ConfigError
 from ..latent import gaussian
-from ..layers import ACTIVATIONS, Conv2D, Dense, Flatten, LeakyReLU, Sequential
+from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
 from ..layers.activations import sigmoid
 from ..losses import adversarial, mse
-from ..networks.autoencoder import image_shape, strided_channels, strided_decoder, strided_encoder
+from ..networks.autoencoder import (
+    ACTIVATION,
+    LATENT_DIM,
+    STRIDED_CHANNELS,
+    image_shape,
+    strided_channels,
+    strided_decoder,
+    strided_encoder,
+)  # fmt: skip
 from ..networks.gan import SLOPE
-from ..options import RATE, Choice, Count, Counts, Path, options
+from ..options import RATE, Count, Path
 from .conv_vae import ConvVAE
 from .gan import MOMENTUM
 from .gaussian_codes import GaussianCodes, halves, joined
-from .model import COMMON, Phase
+from .model import Phase
 
 
 class VAEGAN(GaussianCodes):
@@ -37,18 +46,6 @@ class VAEGAN(GaussianCodes):
     images in [-1, 1]. It adds 0.001 to probabilities. RMSprop updates all three networks at once, with a learning rate
     that decays from 0.02; decoder or D is not updated while it is far ahead of the other. For faces the decoder
     minimises 1e-5 times the reconstruction error minus (1 - 1e-5) times D's loss, where real images weigh 0.66.
-
-    Parameters
-    ----------
-    latent_dim: how many numbers a code has.
-    channels: channels of the levels of encoder and discriminator. A level halves the image (an odd side rounds up); the
-        decoder mirrors them. None of them (the default) takes 32, 64, 128, 256, 256, ... down to 7 pixels or fewer.
-    units: units of the dense layer behind the convolutions of encoder and discriminator.
-    activation: the function after each hidden layer of encoder and decoder: "relu", "leaky-relu", "elu", "gelu",
-        "silu", "sigmoid", "tanh" or "softplus".
-    gamma: the weight of the reconstruction, against fooling the discriminator, in the decoder's phase.
-    start: the folder of a conv-vae run of the same sizes, whose encoder and decoder this one begins with; empty (the
-        default) begins anew.
     """
 
     name = "vae-gan"
@@ -58,21 +55,21 @@ class VAEGAN(GaussianCodes):
     terms = ("loss", "reconstruction", "kl", "decoder", "generator", "discriminator", "accuracy")
     part = 32  # convolution is as fast on few images
 
-    @options(
-        latent_dim=Count(), channels=Counts(), units=Count(), activation=Choice(ACTIVATIONS), gamma=RATE, start=Path(),
-        **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), latent_dim=20, channels=(), units=256, activation="relu", gamma=1.0, start="",
-        seed=0, backend="numpy", dtype="float32",
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(20), channels=STRIDED_CHANNELS,
+        units=Option(256, Count(), "Units of the dense layer behind the convolutions of encoder and discriminator."),
+        activation=ACTIVATION,
+        gamma=Option(1.0, RATE, "The weight of the reconstruction in the decoder's phase, against fooling the "
+                     "discriminator."),
+        start=Option("", Path(), "The folder of a conv-vae run of the same sizes, whose encoder and decoder this "
+                     "model begins with; empty (the default) begins anew."),
+        seed=SEED, backend=BACKEND, dtype=DTYPE,
     ):  # fmt: skip
         self.input_shape, self.latent_dim = image_shape(input_shape), latent_dim
         channels = channels or strided_channels(self.input_shape)
+        self.config |= dict(input_shape=self.input_shape, channels=channels)
         self.gamma, self.start = gamma, start
-        config = dict(
-            input_shape=self.input_shape, latent_dim=latent_dim, channels=channels, units=units,
-            activation=activation, gamma=gamma, start=start,
-        )  # fmt: skip
         features = Sequential(*(layer for c in channels for layer in (Conv2D(c, 4, stride=2, init="he"), _leaky())))
         head = Sequential(Flatten(), Dense(units, init="he"), _leaky(), Dense(1))
         networks = {
@@ -81,7 +78,7 @@ class VAEGAN(GaussianCodes):
             "features": (features, self.input_shape),
             "head": (head, features.output_shape(self.input_shape)),
         }
-        self.build(networks, config, seed, backend, dtype)
+        self.build(networks)
 
     @classmethod
     def examples(cls):

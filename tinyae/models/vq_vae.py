@@ -5,16 +5,17 @@ import math
 import numpy as np
 
 from ..data.examples import as_array
+from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
 from ..errors import ConfigError, ShapeError
 from ..latent.codebook import MOST_BOOKS, Codebook, HeldCodebook
 from ..layers.base import Layer
 from ..losses import mse
 from ..networks.autoencoder import image_shape
-from ..networks.own import OWN, described, output_of
+from ..networks.own import output_of, own
 from ..networks.vq import NETWORKS, code_size, network_for
-from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source, Sources, options
+from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source
 from .context import Context
-from .model import COMMON, Model
+from .model import Model
 
 SOURCE_BOUND = 0.05  # codes are drawn within it in Keras
 WHOLE = 2**26  # numbers of the data whose variance a source takes: those of 85,000 images of 28 x 28
@@ -34,30 +35,6 @@ class VQVAE(Model):
     "small" and "residual": the terms of a code are means over its own elements, and so weigh less; weights begin as
     Glorot's, codes within 0.05 of 0; "keras" takes images minus 0.5, and BatchNorm in "bojone" has momentum 0.99 and
     epsilon 0.001. "paper" follows a paper's text, no code.
-
-    Parameters
-    ----------
-    network: the encoder and its decoder: "small" (published for 28 pixels), "paper" (for 32 pixels), "residual" (for
-        128 pixels), each for images of any size; "auto" takes the one published for about the size of the images.
-        "keras" and "bojone" are "small" and "residual" as their code has them, see above and `source`.
-    codes: how many codes a codebook has, K; 0 takes the network's own number (small 128, paper 512, residual 64).
-    latent_dim: how many numbers a code stands for, D; 0 takes the network's own number (small 16, paper 256, residual
-        128).
-    codebooks: how many codebooks share the work; each vector then has a code in every one.
-    residual_codes: with several codebooks, each quantises what those before it left (true), or its own share of a
-        vector's numbers (false).
-    commitment: the weight of the commitment loss, which holds the encoder to its codes; 0 leaves it out.
-    ema: codes are moving averages of their vectors (true), or parameters that the codebook loss trains (false).
-    decay: the share of a moving average that a training step keeps, between 0 and 1; for ema=true.
-    cosine: vectors and codes are compared by their direction alone (true), or by their distance (false).
-    restart: a code that hardly any vector chooses is set to a vector of the batch (true; Dhariwal et al. 2020).
-    relative: the squared error is divided by the variance of the data (true), or by 1 (false).
-    source: "none"; or "keras", which stands for network=keras, restart=false and training in batches of 128; or
-        "bojone", for network=bojone, relative=false, restart=false and batches of 64; both by optimizer=keras-adam with
-        epsilon=1e-7. Explicit options take precedence.
-    encoder: your own encoder, a layer that turns x into a map of vectors (h, w, latent_dim); None makes the usual one.
-        It sees images as `network` does, in [-1, 1] for "residual".
-    decoder: your own decoder, a layer that turns that map into y; None makes the usual one.
     """
 
     name = "vq-vae"
@@ -75,29 +52,44 @@ class VQVAE(Model):
     monitors = ("codebook",)
     judged_by = "reconstruction"  # the other terms grow while vectors spread over more of the space
 
-    @options(
-        network=Choice(("auto", *NETWORKS)), codes=Count(0), latent_dim=Count(0), codebooks=Count(1, MOST_BOOKS),
-        residual_codes=Flag(), commitment=WEIGHT, ema=Flag(), decay=SHARE, cosine=Flag(), restart=Flag(),
-        relative=Flag(), source=Sources(sources), encoder=OWN, decoder=OWN, **COMMON,
-    )  # fmt: skip
+    @declared
     def __init__(
-        self, input_shape=(28, 28, 1), network="auto", codes=0, latent_dim=0, codebooks=1, residual_codes=False,
-        commitment=0.25, ema=False, decay=0.99, cosine=False, restart=True, relative=True,
-        source="none", seed=0, backend="numpy", dtype="float32",
-        encoder=None, decoder=None,
+        self, input_shape=INPUT_SHAPE,
+        network=Option("auto", Choice(("auto", *NETWORKS)), "The encoder and its decoder, for images of any size: "
+                       '"small" (published for 28 pixels), "paper" (for 32 pixels) or "residual" (for 128 pixels); '
+                       '"auto" takes the one published for about the size of the images. "keras" and "bojone" are '
+                       '"small" and "residual" as published code has them, see `source`.'),
+        codes=Option(0, Count(0), "The number of codes of a codebook, K; 0 takes the network's own (small 128, "
+                     "paper 512, residual 64)."),
+        latent_dim=Option(0, Count(0), "The dimension of a code's vector, D; 0 takes the network's own (small 16, "
+                          "paper 256, residual 128)."),
+        codebooks=Option(1, Count(1, MOST_BOOKS), "The number of codebooks. Each vector has a code in every one."),
+        residual_codes=Option(False, Flag(), "With several codebooks: whether each quantises the residual of those "
+                              "before it (true), or its own part of a vector (false)."),
+        commitment=Option(0.25, WEIGHT, "The weight of the commitment loss, which keeps the encoder's vectors near "
+                          "their codes; 0 leaves it out."),
+        ema=Option(False, Flag(), "Whether codes are moving averages of their vectors (true), or parameters that "
+                   "the codebook loss trains (false)."),
+        decay=Option(0.99, SHARE, "The share of a moving average that a training step keeps, for ema=true."),
+        cosine=Option(False, Flag(), "Whether vectors and codes are compared by their direction (true), or by their "
+                      "distance (false)."),
+        restart=Option(True, Flag(), "Whether a code that hardly any vector chooses is set to a vector of the batch "
+                       "(Dhariwal et al. 2020)."),
+        relative=Option(True, Flag(), "Whether the squared error is divided by the variance of the data."),
+        source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
+        encoder=own("Your own encoder, a layer from x to a map of vectors (h, w, latent_dim). It sees images as "
+                    '`network` does, in [-1, 1] for "residual".'),
+        decoder=own("Your own decoder, a layer from that map to y."),
     ):  # fmt: skip
         self.input_shape = image_shape(input_shape)
         network = network_for(self.input_shape) if network == "auto" else network
         self.kind = NETWORKS[network]
         self.signed = self.kind.shift == -1  # whether the networks see images in [-1, 1]
         self.latent_dim, self.code_count = latent_dim or self.kind.units, codes or self.kind.codes
+        self.config |= dict(
+            input_shape=self.input_shape, network=network, codes=self.code_count, latent_dim=self.latent_dim
+        )
         self.commitment, self.relative = commitment, relative
-        config = dict(
-            input_shape=self.input_shape, network=network, codes=self.code_count, latent_dim=self.latent_dim,
-            codebooks=codebooks, residual_codes=residual_codes, commitment=commitment, ema=ema,
-            decay=decay, cosine=cosine, restart=restart, relative=relative, source=source,
-            **described(encoder=encoder, decoder=decoder),
-        )  # fmt: skip
         x, size = self.input_shape, code_size(self.input_shape)
         if encoder is not None and len(found := output_of(self.name, "encoder", encoder, x)) == 3:
             size = found[:2]
@@ -118,7 +110,7 @@ class VQVAE(Model):
             "decoder": (decoder, self.map_shape),
             "scale": (_Variance(), ()),
         }
-        self.build(networks, config, seed, backend, dtype, "glorot" if self.kind.source else "own")
+        self.build(networks, init="glorot" if self.kind.source else "own")
         if ema:
             self.terms = ("loss", "reconstruction", "commitment")
             drawn = self.codebook.draw(self.backend.noise(seed).child("init.codebook"), dtype)

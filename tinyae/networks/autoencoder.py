@@ -2,6 +2,7 @@
 
 import math
 
+from ..declared import Option
 from ..errors import ConfigError
 from ..layers import (
     ACTIVATIONS,
@@ -17,7 +18,7 @@ from ..layers import (
     Sequential,
 )
 from ..layers.convolution import resolve_padding
-from ..options import Choice
+from ..options import Choice, Count, Counts
 
 WIDEST = 256  # channels that `strided_channels` gives at most
 
@@ -126,7 +127,27 @@ def strided_channels(shape):
 
 # How weights begin: each network's own way, or that of a framework: weights and biases.
 INITS = {"own": None, "glorot": ("glorot", "zeros"), "pytorch": ("uniform", "uniform")}
-INIT = Choice(INITS)
+
+# Options of many models.
+LATENT_DIM = Option(
+    2, Count(), "The dimension of a code, D.",
+)
+HIDDEN = Option(
+    (256,), Counts(), "Units of the encoder's hidden layers, from the first on. The decoder mirrors them. Without "
+    "any (hidden= on the command line, () in a program) encoder and decoder are linear.",
+)  # fmt: skip
+ACTIVATION = Option(
+    "relu", Choice(ACTIVATIONS), "The activation function after each hidden layer.",
+)
+STRIDED_CHANNELS = Option(
+    (), Counts(), "Channels of the encoder's convolutions 4x4 of stride 2, each of which halves the image (an odd "
+    "side rounds up). The decoder mirrors them. Without any (the default) they are 32, 64, 128, 256, 256, ..., as "
+    "many as bring the image to 7 pixels or fewer: two at 28 pixels, three at 32, four at 64.",
+)  # fmt: skip
+INIT = Option(
+    "own", Choice(INITS), 'The initial weights: "own" (He\'s before ReLU, otherwise Glorot\'s), "glorot" as in Keras '
+    'and TensorFlow, or "pytorch" as in PyTorch, biases included.',
+)  # fmt: skip
 
 
 def begin_as(layer, init):

@@ -1,5 +1,6 @@
 """A user's own networks in a model: what the option takes, what a checkpoint keeps, and the check of the shapes."""
 
+from ..declared import Option
 from ..errors import ShapeError
 from ..layers import Layer, from_config
 from ..options import Kind
@@ -16,13 +17,13 @@ class Network(Kind):
             raise self.refusal(name, value, owner)
         return layer
 
+    def stored(self, value):
+        return None if value is None else value.config
 
-OWN = Network()
 
-
-def described(**networks):
-    """{name: config} of the own networks among these, for a model's config; those that are None are left out."""
-    return {name: layer.config for name, layer in networks.items() if layer is not None}
+def own(help):
+    """The option for a user's own network."""
+    return Option(None, Network(), help)
 
 
 def output_of(model, name, layer, takes):
