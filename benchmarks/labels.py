@@ -10,6 +10,7 @@ import numpy as np
 
 import tinyae
 from tinyae.models import SemiAAE
+from tinyae.traits import Best
 
 from .codes import fit
 
@@ -27,7 +28,7 @@ ALONE = 4  # epochs: by then all labelled images are told right, and the accurac
 class Alone(SemiAAE):
     """Its encoder trained on the labelled images alone: the phase of the classes without the others."""
 
-    judged_by = "cross_entropy"
+    selection = Best("cross_entropy")
     monitors = ()
 
     @property

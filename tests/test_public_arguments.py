@@ -229,7 +229,7 @@ def test_odd_arguments_are_refused_in_tinyaes_own_words(function, tmp_path):
 METHODS = (
     "encode", "decode", "reconstruct", "sample", "save", "standardize", "loss", "loss_and_grads", "posterior",
     "kl_per_dimension", "probabilities", "cluster", "classify", "style", "styled", "across", "draw_prior", "usage",
-    "uniform_codes", "log_prob", "activity", "demonstration", "images", "fill", "prior_codes", "codes", "admit",
+    "uniform_codes", "log_prob", "activity", "demonstration", "images", "fill", "admit",
     "admit_batch", "check_labels",
 )  # fmt: skip
 

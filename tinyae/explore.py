@@ -94,7 +94,7 @@ class Dimensions:
 @options(model=MODEL)
 def dimensions(model, x, labels=None):
     """The `Dimensions` of a model's code over examples x (N, ...); labels (N,) where the model uses them."""
-    if model.standard_prior:
+    if model.prior.standard:
         centre, scale = np.zeros(model.latent_dim), np.ones(model.latent_dim)
     else:
         codes = model.encode(x, **model.given(labels)).astype(np.float64)
@@ -222,7 +222,7 @@ def transfer(model, x, labels, targets):
     The style is what a model that knows the label finds in x beside it (Kingma et al. 2014, section 4.3): the code, or
     how far the code is from the mean of its class. Raises `ConfigError` for a model without labels.
     """
-    if not model.has_styles:
+    if not (model.labels and model.labels.styles):
         raise ConfigError(f"{model.name} knows no labels to move a style to: train cvae or class-mean-vae")
     model.check_labels(targets)
     styles, targets = model.style(x, labels), as_labels(targets)

@@ -66,7 +66,7 @@ def test_interpolation_is_between_draws_of_the_prior(here, capsys, tmp_path):
     drawn = model.sample(6)
     np.testing.assert_allclose(walk["x"][0, [0, -1]], drawn[[5, 1]], rtol=1e-5, atol=1e-6)
     assert (found["walks"][0]["from"], found["walks"][0]["to"]) == (5, 1)
-    np.savez(tmp_path / "codes.npz", codes=model.prior_codes(2, seed=9))
+    np.savez(tmp_path / "codes.npz", codes=model.draw_prior(2, seed=9))
     call("interpolate", "gan", "--codes", tmp_path / "codes.npz", "--out", tmp_path / "i.png")
     assert (tmp_path / "i.png").stat().st_size > 0
 
@@ -76,7 +76,7 @@ def test_a_traversal_starts_from_a_draw_of_the_prior(words, index, here, capsys,
     """Like an interpolation, and not from the mean, which no draw in many dimensions lies near."""
     found = told(capsys, "traverse", "critic", *words, "--dims", 2, 5, "--steps", 3, "--out", tmp_path / "t.npz")
     model, walk = tinyae.load("critic"), np.load(tmp_path / "t.npz")
-    expected = np.tile(model.prior_codes(index + 1)[index], (2, 3, 1))
+    expected = np.tile(model.draw_prior(index + 1)[index], (2, 3, 1))
     for row, i in enumerate((1, 4)):
         expected[row, :, i] = -3, 0, 3
     np.testing.assert_allclose(walk["codes"], expected, rtol=1e-5)
@@ -87,7 +87,7 @@ def test_a_traversal_starts_from_a_draw_of_the_prior(words, index, here, capsys,
 def test_a_manifold_lies_around_a_draw_of_the_prior(here, tmp_path):
     call("manifold", "critic", "--side", 3, "--dims", 1, 2, "--out", tmp_path / "m.npz")
     model, codes = tinyae.load("critic"), np.load(tmp_path / "m.npz")["codes"]
-    np.testing.assert_allclose(codes[..., 2:], np.tile(model.prior_codes(1)[0, 2:], (3, 3, 1)), rtol=1e-5)
+    np.testing.assert_allclose(codes[..., 2:], np.tile(model.draw_prior(1)[0, 2:], (3, 3, 1)), rtol=1e-5)
     np.testing.assert_allclose(codes[:, :, 0], np.tile(np.array([-1.6449, 0, 1.6449]), (3, 1)), atol=1e-3)
 
 

@@ -11,6 +11,7 @@ from tinyae import cli, models
 from tinyae.errors import ConfigError, ShapeError
 from tinyae.evaluation import classifier, judge
 from tinyae.evaluation import side_by_side as compare
+from tinyae.traits import NoPrior, Vector
 
 
 @pytest.fixture
@@ -21,8 +22,7 @@ def x():
 class Copy:
     """A model whose code is its image."""
 
-    generative = standard_prior = uses_labels = discrete_codes = autoregressive = False
-    encodes, input_shape, latent_dim = True, (6, 5, 1), 30
+    code, prior, labels, input_shape, latent_dim = Vector(), NoPrior(), None, (6, 5, 1), 30
 
     def given(self, labels):
         return {}

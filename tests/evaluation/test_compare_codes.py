@@ -11,6 +11,7 @@ from tinyae import cli, models, plot
 from tinyae.data.dataset import Split
 from tinyae.errors import ConfigError, ShapeError
 from tinyae.evaluation.codes_side_by_side import check, chosen, codes_of, compare_codes, draw, draw_prior, of_the_prior
+from tinyae.traits import Vector
 
 SMALL = dict(input_shape=(6, 5, 1), hidden=(5,))
 
@@ -23,7 +24,7 @@ def x():
 class Posterior:
     """q(z|x) = N(3, 4 I)."""
 
-    gaussian_codes = True
+    code = Vector(gaussian=True)
 
     def given(self, labels):
         return {}

@@ -10,6 +10,7 @@ from tinyae.layers import Dense
 from tinyae.losses import mse
 from tinyae.models.context import Network
 from tinyae.models.model import Model
+from tinyae.traits import Labels
 
 
 class _Linear(Model):
@@ -70,7 +71,7 @@ class _Sgd(_Linear):
 
 
 class _WantsLabels(_Linear):
-    uses_labels = True
+    labels = Labels()
 
     def step(self, net, x, labels):
         return super().step(net, x + 0 * labels)

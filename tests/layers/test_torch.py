@@ -397,7 +397,7 @@ def test_fifty_steps_of_training(make, theirs, dtype, rtol, steps, pictures, bat
     for step in range(steps):
         x = pictures[rng.integers(0, len(pictures), batch)].astype(dtype)
         noise = rng.normal(size=(batch, latent)).astype(dtype)
-        terms, named = model.loss_and_grads({"x": x}, {"z": noise} if make.generative else None)
+        terms, named = model.loss_and_grads({"x": x}, {"z": noise} if make.prior.exists else None)
         expected = theirs(params, torch.tensor(x), torch.tensor(noise))
         assert terms.keys() == expected.keys()
         for name, term in terms.items():

@@ -68,8 +68,8 @@ def test_the_small_form_has_two_dimensions():
     model = AAE()
     sizes = (784, 512, 256, 2), (2, 256, 512, 784), (2, 256, 256, 1)
     assert model.param_count == sum((a + 1) * b for s in sizes for a, b in zip(s, s[1:], strict=False))
-    assert model.standard_prior and model.generative and not model.uses_labels
-    assert not AAE(scale=2.0).standard_prior and not AAE(prior="ring").standard_prior
+    assert model.prior.standard and model.prior.exists and not model.labels
+    assert not AAE(scale=2.0).prior.standard and not AAE(prior="ring").prior.standard
     assert AAE(classes=10).networks["discriminator"].param_shapes((12,))["1"]["weight"] == (12, 256)
 
 
@@ -346,4 +346,4 @@ def test_labels_that_cannot_be():
         model.sample(4, labels=[1, 2])
     with pytest.raises(ConfigError, match="aae was trained without labels: leave them out"):
         model_of().sample(4, labels=1)
-    assert models.CVAE((3, 3, 1), classes=3).least_label == 0
+    assert models.CVAE((3, 3, 1), classes=3).labels.least == 0

@@ -205,7 +205,7 @@ def test_validation_always_has_the_final_price(digits):
     ],
 )
 def test_when_the_loss_means_the_same(options, steps):
-    assert models.BetaVAE(**SMALL, **options).settled_after == steps
+    assert models.BetaVAE(**SMALL, **options).selection.after == steps
 
 
 # networks

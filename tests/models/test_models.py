@@ -1,6 +1,7 @@
 """Every model: its contract on NumPy and on the strict stand-in for CuPy; then what `ae` and `vae` promise."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from steps import run
 from tinyae import models
 from tinyae.backend import Noise
 from tinyae.errors import ConfigError, ShapeError
-from tinyae.models import NAMES
+from tinyae.models import NAMES, Model
 
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": 1e-4, "float64": 1e-12}  # rounding, of the largest value
@@ -299,7 +300,7 @@ def test_noise_of_an_unknown_name_is_refused(make):
 def test_shards_sum_to_the_whole(make):
     model, x = make(**SMALL, dtype="float64"), images(7)
     noise = np.random.default_rng(0).normal(size=(7, 2))
-    whole, expected = model.loss_and_grads({"x": x}, {"z": noise} if make.generative else None)
+    whole, expected = model.loss_and_grads({"x": x}, {"z": noise} if make.prior.exists else None)
     grads, losses = model.store.like(), []
     for rows in (slice(3), slice(3, None)):
         rng = model.backend.noise(0, 0, {"z": noise[rows]})
@@ -331,3 +332,14 @@ def test_linear_ae_trains_to_the_rank_of_its_code(loss):
         for name, w in model.named_parameters().items():
             w -= 0.02 * grads[name]
     assert model.loss({"x": x})["loss"] < (0.1 * before if loss == "mse" else before)
+
+
+def test_what_a_model_declares_is_described():
+    """Every public attribute of the class stands in the docstring of Model."""
+    described = set(re.findall(r"^ +(\w+) {2,}", Model.__doc__, re.MULTILINE) + re.findall(r"`(\w+)`", Model.__doc__))
+    declared = {name for name, value in vars(Model).items() if not name.startswith("_") and is_data(value)}
+    assert len(declared) > 10 and declared <= described
+
+
+def is_data(value):
+    return not callable(value) and not isinstance(value, (property, classmethod, staticmethod))

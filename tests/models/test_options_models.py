@@ -93,7 +93,7 @@ def test_what_is_no_path_function_display_or_model_is_refused(option):
 DRAWING = [
     (name, method)
     for name, model in NAMES.items()
-    for method in ("sample", "draw_prior", "prior_codes", "uniform_codes")
+    for method in ("sample", "draw_prior", "uniform_codes")
     if hasattr(model, method)
 ]
 
@@ -107,7 +107,7 @@ def test_how_many_to_draw_and_its_seed_are_checked(name, method, monkeypatch):
         assert len(refusals(lambda **odd: draw(**{"n": 2} | odd), option)) >= len(ODD) - 4  # seeds may be large
     with pytest.raises(TinyaeError):
         draw(10**15)
-    if model.generative:
+    if model.prior.exists:
         np.testing.assert_array_equal(draw(np.int64(2), seed=np.array(5)), draw(2, seed=5))
 
 

@@ -62,7 +62,7 @@ def made(name, own, **options):
 
 
 def batch(model):
-    return {"x": X} | ({"labels": LABELS} if model.uses_labels else {})
+    return {"x": X} | ({"labels": LABELS} if model.labels else {})
 
 
 @each_case
@@ -87,7 +87,7 @@ def test_a_training_goes_on_bit_for_bit_where_it_was_killed(name, own, tmp_path)
         np.testing.assert_array_equal(model.store.flat, whole.store.flat)
         np.testing.assert_array_equal(model.state.flat, whole.state.flat)
     assert repr(loaded) == repr(whole)
-    draw = loaded.uniform_codes if name == "vq-vae" else loaded.sample if loaded.generative else None
+    draw = loaded.uniform_codes if name == "vq-vae" else loaded.sample if loaded.prior.exists else None
     if draw is not None:
         assert np.isfinite(draw(2)).all()
 

@@ -257,7 +257,7 @@ def test_vae_is_vae_keras_py_and_class_mean_vae_cvae_keras_py(name):
     x_decoded_mean = torch.sigmoid(dense(p, "decoder.2", F.relu(dense(p, "decoder.0", z))))
     xent_loss = binary_crossentropy(x, x_decoded_mean).sum(-1)
     kl_loss = -0.5 * (1 + z_log_var - (z_mean - yh) ** 2 - torch.exp(z_log_var)).sum(-1)
-    batch = {"x": images} | ({"labels": labels} if model.uses_labels else {})
+    batch = {"x": images} | ({"labels": labels} if model.labels else {})
     assert_agrees(model, batch, (xent_loss + kl_loss).mean(), p, 1, {"z": noise})
 
 

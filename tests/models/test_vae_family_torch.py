@@ -143,7 +143,7 @@ def test_training_beside_torch(name, dtype, rtol, data):
         rows = rng.integers(0, len(data[0]), BATCH)
         x, labels = data[0][rows].astype(dtype), data[1][rows]
         noise = rng.normal(size=shape).astype(dtype)
-        batch = {"x": x, "labels": labels} if model.uses_labels else {"x": x}
+        batch = {"x": x, "labels": labels} if model.labels else {"x": x}
         terms, named = model.loss_and_grads(batch, {"z": noise}, step=step)
         expected = theirs(params, torch.tensor(x), torch.tensor(labels), torch.tensor(noise), step)
         assert terms.keys() == expected.keys()

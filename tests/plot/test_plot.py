@@ -145,7 +145,7 @@ def test_more_than_ten_pairs_go_on_below(tmp_path):
 class Plane:
     """Decodes z into two pixels: Phi(z1) and Phi(z2)."""
 
-    name, latent_dim, input_shape, generative, dtype = "plane", 2, (1, 2, 1), True, np.dtype("float32")
+    name, latent_dim, input_shape, dtype = "plane", 2, (1, 2, 1), np.dtype("float32")
 
     def decode(self, z):
         return np.vectorize(lambda v: (1 + math.erf(v / math.sqrt(2))) / 2)(z).reshape(-1, 1, 2, 1)

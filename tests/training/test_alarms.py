@@ -18,7 +18,7 @@ from tinyae.errors import DivergedError
 from tinyae.models import NAMES
 from tinyae.params import walk
 from tinyae.training import progress
-from tinyae.training.monitors import CROWDED, MANY, Adversaries, nearest, spread
+from tinyae.training.monitors import CROWDED, MANY, Adversaries, monitors_of, nearest, spread
 
 SMALL = {
     "aae": dict(hidden=(64,), units=(32,)),
@@ -127,6 +127,11 @@ def test_a_failure_is_named(name, options, factors, lr, alarm, digits):
     assert all("\n" not in text for text in history.records[-1]["alarms"].values())
 
 
+def adversaries(model):
+    """The monitor of its adversaries that the model declares."""
+    return next(monitor for monitor in monitors_of(model) if isinstance(monitor, Adversaries))
+
+
 def records(accuracies, length=100):
     return [{"epoch": i + 1, "step": length * (i + 1), "train": {"accuracy": a}} for i, a in enumerate(accuracies)]
 
@@ -142,7 +147,7 @@ def test_an_alarm_waits_for_many_steps_and_two_epochs():
 
 @pytest.mark.parametrize("name", ("aae", "semi-aae", "gan", "vae-gan"))
 def test_the_advice_is_of_options_that_the_model_has(name):
-    told = Adversaries(make(name)).alarms(records([1.0] * 9))["won"]
+    told = adversaries(make(name)).alarms(records([1.0] * 9))["won"]
     options = ("discriminator_rate", "generator_rate", "dropout", "smoothing")
     named = [option for option in options if option in told]
     assert named == {"aae": list(options[:2]), "gan": list(options[2:])}.get(name, [])
@@ -177,7 +182,7 @@ def test_the_report_on_a_device(name, digits, gpu):
     """Of the codes or the samples of an untrained model: the numbers of NumPy."""
     x, _ = digits
     found, expected = (
-        Adversaries(make(name, backend=backend, dtype="float64")).report({"x": xp.asarray(x)})
+        adversaries(make(name, backend=backend, dtype="float64")).report({"x": xp.asarray(x)})
         for backend, xp in (("cupy", gpu.xp), ("numpy", np))
     )
     for measure in {"spread", "nearest", "gap"} & found.keys():

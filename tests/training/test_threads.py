@@ -13,6 +13,7 @@ from tinyae.errors import MissingExtraError
 from tinyae.layers import BatchNorm, Dense, Flatten, Reshape, Sequential
 from tinyae.training import threads
 from tinyae.training.threads import Workers, cut
+from tinyae.traits import Parts
 
 
 @pytest.mark.parametrize("least", [16, 64])
@@ -87,7 +88,7 @@ def data():
 def trained(count, part=32, **options):
     """A part of fewer than 64 examples is cut even with the compiled library."""
     model = tinyae.models.VAE(input_shape=(4, 4, 1), hidden=(20,), latent_dim=3)
-    model.part = part
+    model.cut = Parts(part)
     history = tinyae.fit(model, data(), epochs=3, batch_size=200, progress=False, threads=count, **options)
     return model.store.flat, history.records
 

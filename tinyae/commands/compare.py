@@ -63,7 +63,7 @@ def one_origin(origins):
 def check_comparable(models):
     """Refuse (`ConfigError`) models {path: model} that no images can be compared of."""
     for path, model in models.items():
-        if model.integer_input:
+        if model.input.integers:
             codec_of(model)
         if model.given(None):
             raise ConfigError(f"{path}: its decoder needs labels, and random codes have none: leave it out")

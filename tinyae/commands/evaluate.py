@@ -83,7 +83,7 @@ class Asked:
         refuse(options, self.model)
         self.settings = training.get("settings", {})
         self.data, self.split, self.part = load_data(found.origin, self.model, **data_options)
-        if self.model.integer_input:
+        if self.model.input.integers:
             as_split(self.part)  # which looks at the images
             self.part = split_of_codes(self.part, codec_of(self.model))
         self.grey, self.labels = admitted(self.model, self.part, self.model.trained_on)
@@ -101,7 +101,7 @@ class Asked:
 
     def terms(self):
         """The loss and its terms; for variational models the ELBO, bits per dimension and the dimensions' use."""
-        if self.model.autoregressive:
+        if self.model.prior.autoregressive:
             return self.exact_likelihood()
         from ..evaluation.likelihood import active_units
         from ..training.feed import Feed
@@ -109,7 +109,7 @@ class Asked:
 
         model, seed = self.model, self.seed
         terms = evaluate_terms(model, Feed(self.x, self.labels, model.backend, 1, seed), seed)
-        if model.discrete_codes:
+        if model.code.discrete:
             from ..evaluation.compression import error_over_variance, usage
 
             return terms | {"error_over_variance": error_over_variance(model, self.x)} | usage(model, self.x)
@@ -283,10 +283,10 @@ def in_words(value):
 
 def refuse(options, model):
     """ConfigError for an option, of {name: value}, that asks a model of maps of integers for what it has not."""
-    if model.autoregressive:
+    if model.prior.autoregressive:
         refused = BESIDE
         why = f"{model.name} has no codes of its own and no reconstructions, and its likelihood is exact without it"
-    elif model.discrete_codes:
+    elif model.code.discrete:
         refused = ("probe", "disentanglement")
         why = f"{model.name} has no codes that are vectors of numbers"
     else:

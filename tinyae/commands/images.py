@@ -37,19 +37,19 @@ def sample(arguments):
     out, kind = picture_or_arrays(arguments.out, arguments.run_path, model, "samples")
     options, seed = sampling_options(model, temperature=arguments.temperature, top_k=arguments.top_k), arguments.seed
     turn, n = arguments.labels, arguments.n
-    if model.uses_labels:
+    if model.labels:
         turn = list(range(model.classes)) if turn is None else asked_classes(turn, model)
         n, _ = model.draw(OF_EACH * len(turn) if n is None else n, seed)  # no more than memory holds
         options["labels"] = np.array(turn)[np.arange(n) % len(turn)]
     elif turn is not None:
         raise ConfigError(f"{model.name} draws without labels: leave --labels out")
     drawn = model.sample(64 if n is None else n, seed=seed, **options)
-    images = model.images(drawn) if model.integer_input else drawn
+    images = model.images(drawn) if model.input.integers else drawn
     if kind == ".png":
         show(out, images, turn or [], model.class_names)
     else:
-        labels = {"labels": options["labels"]} if model.uses_labels else {}
-        save_arrays(out, {"x": images} | ({"codes": drawn} if model.integer_input else {}) | labels)
+        labels = {"labels": options["labels"]} if model.labels else {}
+        save_arrays(out, {"x": images} | ({"codes": drawn} if model.input.integers else {}) | labels)
     answer(model, len(images), out, arguments.json)
 
 

@@ -25,9 +25,9 @@ def manifold(arguments):
         arguments.label,
     )  # fmt: skip
     model, chosen = coded.model, _chosen(arguments.dims, coded)
-    codes = None if model.standard_prior else coded.encode(coded.evenly_spaced())
+    codes = None if model.prior.standard else coded.encode(coded.evenly_spaced())
     # In many dimensions no draw lies near the prior's mean, and a model without an encoder learned from draws alone.
-    centre = model.prior_codes(1)[0] if model.codes_of_prior else None
+    centre = None if model.code.encoded else model.draw_prior(1)[0]
     label = coded.decoded_as()
     if coded.kind == ".png":
         from .. import plot
@@ -74,7 +74,7 @@ def map_classes(arguments):
     probe = DenseProbe(coded.data.class_count).fit(*learned)
     accuracy = probe.score(*held)
     label = coded.decoded_as()
-    centre = np.zeros(codes.shape[1]) if coded.model.standard_prior else codes.mean(axis=0)
+    centre = np.zeros(codes.shape[1]) if coded.model.prior.standard else codes.mean(axis=0)
 
     def decode(plane):
         z = np.tile(centre, (len(plane), 1))

@@ -36,7 +36,7 @@ class EncodedData:
         self, model_class, out, path, backend, before=None, data=None, binarize=None, standardize=None, resume=False,
         overwrite=False,
     ):  # fmt: skip
-        if not model_class.autoregressive:
+        if not model_class.prior.autoregressive:
             why = f"--codes is for pixelcnn, which learns codes, and {model_class.name} learns from images"
             if "codes" in default_options(model_class):
                 why += f": the number of codes is --set codes={path}"
@@ -79,7 +79,7 @@ class EncodedData:
         for part in data.parts.values():
             x, labels = as_split(part)
             self.codec.admit(x[:1])
-            if model.uses_labels:
+            if model.labels:
                 model.check_labels(labels, len(x))
         count = sum(map(len, data.parts.values()))
         if self.codec.backend.name == "numpy":

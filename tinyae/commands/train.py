@@ -83,7 +83,7 @@ def train(arguments):
         origin, hint = {"data": DEFAULT_DATA}, None
     data = given_or_known(origin, hint, **arguments.data_options)
     model_options.setdefault("input_shape", data.shape)
-    if model_class.uses_labels and data.class_count is not None:
+    if model_class.labels and data.class_count is not None:
         model_options.setdefault("classes", data.class_count)
     if isinstance(fit_options.get("without_class"), str):
         fit_options["without_class"] = data.find_class(fit_options["without_class"])
@@ -131,8 +131,8 @@ def train(arguments):
     if not history.interrupted:
         print_line(f"done: {history.steps} steps; checkpoints and {len(written)} pictures in {out}")
         own = [word for file in files for word in ("--networks", file)]
-        following = [(word, out, *own) for word in ("evaluate", "sample" if model.generative else "reconstruct")]
-        if model.discrete_codes:
+        following = [(word, out, *own) for word in ("evaluate", "sample" if model.prior.exists else "reconstruct")]
+        if model.code.discrete:
             following.append(("train", "pixelcnn", "--codes", out))
         print_line("next: " + "   or   ".join(_command_line(*words) for words in following))
     return 130 if history.interrupted else 0

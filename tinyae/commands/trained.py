@@ -76,7 +76,7 @@ def load_data(origin, *models, split=None, data=None, **loading):
     """
     found = given_or_known(origin, data=data, **loading)
     check_columns(found, origin)
-    learned = {model.class_names: model.name for model in models if model.uses_labels and model.class_names}
+    learned = {model.class_names: model.name for model in models if model.labels and model.class_names}
     if len(learned) > 1:
         raise ConfigError("these runs have learned different classes, or in another order: ask them one by one")
     for names, whose in learned.items():

@@ -71,8 +71,8 @@ def _given_codes(path, indices, model):
     """
     if path is not None:
         return read_codes(path, model)
-    if model.codes_of_prior:
-        return model.prior_codes(max(indices or [5]) + 1)
+    if not model.code.encoded:
+        return model.draw_prior(max(indices or [5]) + 1)
     return None
 
 
@@ -108,10 +108,10 @@ def traverse(arguments):
     chosen = measured.order[:10] if arguments.dims is None else np.array(arguments.dims) - 1
     explore.check_dimensions(model, chosen)
     chosen = chosen[np.argsort(-measured.relevance[chosen], kind="stable")]
-    if model.codes_of_prior:
+    if not model.code.encoded:
         # Not the prior's mean: in many dimensions no draw lies near it, and the generator was never asked about it.
         index = arguments.index or 0
-        start, where, labels = model.prior_codes(index + 1)[index], f"code {index}", coded.decoded_as()
+        start, where, labels = model.draw_prior(index + 1)[index], f"code {index}", coded.decoded_as()
     elif arguments.index is None:
         start, where, labels = measured.centre, "the mean code", coded.decoded_as()
     else:
@@ -124,7 +124,7 @@ def traverse(arguments):
 
     facts = [{"dimension": int(i) + 1, measured.measure: float(measured.relevance[i])} for i in measured.order]
     rows = [f"z{i + 1}\n{measured.measure} {measured.relevance[i]:.2f}" for i in chosen]
-    unit = "the prior's standard deviations" if model.standard_prior else "standard deviations of the codes"
+    unit = "the prior's standard deviations" if model.prior.standard else "standard deviations of the codes"
     coded.answer(
         explore.decode(model, codes, labels), {"codes": codes}, {"start": where, "dimensions": facts},
         title=f"One dimension at a time, from {where}{coded.as_class(labels)}", row_labels=rows,

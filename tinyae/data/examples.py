@@ -214,15 +214,15 @@ def check_scale(model, x, known):
 def check_range(model, x, standardize=False):
     """Refuse values outside the range that the model's loss, output or levels mean, and standardised columns there."""
     found = bounds(x)
-    if model.integer_input and x.dtype.kind in "iu":
+    if model.input.integers and x.dtype.kind in "iu":
         return _check_codes(model, x)
     option, more = unit_range(model), ""
     if option is not None:
         name = model.config[option]
         why = f"{option}={name} needs [0, 1]: use {setting(option, UNIT_RANGE[option, name])}"
         more = f", best with {flag('standardize', True)}" if x.ndim == 2 else ", or rescale the data"
-    elif model.bounded is not None:
-        why = f"{model.bounded} needs [0, 1]: rescale the data"
+    elif model.input.bounded is not None:
+        why = f"{model.input.bounded} needs [0, 1]: rescale the data"
     else:
         return
     if standardize or model.standardization is not None:

@@ -12,6 +12,7 @@ from ..models.labelled import CLASSES, Labelled
 from ..models.model import Model
 from ..networks.autoencoder import image_shape
 from ..options import DATASET, SEED, options
+from ..traits import Labels, Parts
 
 CHANNELS, UNITS, DROPOUT = (32, 64), 128, 0.5
 STEPS, BATCH, RATE = 1000, 128, 2e-3
@@ -27,8 +28,8 @@ class Classifier(Labelled, Model):
 
     name = "classifier"
     terms = ("loss", "accuracy")
-    unlabelled = "leave the classifier out"
-    part = 32  # convolution is as fast on few images
+    labels = Labels(without="leave the classifier out")
+    cut = Parts(32)  # convolution is as fast on few images
 
     @declared
     def __init__(self, input_shape=INPUT_SHAPE, classes=CLASSES, seed=FIRST_SEED, backend=BACKEND, dtype=DTYPE):

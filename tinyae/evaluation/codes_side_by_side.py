@@ -49,8 +49,8 @@ def check(runs, x):
     if len(x) <= NEIGHBOURS:
         raise ShapeError(f"a comparison of codes needs more than {NEIGHBOURS} examples, got {len(x)}")
     for label, model in runs:
-        if model.discrete_codes or not model.encodes:
-            what = "codes are integers" if model.discrete_codes else "examples have no codes"
+        if model.code.discrete or not model.code.encoded:
+            what = "codes are integers" if model.code.discrete else "examples have no codes"
             raise ConfigError(f"{label}: its {what}, not points over a prior: leave it out")
     check_runs(runs, x)
 
@@ -58,7 +58,7 @@ def check(runs, x):
 def codes_of(model, x, labels, seed):
     """("q(z|x)" or "z(x)", codes (N, D)), a draw of the posterior where the model has one."""
     told = model.given(labels)
-    if not model.gaussian_codes:
+    if not model.code.gaussian:
         z = model.encode(x, **told)
         return "z(x)", z.reshape(len(z), -1)
     mu, logvar = model.posterior(x, **told)
@@ -67,9 +67,9 @@ def codes_of(model, x, labels, seed):
 
 def draw_prior(model, n, seed):
     """(n, D), or None of a model without a prior. All whose prior is N(0, I) in as many dimensions have the same."""
-    if model.standard_prior:
+    if model.prior.standard:
         return Noise(seed).normal("prior", (n, model.latent_dim))
-    return model.draw_prior(n, seed) if model.own_prior else None
+    return model.draw_prior(n, seed) if model.prior.exists else None
 
 
 def of_the_prior(n):

@@ -45,11 +45,11 @@ def compare(runs, x, seed=0, labels=None, judge=None):
             back = np.clip(coder.reconstruct(x, **coder.given(labels)), 0, 1)
             found |= {"rms": float(np.sqrt(np.mean((back - x) ** 2))), "sharpness": sharpness(back) / sharpness(x)}
             rows.append((f"{label}: reconstruction", back[:COLUMNS]))
-        if coder is model and not model.discrete_codes and judge is None:  # between two maps of codes there is nothing
+        if coder is model and not model.code.discrete and judge is None:  # between two maps of codes there is nothing
             ends = model.encode(shown[:2], **model.given(None if labels is None else labels[:2]))
             under = model.given(None if labels is None else labels[:1].repeat(COLUMNS))
             rows.append((f"{label}: from first to second", model.decode(linear(*ends, COLUMNS), **under)))
-        what = "samples" if coder is not model or model.generative else "random codes"
+        what = "samples" if coder is not model or model.prior.exists else "random codes"
         rows.append((f"{label}: {what}", drawn[:COLUMNS]))
         found["random_rms"] = nearest_rms(drawn[:DRAWN], x)
         figures.append(found | (judge.figures(drawn[: judge.count]) if judge else {}))
@@ -77,17 +77,17 @@ def check_runs(runs, x):
 
 def autoencoder(model):
     """What reconstructs images: the model; for a prior over codes the vq-vae that they are of; or None, as in a GAN."""
-    model = model.codec if model.autoregressive else model
-    return model if model is not None and model.encodes else None
+    model = model.codec if model.prior.autoregressive else model
+    return model if model is not None and model.code.encoded else None
 
 
 def random_images(model, x, count, seed):
     """(count, H, W, C): decoded random codes, drawn under every label in turn where the model knows labels."""
-    if model.autoregressive:
+    if model.prior.autoregressive:
         return model.images(model.sample(count, seed))
-    if model.discrete_codes:
+    if model.code.discrete:
         return model.decode(model.uniform_codes(count, seed))
-    if model.generative and (model.uses_labels or not model.standard_prior):
+    if model.prior.exists and (model.labels or not model.prior.standard):
         return model.sample(count, seed)
     return model.decode(random_codes(model, x, count, seed))
 
@@ -96,7 +96,7 @@ def random_codes(model, x, count, seed):
     """(count, D), for models without a prior or with N(0, I): from that, or as the best guess without a prior from a
     Gaussian with each dimension's mean and variance over the codes of x."""
     noise = Noise(seed).normal("random codes", (count, model.latent_dim))
-    if model.standard_prior:
+    if model.prior.standard:
         return noise
     codes = model.encode(x)
     return (codes.mean(axis=0) + codes.std(axis=0) * noise).astype(codes.dtype)

@@ -76,7 +76,7 @@ class PhaseCase:
         self.batch = self.model.example_batch(noise, batch)
         self.trained = self.model.store.part(self.phase.trains)
         self.point = {key: view.copy() for key, view in self.trained.named.items()}
-        self.held = None
+        self.frozen = {}
 
     def step(self, grads=None, batch_size=None):
         """The terms; adds into `grads`, a nested dict."""
@@ -87,8 +87,13 @@ class PhaseCase:
         for key, view in self.trained.named.items():
             view[...] = p[key]
         if not gradients:
-            return self.held(), None
-        self.held = self.model.hold(self.phase, self.batch, self.noise.seed, self.noise.step)
+            own = self.model.networks
+            self.model.networks = own | self.frozen
+            try:
+                return self.step()[self.phase.objective], None
+            finally:
+                self.model.networks = own
+        self.frozen = self.model.frozen(self.batch, self.noise.seed, self.noise.step)
         grads = self.trained.like()
         terms = self.step(grads.tree)
         return terms[self.phase.objective], dict(walk(grads.tree))

@@ -13,11 +13,12 @@ from ..backend import array_module
 from ..declared import Option
 from ..errors import ConfigError
 from ..options import RATE, Choice
+from ..traits import Prior
 from .gaussian import log_density
 
 
-class Prior:
-    """dim: of a code. classes: the number of regions, 0 for none. scale: what draws are multiplied by."""
+class NamedPrior(Prior):
+    """A prior of `dim` dimensions, cut into regions for `classes` labels (0 for none), whose samples are scaled."""
 
     least, most = 1, math.inf  # dimensions
     in_regions = 1  # the fewest dimensions that regions need
@@ -37,6 +38,11 @@ class Prior:
             raise ConfigError(f"scale of a prior: expected a positive number, got {scale!r}")
         self.dim, self.classes, self.scale = dim, classes, scale
 
+    @property
+    def standard(self):
+        """Whether this is N(0, I), whatever the label."""
+        return self.name == "gaussian" and self.scale == 1 and not self.classes
+
     def sample(self, noise, n, dtype="float32", labels=None):
         """n codes (n, dim). labels: None, or (n,) integers on the device, each in [0, classes) or -1 for none."""
         return self.scale * self.draw(noise, n, dtype, labels)
@@ -52,7 +58,7 @@ class Prior:
         return array_module(u).where(labels < 0, u, (labels.astype(u.dtype) + u) / self.classes)
 
 
-class Gaussian(Prior):
+class Gaussian(NamedPrior):
     """N(0, scale^2 I). Regions: sectors of the first two dimensions."""
 
     name, in_regions = "gaussian", 2
@@ -70,7 +76,7 @@ class Gaussian(Prior):
         return log_density(z, 0.0, 2 * math.log(self.scale))
 
 
-class Uniform(Prior):
+class Uniform(NamedPrior):
     """U(-2, 2) in each dimension, times the scale. Regions: stripes across the first dimension."""
 
     name = "uniform"
@@ -81,7 +87,7 @@ class Uniform(Prior):
         return 4 * array_module(u).concatenate((first, u[:, 1:]), axis=1) - 2
 
 
-class Ring(Prior):
+class Ring(NamedPrior):
     """A Gaussian for each class, or ten, their means on a circle of radius 2.8, longer outwards (standard
     deviation 1) than along the circle (0.2): petals, as in figure 4 of Makhzani et al. 2015. Regions: the petals.
     """
@@ -100,7 +106,7 @@ class Ring(Prior):
         return along[:, None] * axis + across[:, None] * normal
 
 
-class SwissRoll(Prior):
+class SwissRoll(NamedPrior):
     """Two turns of a spiral out to radius 3, all of its length alike, with N(0, 0.1^2 I) around it.
 
     Its radius grows with its angle, so the length up to a radius r is about r^2: r = 3 sqrt(u). Regions: stretches.

@@ -10,6 +10,7 @@ from ..losses import adversarial
 from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, dense_decoder, dense_encoder
 from ..networks.own import own
 from ..options import WEIGHT, Choice, Count, Counts, Source
+from ..traits import Labels, Last, Monitored
 from .ae import AE, LOSS
 from .labelled import Labelled
 from .model import Model, Phase
@@ -44,14 +45,12 @@ class AAE(Labelled, AE):
     """
 
     name = "aae"
-    generative = judges_codes = own_prior = True
-    monitors = ("adversaries",)
-    last_is_best = True  # each side's loss says how good the other one is
+    selection = Last()
+    monitors = (
+        Monitored("adversaries", judges_codes=True, advice="A lower {discriminator_rate} or a higher {generator_rate}"),
+    )
     terms = ("loss", "reconstruction", "discriminator", "accuracy", "generator")
-    advice = "A lower {discriminator_rate} or a higher {generator_rate}"
-    uses_labels = False  # unless told the number of classes
-    unlabelled = "leave classes out"
-    least_label = -1  # of an unknown class
+    labels = None  # unless the number of classes is given
     sources = {
         "bfarzin": Source(
             dict(network="reference", latent_dim=120, scale=5.0, init="pytorch"),
@@ -86,9 +85,8 @@ class AAE(Labelled, AE):
         self.sides = dict(NETWORKS[network])
         given = {"discriminator": discriminator_rate, "generator": generator_rate}
         self.sides |= {side: rate for side, rate in given.items() if rate}
-        self.classes, self.uses_labels = classes, classes > 0
+        self.classes, self.labels = classes, Labels(least=-1, without="leave classes out") if classes else None
         self.prior = PRIORS[prior](latent_dim, classes, scale)
-        self.standard_prior = prior == "gaussian" and scale == 1 and not classes
         x, z, seen = self.input_shape, (latent_dim,), (latent_dim + classes,)
         if network == "reference":
             usual = reference_networks(latent_dim, x)

@@ -12,6 +12,7 @@ from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, NETWORKS, encoder_and_decoder
 from ..networks.own import own
 from ..options import WEIGHT, Choice, Count, Source
+from ..traits import Best, Parts, Whole
 from .gaussian_codes import halves, joined
 from .vae import VAE
 
@@ -75,8 +76,13 @@ class BetaVAE(VAE):
         usual = encoder_and_decoder(network, hidden, x, 2 * latent_dim, output, activation)
         networks = {"encoder": (encoder or usual[0], x), "decoder": (self.likelihood.decoder(decoder or usual[1]), z)}
         self.build(networks)
-        if network != "dense":
-            self.part = 32  # convolution is as fast on few images
+        if self.couples:
+            self.cut = Whole()
+        elif network != "dense":
+            self.cut = Parts(32)  # convolution is as fast on few images
+        # Until then w(t) or C(t) rises, and a lower loss may be due to a lower weight.
+        settled = max(warmup_steps if warmup != "none" else 0, capacity_steps if capacity else 0)
+        self.selection = Best(after=settled)
 
     @classmethod
     def examples(cls):
@@ -92,15 +98,6 @@ class BetaVAE(VAE):
     def couples(self):
         """Whether the form looks at the mean KL of a batch."""
         return bool(self.capacity or self.floor)
-
-    @property
-    def separable(self):
-        return super().separable and not self.couples
-
-    @property
-    def settled_after(self):
-        """Until then w(t) or C(t) rises, and a lower loss may be a lower price."""
-        return max(self.warmup_steps if self.warmup != "none" else 0, self.capacity_steps if self.capacity else 0)
 
     def step(self, net, x):                                               # x (N, H, W, C)
         weight, at = self.schedule(net)                                   # w(t), and the step t of the capacity C(t)

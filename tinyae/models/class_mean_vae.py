@@ -8,6 +8,7 @@ from ..layers import Dense
 from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, dense_decoder, dense_encoder
+from ..traits import ClassMeans, Labels
 from .gaussian_codes import halves, joined
 from .labelled import CLASSES, Labelled
 from .vae import VAE
@@ -25,8 +26,7 @@ class ClassMeanVAE(Labelled, VAE):
     """
 
     name = "class-mean-vae"
-    own_prior = has_styles = True
-    standard_prior = False
+    labels, prior = Labels(styles=True), ClassMeans()
 
     @declared
     def __init__(
@@ -90,5 +90,5 @@ class ClassMeanVAE(Labelled, VAE):
         return z - self.class_means[self.known(labels, len(z))]
 
     def styled(self, z, labels):
-        z = self.codes(z)
+        z = self.code.check(self, z)
         return self.decode(z + self.class_means[self.known(labels, len(z))])

@@ -5,6 +5,7 @@ import math
 from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
 from ..networks.autoencoder import ACTIVATION, INIT, halved, image_shape, pooling_encoder, resizing_decoder
 from ..options import Counts, Source
+from ..traits import Parts
 from .ae import AE, LOSS, LOSSES
 
 CHANNELS = Option(
@@ -25,7 +26,7 @@ class ConvAE(AE):
     """
 
     name = "conv-ae"
-    part = 32  # convolution is as fast on few images
+    cut = Parts(32)  # convolution is as fast on few images
     sources = {
         "udacity": Source(dict(init="glorot"), dict(optimizer="keras-adam", epsilon=1e-8, batch_size=200), mean=True)
     }

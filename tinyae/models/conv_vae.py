@@ -13,6 +13,7 @@ from ..networks.autoencoder import (
     strided_encoder,
 )  # fmt: skip
 from ..options import Count
+from ..traits import Parts
 from .vae import VAE
 
 
@@ -24,7 +25,7 @@ class ConvVAE(VAE):
     """
 
     name = "conv-vae"
-    part = 32  # convolution is as fast on few images
+    cut = Parts(32)  # convolution is as fast on few images
 
     @declared
     def __init__(

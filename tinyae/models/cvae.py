@@ -9,6 +9,7 @@ from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import ACTIVATION, HIDDEN, LATENT_DIM, dense_decoder, dense_encoder
 from ..networks.own import own
+from ..traits import Labels
 from .gaussian_codes import halves, joined
 from .labelled import CLASSES, Labelled
 from .vae import VAE
@@ -28,7 +29,7 @@ class CVAE(Labelled, VAE):
     """
 
     name = "cvae"
-    has_styles = True
+    labels = Labels(networks=True, styles=True)
 
     @declared
     def __init__(
@@ -85,9 +86,6 @@ class CVAE(Labelled, VAE):
         out = self.apply("decoder", self.join(z, self.one_hot(batch["labels"])))
         return self.likelihood.log_prob(out, batch["x"])
 
-    def given(self, labels):
-        return {"labels": labels}
-
     def posterior(self, x, labels=None):
         """mu, logvar of q(z|x, y), (N, latent_dim) each, as NumPy arrays."""
         x = self.admit(x)
@@ -110,7 +108,7 @@ class CVAE(Labelled, VAE):
             y = self.one_hot(self.backend.asarray(labels))
             return self._outputs(self._decode(self.join(self.backend.asarray(z, self.dtype), y)))
 
-        z = self.codes(z)
+        z = self.code.check(self, z)
         return self.in_chunks(means, z, self.known(labels, len(z)))
 
     def reconstruct(self, x, labels=None):

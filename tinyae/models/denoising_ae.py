@@ -5,6 +5,7 @@ from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, publ
 from ..errors import ConfigError
 from ..networks.autoencoder import ACTIVATION, INIT
 from ..options import WEIGHT, Choice
+from ..traits import Floats
 from .ae import LOSS
 from .conv_ae import CHANNELS, ConvAE
 
@@ -54,7 +55,7 @@ class DenoisingAE(ConvAE):
         if noise != "gaussian" and level > 1:
             raise ConfigError(f"level: {noise} noise takes a share in [0, 1], got {level}")
         self.noise, self.level = noise, level
-        self.bounded = None if noise == "dropout" else f"{noise} noise"
+        self.input = Floats(None if noise == "dropout" else f"{noise} noise")
         super().__init__(input_shape, channels, activation, loss, init, source, seed, backend, dtype)
 
     @classmethod

@@ -8,6 +8,7 @@ from ..networks.autoencoder import HIDDEN, LATENT_DIM, STRIDED_CHANNELS, image_s
 from ..networks.gan import conv_discriminator, conv_generator, dense_discriminator, dense_generator
 from ..networks.own import own
 from ..options import WEIGHT, Choice, Count, Number
+from ..traits import Last, Monitored, StandardNormal, Vector
 from ..wording import either
 from .model import Model, Phase
 
@@ -41,12 +42,8 @@ class GAN(Model):
     """
 
     name = "gan"
-    generative = codes_of_prior = True
-    encodes = False
-    monitors = ("adversaries",)
-    last_is_best = True  # each side's loss says how good the other one is
-    advice = "A lower {lr}, {dropout} or {smoothing}"
-    standard_prior = True
+    code, prior, selection = Vector(encoded=False), StandardNormal(), Last()
+    monitors = (Monitored("adversaries", advice="A lower {lr}, {dropout} or {smoothing}"),)
 
     @declared
     def __init__(
@@ -154,10 +151,10 @@ class GAN(Model):
 
     def sample(self, n, seed=0):
         """(n, *input_shape): G(z) for z ~ N(0, I), as a NumPy array."""
-        return self.decode(self.prior_codes(n, seed))
+        return self.decode(self.draw_prior(n, seed))
 
-    def prior_codes(self, n, seed=0):
-        """z ~ N(0, I), (n, latent_dim), as a NumPy array: those of `sample`, and all the codes that there are."""
+    def draw_prior(self, n, seed=0):
+        """n codes z ~ N(0, I), (n, latent_dim), as a NumPy array: the codes of `sample`."""
         n, noise = self.draw(n, seed)
         return self.backend.to_host(noise.normal("sample", (n, self.latent_dim), self.dtype))
 

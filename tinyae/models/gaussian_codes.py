@@ -4,13 +4,14 @@ import math
 
 from ..backend import array_module
 from ..latent import gaussian
+from ..traits import StandardNormal, Vector
 from .model import Model
 
 
 class GaussianCodes(Model):
     """q(z|x) = N(mu(x), exp(logvar(x))): the network "encoder" puts out both, (N, 2 latent_dim). The code is mu."""
 
-    generative = standard_prior = gaussian_codes = True
+    code, prior = Vector(gaussian=True), StandardNormal()
     monitors = ("posterior-collapse",)
 
     def build(self, networks, *args, **kwargs):
@@ -32,10 +33,14 @@ class GaussianCodes(Model):
         """
         return gaussian.kl_elements(*self.posterior(x, **self.given(labels))).mean(axis=0, dtype="float64")
 
-    def sample(self, n, seed=0):
-        """(n, *input_shape): means of p(x|z) for z ~ N(0, I), as a NumPy array."""
+    def draw_prior(self, n, seed=0):
+        """n codes z ~ N(0, I), (n, latent_dim), as a NumPy array."""
         n, noise = self.draw(n, seed)
-        return self.decode(noise.normal("sample", (n, self.latent_dim), self.dtype))
+        return self.backend.to_host(noise.normal("sample", (n, self.latent_dim), self.dtype))
+
+    def sample(self, n, seed=0):
+        """(n, *input_shape): means of p(x|z) for the codes of `draw_prior`, as a NumPy array."""
+        return self.decode(self.draw_prior(n, seed))
 
     def _encode(self, x):
         return halves(self.apply("encoder", x))[0]

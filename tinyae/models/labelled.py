@@ -9,6 +9,7 @@ from ..data.labels import as_labels, check_classes, one_for_all
 from ..declared import Option
 from ..errors import ConfigError, ShapeError
 from ..options import Count, Optional, options
+from ..traits import Labels
 
 CLASSES = Option(
     10, Count(), "The number of classes of the labels; tinyae train takes it from the data.",
@@ -23,9 +24,7 @@ class Labelled:
     style_dim          D, `latent_dim` where a code is a style
     """
 
-    uses_labels = True
-    unlabelled = "train vae"  # what to do without labels
-    least_label = 0  # -1 for a model that takes examples of no known class
+    labels = Labels()
 
     @property
     def style_dim(self):
@@ -33,7 +32,7 @@ class Labelled:
 
     def admit_batch(self, batch):
         batch = super().admit_batch(batch)
-        if not self.uses_labels:
+        if not self.labels:
             return batch
         self._need_labels(batch)
         labels = batch["labels"]
@@ -50,14 +49,15 @@ class Labelled:
     @options(count=Optional(Count(0, None)))
     def check_labels(self, labels, count=None):
         """Refuse labels that are missing, that are no classes of this model, or that are not `count`."""
+        if not self.labels:
+            raise ConfigError(f"{self.name} was trained without labels: leave them out, or train with classes")
         if labels is None:
-            raise ConfigError(f"{self.name} needs labels, and there are none: give labelled data, or {self.unlabelled}")
-        check_classes(as_labels(labels, count, self.name), self.classes, self.name, self.least_label)
+            instead = f"give labelled data, or {self.labels.without}"
+            raise ConfigError(f"{self.name} needs labels, and there are none: {instead}")
+        check_classes(as_labels(labels, count, self.name), self.classes, self.name, self.labels.least)
 
     def known(self, labels, count):
         """The labels of `count` examples, or one label for all of them, checked, as a NumPy array (count,)."""
-        if labels is not None and not self.uses_labels:
-            raise ConfigError(f"{self.name} was trained without labels: leave them out, or train with classes")
         if labels is not None:
             labels = self.backend.to_host(as_labels(one_for_all(labels, count), count, self.name))
         self.check_labels(labels, count)
@@ -65,25 +65,24 @@ class Labelled:
 
     def one_hot(self, labels):
         """(N,) -> (N, classes), on the device; zeros for -1 where that stands for no known class."""
-        return one_hot(labels, self.classes, self.dtype, self.name, self.least_label)
+        return one_hot(labels, self.classes, self.dtype, self.name, self.labels.least)
 
     def example_batch(self, noise, n):
         labels = (noise.uniform("labels", (n,)) * self.classes).astype("int64")
         return super().example_batch(noise, n) | {"labels": labels}
 
     def sample(self, n, seed=0, labels=None):
-        """(n, *input_shape): means of p(x|z) for drawn styles, as a NumPy array.
+        """(n, *input_shape): means of p(x|z) for sampled styles, as a NumPy array.
 
         labels: (n,), one for all, or None for the classes in turn.
         """
         n, noise = self.draw(n, seed)
-        if labels is None:
-            labels = np.arange(n) % self.classes
+        labels = np.arange(n) % self.classes if labels is None else labels
         return self.styled(noise.normal("sample", (n, self.latent_dim), self.dtype), labels)
 
     def styles(self, z):
         """z as an array (N, D) of styles. Raises `ShapeError`, and `ConfigError` where the model has no styles."""
-        if not self.has_styles:
+        if not (self.labels and self.labels.styles):
             raise ConfigError(f"{self.name} has no styles: train cvae or class-mean-vae")
         z = as_array(z, "z")
         if z.ndim != 2 or z.shape[1] != self.style_dim:

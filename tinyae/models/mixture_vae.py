@@ -16,6 +16,7 @@ from ..losses.likelihood import likelihood as likelihood_of
 from ..networks.autoencoder import INIT, LATENT_DIM, halved, image_shape
 from ..networks.own import own
 from ..options import Choice, Count, Counts, Source
+from ..traits import Parts, Prior
 from .gaussian_codes import halves, joined
 from .vae import VAE, log_mean_exp
 
@@ -37,11 +38,10 @@ class MixtureVAE(VAE):
     """
 
     name = "mixture-vae"
-    own_prior = True
+    prior = Prior()
     pictures = ("clusters",)
     terms = ("loss", "reconstruction", "kl_z", "kl_y")
-    standard_prior = False
-    part = 32  # convolution is as fast on few images
+    cut = Parts(32)  # convolution is as fast on few images
     sources = {
         "bojone": Source(
             dict(output="sigmoid", init="glorot"), dict(optimizer="keras-adam", epsilon=1e-7, batch_size=100)

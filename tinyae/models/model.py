@@ -21,13 +21,11 @@ from ..networks.autoencoder import begin_as
 from ..networks.own import fitting
 from ..options import Count, Dtype, Flag, Path, options, shown
 from ..params import ParamStore, walk
+from ..traits import Best, Floats, NoPrior, Parts, Vector
 from .context import Phase, check_names
 
 # Where there is no gradient to keep, a forward takes so many examples at most, so that memory stays bounded.
 CHUNK, CHUNK_VALUES = 1024, 2**24  # examples; numbers in all layers' outputs
-
-# The fewest examples in a part of a step: fewer cost dense products more than threads win.
-DENSE = 64
 
 
 class Model:
@@ -37,43 +35,35 @@ class Model:
     and mode through the context `net` (`tinyae.models.context`). Images are (N, H, W, C) in [0, 1] (uint8 is
     scaled), or (N, D) for a flat `input_shape`.
 
-    Attributes: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (what is kept but not
-    trained), `backend`, `dtype`, `chunk` (examples per forward where there is no gradient to keep), `standardization`
-    (None, or what `standardize` learned), `trained_on` (what `data.examples.seen` keeps of the training data, or None),
-    `class_names` (by label, of the data it was trained on, or None).
+    What a model declares, in its class or in its constructor (objects of `tinyae.traits`):
+
+    name         the command line's name for it
+    input_shape  the shape of an example, without the batch axis
+    input        what examples are: `Floats` or `Integers`
+    labels       None, or the `Labels` of a batch
+    terms        the names of the loss and its parts, in the order to print
+    unit         the unit of the loss and its terms
+    code         what the code of an example is: `Vector`, `IntegerMap` or `NoCode`
+    latent_dim   D, the dimension of a code that is a vector
+    prior        the distribution of codes that `sample` decodes: `NoPrior`, `StandardNormal`, `ClassMeans`, ...
+    density      whether log p(x) has a bound: `infer`, `log_prior`, `log_likelihood`
+    selection    which epoch of a training is the best: `Best` or `Last`
+    cut          how threads may share a batch: `Parts` or `Whole`
+    monitors     names in `training.monitors.MONITORS`, subclasses of `Monitor`, or `Monitored`
+    pictures     further pictures of a run: "restorations" (`demonstration`), "clusters" (`cluster`), "features"
+    sources      {name: Source}, the published implementations that the option `source` takes
+    codec        None, or the VQVAE whose codes are the examples of an autoregressive model
+
+    What it has once it is built: `config` (all arguments, JSON-ready), `networks`, `store` (parameters), `state` (kept
+    but not trained), `backend`, `dtype`, `chunk` (examples per forward where there is no gradient to keep),
+    `standardization` (None, or what `standardize` learned), `trained_on` (None, or what `data.examples.seen` keeps of
+    the training data), `class_names` (None, or the names of the labels that it was trained on).
     """
 
-    name = None  # the command line's name
-    unit = "nats"  # of the loss and its terms
-    terms = ("loss",)  # the names of the loss and its parts, in the order to print
-    part = DENSE  # the fewest examples in a part of a step
-    generative = False  # whether codes have a prior to sample from
-    standard_prior = False  # whether that is N(0, I), whatever the label
-    discrete_codes = False  # whether a code is a map of integers instead of a vector of numbers
-    settled_after = 0  # the training step from which on the loss means the same
-    judged_by = "loss"  # the term that is least in the best epoch
-    last_is_best = False  # whether the loss says nothing about which epoch is the best
-    monitors = ()  # names of `training.monitors.MONITORS`, or subclasses of `Monitor`
-    uses_labels = False  # whether a batch needs "labels"
-    integer_input = False  # whether examples are maps of codes instead of images or rows
-    bounded = None  # what needs examples in [0, 1] whatever the options, as in "its output"
-    input_shape = standardization = trained_on = class_names = None
-
-    # What an example's code is, and what can be asked of the model beside encoding and decoding.
-    latent_dim = None  # D, the numbers of a code that is a vector
-    encodes = True  # whether examples have codes
-    gaussian_codes = False  # whether the encoder gives a Gaussian of codes: `posterior`
-    density = False  # whether log p(x) has a bound: `infer`, `log_prior`, `log_likelihood`
-    own_prior = False  # whether codes have a prior other than N(0, I): `draw_prior`
-    codes_of_prior = False  # whether samples of the prior are the only codes: `prior_codes`
-    class_means = None  # (classes, D), the prior's mean of each class
-    has_styles = False  # whether a code without its label is a style: `style`, `styled`
-    autoregressive = False  # whether examples are modelled one number after another
-    codec = None  # the VQVAE whose codes an autoregressive model's examples are
-    judges_codes = False  # of an adversary: whether its discriminator sees codes in place of images
-    advice = "A lower {lr}"  # of an adversary: what may help where its discriminator wins, with options in braces
-    pictures = ()  # of `plot.report`: "restorations" (`demonstration`), "clusters" (`cluster`), "features" (`features`)
-    sources = {}  # {name: Source}: the published codes that the option `source` takes
+    name = input_shape = labels = latent_dim = codec = None
+    input, code, prior, selection, cut = Floats(), Vector(), NoPrior(), Best(), Parts()
+    terms, unit, density, monitors, pictures, sources = ("loss",), "nats", False, (), (), {}
+    standardization = trained_on = class_names = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -142,12 +132,8 @@ class Model:
 
     @property
     def separable(self):
-        """Whether a batch's loss is the sum of its examples' losses, so that a step may run in parts.
-
-        Not so where a layer couples the batch, as BatchNorm does; such layers are those that keep a state. Nor where
-        the loss itself does.
-        """
-        return not self.stateful
+        """Whether a batch's loss is the sum of its examples' losses, so that a step may run in parts."""
+        return not self.cut.whole and (self.cut.constant_state or not self.stateful)
 
     def named_parameters(self):
         """{"encoder.1.weight": array, ...}: views of the parameters, in the buffer's order."""
@@ -212,7 +198,7 @@ class Model:
 
     def arguments(self, batch):
         """The arguments of `step` besides `net`, of a prepared batch: x, and the labels where the model uses them."""
-        return {"x": batch["x"]} | ({"labels": batch.get("labels")} if self.uses_labels else {})
+        return {"x": batch["x"]} | ({"labels": batch.get("labels")} if self.labels else {})
 
     def _given(self, noise):
         if not isinstance(noise, (dict, NoneType)):
@@ -244,12 +230,13 @@ class Model:
         """A drawn batch of n examples in [0, 1] that `step` takes, for gradient checks."""
         return {"x": noise.uniform("x", (n, *self.input_shape), self.dtype)}
 
-    def hold(self, phase, batch, seed, step):
-        """A function without arguments: a phase's objective near the present parameters, for finite differences.
+    def frozen(self, batch, seed, step):
+        """{name: layer} of the networks to put in place of the model's own in finite differences.
 
-        A model whose gradients do not pass everything, as with a straight-through estimator, holds the rest as it is.
+        A model whose gradients do not pass everything, as with a straight-through estimator, gives layers that keep the
+        rest constant, as it is at the present parameters.
         """
-        return lambda: self.phase_terms(phase, batch, None, seed, step)[phase.objective]
+        return {}
 
     @property
     def begin_on(self):
@@ -328,9 +315,8 @@ class Model:
         )
 
     def given(self, labels):
-        """What `encode`, `decode` and `reconstruct` take beside x or z where labels are known: {} if the networks do
-        without, else {"labels": labels}."""
-        return {}
+        """The further arguments of `encode` and `decode`: {"labels": labels} if the networks take labels, else {}."""
+        return {"labels": labels} if self.labels and self.labels.networks else {}
 
     def encode(self, x):
         """Codes (N, latent_dim) of x, as a NumPy array."""
@@ -338,16 +324,8 @@ class Model:
 
     def decode(self, z):
         """Images (N, *input_shape) of codes z (N, latent_dim), as a NumPy array."""
-        z = self.codes(z)
+        z = self.code.check(self, z)
         return self.in_chunks(lambda part: self._outputs(self._decode(self.backend.asarray(part, self.dtype))), z)
-
-    def codes(self, z):
-        """z as an array; ShapeError if it is not (N, latent_dim), DataError if it is not finite."""
-        z = as_array(z, "z")
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise ShapeError(f"{self.name}: expected codes of shape (N, {self.latent_dim}), got {z.shape}")
-        bounds(z, "the codes")
-        return z
 
     def reconstruct(self, x):
         """decode(encode(x)): (N, *input_shape), as a NumPy array."""

@@ -16,6 +16,7 @@ from ..networks.autoencoder import INIT
 from ..networks.gated_pixelcnn import gated_networks
 from ..networks.pixelcnn import residual_networks
 from ..options import Choice, Count, Source
+from ..traits import Autoregressive, Floats, Integers, Labels, NoCode, Parts
 from .labelled import Labelled
 from .model import Model
 
@@ -42,12 +43,9 @@ class PixelCNN(Labelled, Model):
 
     name = "pixelcnn"
     terms = ("loss",)
-    part = 32  # convolution is as fast on few images
-    generative = autoregressive = True
-    encodes = False
-    monitors = ("codes",)
-    uses_labels = False  # unless told the number of classes
-    unlabelled = "leave classes out"
+    cut = Parts(32)  # convolution is as fast on few images
+    code, prior, monitors = NoCode(), Autoregressive(), ("codes",)
+    labels = None  # unless the number of classes is given
     sources = {
         name: Source(dict(network=network, init="glorot"), optimizer | dict(lr=3e-4, batch_size=128), mean=True)
         for name, network, optimizer in (
@@ -74,8 +72,8 @@ class PixelCNN(Labelled, Model):
         if len(self.input_shape) not in (2, 3):
             raise ConfigError(f"input_shape: pixelcnn takes maps (H, W) or images (H, W, C), got {input_shape!r}")
         networks, usual_width, usual_blocks = NETWORKS[network]
-        self.classes, self.uses_labels = classes, classes > 0
-        self.integer_input = len(self.input_shape) == 2
+        self.classes, self.labels = classes, Labels(without="leave classes out") if classes else None
+        self.input = Integers() if len(self.input_shape) == 2 else Floats()
         parts = networks(self.map_shape, levels, width or usual_width, blocks or usual_blocks, classes)
         self.build(parts)
         if source == "ritheshkumar95" and (network, init) == ("gated", "glorot"):
@@ -193,7 +191,7 @@ class PixelCNN(Labelled, Model):
     def encode(self, x):
         raise ConfigError(f"{self.name} has no codes of its own: it says how probable an image is, and draws new ones")
 
-    codes = decode = reconstruct = encode
+    decode = reconstruct = encode
 
     def example_batch(self, noise, n):
         uniform = noise.uniform("x", (n, *self.input_shape), self.dtype)

@@ -11,6 +11,7 @@ from ..layers.base import Layer
 from ..losses import adversarial, cross_entropy_with_logits
 from ..networks.autoencoder import ACTIVATION, HIDDEN, LATENT_DIM, dense_decoder, dense_encoder
 from ..options import WEIGHT, Count, Number
+from ..traits import Labels, Last, Monitored, Parts, Prior
 from ..wording import setting
 from .aae import UNITS
 from .ae import AE, LOSS
@@ -49,9 +50,9 @@ class SemiAAE(Labelled, AE):
     """
 
     name = "semi-aae"
-    generative = judges_codes = own_prior = has_styles = True
-    monitors = ("adversaries",)
-    last_is_best = True  # each side's loss says how good the other one is
+    labels, prior, selection = Labels(styles=True), Prior(), Last()
+    cut = Parts(constant_state=True)  # the labelled examples
+    monitors = (Monitored("adversaries", judges_codes=True),)
     style_dim = None  # numbers of z
     terms = ("loss", "reconstruction", "discriminators", "accuracy", "generator", "cross_entropy", "classified")
 
@@ -75,7 +76,7 @@ class SemiAAE(Labelled, AE):
                 f"use {setting('labelled', nearest)}"
             )
         self.noise = noise
-        self.prior = PRIORS[prior](latent_dim, 0, scale)
+        self.style_prior = PRIORS[prior](latent_dim, 0, scale)
         self.style_dim, self.latent_dim = latent_dim, classes + latent_dim
         networks = {
             "encoder": (dense_encoder(hidden, self.latent_dim, activation, dropout), self.input_shape),
@@ -91,8 +92,6 @@ class SemiAAE(Labelled, AE):
         small = dict(input_shape=(3, 3, 1), latent_dim=2, classes=3, labelled=6, hidden=(5,), units=(4,))
         odd = dict(input_shape=(4,), latent_dim=1, classes=2, labelled=2, hidden=(6, 5), units=(4, 4), loss="mse")
         return [cls(**small, activation="tanh"), cls(**odd, prior="uniform", activation="gelu", noise=0.0, dropout=0.0)]
-
-    separable = True  # the state is read alone
 
     @property
     def begin_on(self):
@@ -157,7 +156,7 @@ class SemiAAE(Labelled, AE):
     def discriminate(self, net, x, labels):
         """The encoder is in evaluation mode, as in AAE: without noise on x."""
         p, z = self.infer(net.encoder.apply(x))                           # (N, K), (N, D)
-        styles = self.prior.sample(net.noise.child("prior"), len(x), self.dtype)    # (N, D)
+        styles = self.style_prior.sample(net.noise.child("prior"), len(x), self.dtype)    # (N, D)
         drawn = self.one_hot((net.uniform("class", (len(x),)) * self.classes).astype("int64"))    # (N, K)
         real_z, c_real_z = net.discriminator.forward(styles, "real")      # (N, 1), logits, and so below
         fake_z, c_fake_z = net.discriminator.forward(z, "fake")
@@ -227,7 +226,7 @@ class SemiAAE(Labelled, AE):
         """
         n, noise = self.draw(n, seed)
         labels = np.arange(n) % self.classes if labels is None else labels
-        z = self.prior.sample(noise.child("sample"), n, self.dtype)
+        z = self.style_prior.sample(noise.child("sample"), n, self.dtype)
         return self._of_class(self.backend.to_host(z), labels)
 
     def sample(self, n, seed=0, labels=None):

@@ -8,6 +8,7 @@ from ..layers import ReLU, Sigmoid
 from ..layers.activations import sigmoid
 from ..networks.autoencoder import ACTIVATION, HIDDEN, LATENT_DIM, dense_decoder, dense_encoder
 from ..options import SHARE, WEIGHT, Choice
+from ..traits import Whole
 from .ae import AE, LOSS
 
 CODES = {"l1": ReLU, "kl": Sigmoid}  # the code's activation by penalty
@@ -38,6 +39,8 @@ class SparseAE(AE):
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
         self.penalty, self.weight, self.rate = penalty, weight, rate
+        if penalty == "kl":
+            self.cut = Whole()  # it depends on the mean activation over the batch
         networks = {
             "encoder": (dense_encoder(hidden, latent_dim, activation), self.input_shape),
             "code": (CODES[penalty](), (latent_dim,)),
@@ -51,10 +54,6 @@ class SparseAE(AE):
         return [cls(**small, penalty=penalty, weight=0.7, rate=0.2) for penalty in CODES] + [
             cls(input_shape=(4,), latent_dim=6, loss="mse")
         ]
-
-    @property
-    def separable(self):
-        return self.penalty != "kl"  # which is of the whole batch's mean activation
 
     def step(self, net, x):                                               # x (N, H, W, C)
         h, c_enc = net.encoder.forward(x)                                 # (N, D)

@@ -20,6 +20,7 @@ from ..networks.autoencoder import (
 )  # fmt: skip
 from ..networks.gan import SLOPE
 from ..options import RATE, Count, Path
+from ..traits import Floats, Last, Monitored, Parts
 from .conv_vae import ConvVAE
 from .gan import MOMENTUM
 from .gaussian_codes import GaussianCodes, halves, joined
@@ -49,11 +50,10 @@ class VAEGAN(GaussianCodes):
     """
 
     name = "vae-gan"
-    monitors = ("posterior-collapse", "adversaries")
-    last_is_best = True  # each side's loss says how good the other one is
-    bounded = "the sigmoid of its decoder"
+    monitors = ("posterior-collapse", Monitored("adversaries"))
+    selection, input = Last(), Floats("the sigmoid of its decoder")
     terms = ("loss", "reconstruction", "kl", "decoder", "generator", "discriminator", "accuracy")
-    part = 32  # convolution is as fast on few images
+    cut = Parts(32)  # convolution is as fast on few images
 
     @declared
     def __init__(

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from ..data.examples import as_array
 from ..declared import BACKEND, DTYPE, INPUT_SHAPE, SEED, Option, declared, published
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError
 from ..latent.codebook import MOST_BOOKS, Codebook, HeldCodebook
 from ..layers.base import Layer
 from ..losses import mse
@@ -14,6 +13,7 @@ from ..networks.autoencoder import image_shape
 from ..networks.own import output_of, own
 from ..networks.vq import NETWORKS, code_size, network_for
 from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source
+from ..traits import Best, IntegerMap, Whole
 from .context import Context
 from .model import Model
 
@@ -40,7 +40,6 @@ class VQVAE(Model):
     name = "vq-vae"
     unit = "squared error over variance"
     terms = ("loss", "reconstruction", "codebook", "commitment")
-    discrete_codes = True
     code_weight = 1  # of the codebook's terms
     sources = {
         name: Source(options, dict(optimizer="keras-adam", epsilon=1e-7, batch_size=size), mean=True)
@@ -50,7 +49,8 @@ class VQVAE(Model):
         )
     }
     monitors = ("codebook",)
-    judged_by = "reconstruction"  # the other terms grow while vectors spread over more of the space
+    selection = Best("reconstruction")  # the other terms grow while vectors spread over more of the space
+    cut = Whole()  # codes are counted over the batch
 
     @declared
     def __init__(
@@ -102,6 +102,7 @@ class VQVAE(Model):
             SOURCE_BOUND if self.kind.source else None,
         )  # fmt: skip
         self.code_shape = self.map_shape[:2] if codebooks == 1 else (*self.map_shape[:2], codebooks)
+        self.code = IntegerMap(self.code_shape, self.code_count)
         if self.kind.source:  # whose terms are means over elements: what pixels weigh is 1 here
             self.code_weight = math.prod(self.input_shape) / math.prod(self.map_shape)
         networks = {
@@ -138,10 +139,10 @@ class VQVAE(Model):
         y, c_dec = net.decoder.forward(q)                                 # (N, H, W, C)
         error, dy = mse(y, x, net.count)                                  # (), (N, H, W, C)
         rec, count, book = weight * error, net.count / self.code_weight, net.codebook
-        codebook, commit, dz_commit = self.codebook.losses(book.params, c_q, count)    # (), (), (N, h, w, D)
+        codebook, commit, dz_commit = book.layer.losses(book.params, c_q, count)    # (), (), (N, h, w, D)
 
         if net.needs_grads:
-            self.codebook.losses_backward(book.params, c_q, book.grads, count)    # as codebook = |sg(z) - e|^2
+            book.layer.losses_backward(book.params, c_q, book.grads, count)    # as codebook = |sg(z) - e|^2
             dq = net.decoder.backward(c_dec, weight * dy)                 # (N, h, w, D), as y = decoder(q)
             dz = net.codebook.backward(c_q, dq)                           # (N, h, w, D), straight through: dz = dq
             net.encoder.add_grads(c_enc, dz + self.commitment * dz_commit)    # as z = encoder(x)
@@ -152,11 +153,6 @@ class VQVAE(Model):
     def scaled(self, x):
         """x as the networks see it: in [0, 1], [-1, 1] or [-1/2, 1/2]."""
         return self.kind.scale * x + self.kind.shift if self.kind.shift else x
-
-    @property
-    def separable(self):
-        """Only whole: codes are counted over the batch."""
-        return False
 
     def after_update(self, phase, net):
         """Running statistics, and the codebook's: counts, moving averages, and the restart of dead codes."""
@@ -194,23 +190,13 @@ class VQVAE(Model):
         codes = self.encode(x).reshape(-1, self.codebook.books)
         return np.stack([np.bincount(column, minlength=self.code_count) for column in codes.T])
 
-    def codes(self, z):
-        """z as an array; ShapeError if it is no map of this model's codes."""
-        z = self.backend.to_host(as_array(z, "z"))
-        if z.shape[1:] != self.code_shape or z.dtype.kind not in "iu":
-            expected = f"integer codes of shape (N, {', '.join(map(str, self.code_shape))})"
-            raise ShapeError(f"{self.name}: expected {expected}, got {z.dtype} {z.shape}")
-        if z.size and not 0 <= z.min() <= z.max() < self.code_count:
-            raise ShapeError(f"{self.name}: codes are 0 to {self.code_count - 1}, got {z.min()} to {z.max()}")
-        return z
-
     def encode(self, x):
         """Codes of x as integers (N, h, w), with several codebooks (N, h, w, codebooks), a NumPy array."""
         return super().encode(x)
 
     def decode(self, z):
         """Images (N, *input_shape) of maps of codes as `encode` gives them, as a NumPy array."""
-        return self.in_chunks(lambda part: self._decode(self.backend.asarray(part)), self.codes(z))
+        return self.in_chunks(lambda part: self._decode(self.backend.asarray(part)), self.code.check(self, z))
 
     def sample(self, n, seed=0):
         raise ConfigError(f"{self.name} has no prior: train one on its codes with tinyae train pixelcnn --codes RUN")
@@ -221,22 +207,13 @@ class VQVAE(Model):
         drawn = noise.uniform("codes", (n, *self.code_shape), "float64")
         return self.backend.to_host((drawn * self.code_count).astype("int64"))
 
-    def hold(self, phase, batch, seed, step):
-        """As in Model, with everything held still that gradients do not pass: codes, and both sides of each loss."""
+    def frozen(self, batch, seed, step):
+        """As in Model: constant are the codes, and the side of each loss that its gradient does not pass."""
         x = self.scaled(self.prepare(batch)["x"])
         net = Context(self, self.backend.noise(seed, step), True, None, len(x))
         z, _ = net.encoder.forward(x)
         _, cache = net.codebook.forward(z)
-        held, own = HeldCodebook(self.codebook, z, cache), self.codebook
-
-        def loss():
-            self.codebook = self.networks["codebook"] = held
-            try:
-                return super(VQVAE, self).hold(phase, batch, seed, step)()
-            finally:
-                self.codebook = self.networks["codebook"] = own
-
-        return loss
+        return {"codebook": HeldCodebook(self.codebook, z, cache)}
 
     def _encode(self, x):
         z = self.apply("encoder", self.scaled(x))

@@ -64,7 +64,7 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
         chosen = _spread(labels, len(x))
         inputs = to_float(x[chosen])
         outputs, words = model.reconstruct(inputs, **given(chosen)), {}
-        if model.discrete_codes:
+        if model.code.discrete:
             size = " x ".join(map(str, model.code_shape))
             words["title"] = f"Inputs and their reconstructions from {size} codes of {model.code_count}"
             words["maps"] = code_maps(model.encode(inputs), model.code_count, shape)
@@ -80,27 +80,27 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
 
     def draw_codes(path):
         z = model.encode(x, **given(slice(None)))
-        prior = model.draw_prior(PRIOR_DRAWS) if model.own_prior else model.standard_prior
-        return codes(path, z.reshape(len(z), -1), labels, class_names, prior, model.class_means)
+        prior = model.prior.standard or (model.prior.exists and model.draw_prior(PRIOR_DRAWS))
+        return codes(path, z.reshape(len(z), -1), labels, class_names, prior, model.prior.class_means(model))
 
     def draw_manifold(path):
-        z = None if model.standard_prior else model.encode(x)
+        z = None if model.prior.standard else model.encode(x)
         return manifold(path, model, min(15, max(5, WIDTH // shape[1])), codes=z)
 
     side = min(8, max(3, WIDTH // shape[1])) if len(shape) > 1 else 0  # of a sheet of samples
     images = len(shape) == 3 and shape[2] in (1, 3)
-    if model.autoregressive:
+    if model.prior.autoregressive:
         add("samples.png", lambda path: priors(path, model, class_names))
     elif images:
         if "restorations" in model.pictures:
             add("restorations.png", draw_restorations)
         else:
             add("reconstructions.png", draw_reconstructions)
-        if model.generative:
+        if model.prior.exists:
             add("samples.png", lambda path: samples(path, model.sample(side * side)))
             if "clusters" in model.pictures:
                 add("clusters.png", lambda path: clusters(path, model, x, labels, class_names))
-            if model.has_styles:
+            if model.labels and model.labels.styles:
                 add("styles.png", lambda path: styles(path, model, class_names))
                 if labels is not None:
                     add("transfers.png", draw_transfers)
@@ -110,7 +110,7 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
             add("features.png", lambda path: features(path, model, x))
     if len(shape) == 1:
         add("columns.png", lambda path: columns(path, to_float(x), model.reconstruct(x), feature_names))
-    if model.discrete_codes:
+    if model.code.discrete:
         some = x[: max(1, VECTORS // math.prod(model.code_shape[:2]))]
         counts = model.usage(some)
         add("usage.png", lambda path: usage(path, counts, len(some)))
@@ -118,10 +118,10 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
             add("uniform.png", lambda path: samples(path, model.decode(model.uniform_codes(side * side)), NO_PRIOR))
             if len(counts) == 1:
                 add("codebook.png", lambda path: codebook(path, model, counts[0]))
-    elif not model.autoregressive:
+    elif not model.prior.autoregressive:
         add("codes.png", draw_codes)
     if records:
-        per = ("code" if len(shape) == 2 else "dim", math.prod(shape)) if model.autoregressive else None
+        per = ("code" if len(shape) == 2 else "dim", math.prod(shape)) if model.prior.autoregressive else None
         add("curves.png", lambda path: curves(path, records, model.unit, per))
     return written
 

@@ -221,7 +221,7 @@ class Trainer:
                         self._save(run)
                     display.message(f"saved in {run.path}")
                 if self.records and not interrupted:
-                    late = self.step >= max(LONG, self.model.settled_after)
+                    late = self.step >= max(LONG, self.model.selection.after)
                     warnings = [text for monitor in self.monitors for text in monitor.warnings(self.records[-1])]
                     for text in (*self._alarms(new=False), *(warnings if late else ())):
                         display.message(text)
@@ -245,10 +245,10 @@ class Trainer:
                 total, count = self.sums.get(name, (0.0, 0))
                 self.sums[name] = total + value * images, count + images
             shown |= terms
-        if self.step == 0 and self.model.judged_by not in shown:  # the first step has every phase
+        if self.step == 0 and self.model.selection.term not in shown:  # the first step has every phase
             raise ConfigError(
                 f"{self.model.name}: its step gives the terms {', '.join(shown) or 'of no name'}, and none is "
-                f"{self.model.judged_by}, by which epochs are judged: name one so"
+                f"{self.model.selection.term}, by which epochs are judged: name one so"
             )
         self.step += 1
         display.step(images, shown)
@@ -271,15 +271,15 @@ class Trainer:
         if alarms:
             record["alarms"] = alarms
         # None for a term of a phase that had no step in this epoch.
-        judged = record.get("validation", record["train"]).get(self.model.judged_by)
-        unsettled = self.best is None or self.model.last_is_best or self._unsettled(self.best["step"])
+        judged = record.get("validation", record["train"]).get(self.model.selection.term)
+        unsettled = self.best is None or self.model.selection.last or self._unsettled(self.best["step"])
         if unsettled or judged < self.best["loss"]:
             self.best = {"epoch": epoch, "step": self.step, "loss": judged}
         return record
 
     def _unsettled(self, step):
         """Whether the epoch that ended at a step was judged by a training loss that was still changing its meaning."""
-        return "validation" not in self.data.watched and step - self.per_epoch < self.model.settled_after
+        return "validation" not in self.data.watched and step - self.per_epoch < self.model.selection.after
 
     def _alarms(self, new):
         """The lines of the last epoch's alarms: those that the epoch before did not have, or those that it had."""

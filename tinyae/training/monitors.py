@@ -6,6 +6,7 @@ A model declares in `monitors` which of them watch it, by the names in MONITORS 
 import numpy as np
 
 from ..latent import quantize
+from ..traits import Monitored
 from ..wording import flag, setting
 
 COLLAPSED = 0.01  # nats: a dimension with a smaller KL holds next to nothing
@@ -132,7 +133,14 @@ class Adversaries(Monitor):
 
     The term "accuracy" is the share of real and generated examples that the discriminator tells apart. A Wasserstein
     critic has the term "distance" instead.
+
+    judges_codes: whether the discriminator sees codes instead of images. advice: what may help where the discriminator
+    wins, with options in braces.
     """
+
+    def __init__(self, model, judges_codes=False, advice="A lower {lr}"):
+        super().__init__(model)
+        self.judges_codes, self.advice = judges_codes, advice
 
     def report(self, batch):
         """-> ratios between what the generator makes and what the discriminator takes for real, 1 where they are alike.
@@ -147,7 +155,7 @@ class Adversaries(Monitor):
         x, n = batch["x"][:MEASURED], min(len(batch["x"]), MEASURED)
         if n < 2:
             return {}
-        if model.judges_codes:  # the class in a code is no draw: what is measured is the style after it
+        if self.judges_codes:  # the class in a code is no draw: what is measured is the style after it
             drawn, real = (codes[:, -model.style_dim :] for codes in (model.encode(x), model.draw_prior(n, seed=1)))
             return {"spread": _ratio(spread(drawn), spread(real))}
         drawn, real = (model.backend.to_host(model._inputs(images)) for images in (model.sample(n, seed=1), x))
@@ -170,9 +178,9 @@ class Adversaries(Monitor):
             while_moved = _latest(records, MANY * max(phase.every for phase in self.model.phases))
             lowest = min((record["train"]["distance"] for record in while_moved), default=0)
             mean["stayed"] = lowest / max(1e-12, *(record["train"]["distance"] for record in records))
-        what, whose = ("codes", "the prior") if self.model.judges_codes else ("samples", "the data")
+        what, whose = ("codes", "the prior") if self.judges_codes else ("samples", "the data")
         names = {"lr": flag("lr")} | {name: setting(name) for name in self.model.config}
-        advice = self.model.advice.format(**names)
+        advice = self.advice.format(**names)
         return {
             name: text.format(many=MANY, what=what, whose=whose, advice=advice, **mean, **names)
             for name, (wrong, text) in ALARMS.items()
@@ -214,4 +222,10 @@ MONITORS = {
 
 def monitors_of(model):
     """The monitors that a model declares, in their order, each for this model."""
-    return [(MONITORS[each] if isinstance(each, str) else each)(model) for each in model.monitors]
+
+    def made(each):
+        if isinstance(each, Monitored):
+            return MONITORS[each.name](model, **each.facts)
+        return (MONITORS[each] if isinstance(each, str) else each)(model)
+
+    return list(map(made, model.monitors))

@@ -53,11 +53,11 @@ class Prepared:
         x, labels = admitted(model, data, standardize=standardize)
         self.origin = getattr(dataset, "origin", None)
         self.notes = [] if dataset is None else list(dataset.notes)
-        if model.uses_labels:
+        if model.labels:
             if self.class_names is None:
                 check_numbered(labels, model.name)
             self.notes += without_examples(labels, model.classes)
-        self.seen = None if model.integer_input else seen(x)
+        self.seen = None if model.input.integers else seen(x)
         judged = self._admit_watched(model, {"test": test, "validation": own}, standardize, named=dataset is not None)
         if binarize is not None:
             for examples in (x, *judged):
@@ -69,7 +69,7 @@ class Prepared:
         )  # fmt: skip
         if standardize:
             self.settings["standardize"] = True
-        training, watched = parts(x, labels, test, self.settings, model.integer_input, own)
+        training, watched = parts(x, labels, test, self.settings, model.input.integers, own)
         self.fingerprints = {name: [fingerprint(x), fingerprint_labels(y)] for name, (x, y) in watched.items()}
         self.standardization = _standardization(model, training[0]) if standardize else None
         self.training = Feed(*training, model.backend, batch_size, seed, binarize == "dynamic")
@@ -135,9 +135,9 @@ def admitted(model, data, known=None, standardize=False):
 
     known: what `examples.seen` said of the data that it is trained on, if these are others.
     """
-    x, labels = as_split(data, model.integer_input, model.name)
+    x, labels = as_split(data, model.input.integers, model.name)
     admit(model, x, known, standardize)
-    if model.uses_labels:
+    if model.labels:
         model.check_labels(labels, len(x))
     return x, labels
 
@@ -156,7 +156,7 @@ def fingerprint_labels(labels):
 def with_names(model, data, test):
     """(data, test, the classes' names or None), labels numbered alike in both: as in a model that has learned named
     classes, else as in the data. A model that uses no labels is tested on any classes."""
-    names = model.class_names if model.uses_labels else None
+    names = model.class_names if model.labels else None
     names = names or getattr(data, "class_names", None)
     if names is None:
         return data, test, None
@@ -165,7 +165,7 @@ def with_names(model, data, test):
     def numbered(part):
         if not isinstance(part, Dataset):
             return part
-        others = () if model.uses_labels else (name for name in map(str, part.class_names or ()) if name not in names)
+        others = () if model.labels else (name for name in map(str, part.class_names or ()) if name not in names)
         return part.numbered_as((*names, *others), model.name)
 
     return numbered(data), numbered(test), names

@@ -4,8 +4,8 @@ import numpy as np
 
 from ..backend import memory, operations
 from ..errors import CheckpointError
-from ..models.model import DENSE
 from ..optim import clip_by_global_norm, slices
+from ..traits import DENSE
 from ..wording import flag
 from .threads import cut
 
@@ -59,9 +59,9 @@ class Step:
         in memory and half the calls.
         """
         model = self.model
-        shared = model.part >= DENSE and operations.share_products(model.dtype)
+        shared = model.cut.least >= DENSE and operations.share_products(model.dtype)
         cuts = self.team is not None and model.separable and not shared
-        return cut(count, model.part) if cuts else [(0, count)]
+        return cut(count, model.cut.least) if cuts else [(0, count)]
 
     def update(self):
         """Clip, move the parameters, and then what is kept but not trained."""
@@ -90,7 +90,7 @@ def check_memory(model, optimizers, examples):
     fewest examples that a step computes at once, since some layers keep their result for the next one's input.
     """
     copies = 2 + max(len(optimizer.moments) for optimizer in optimizers)
-    examples = min(examples, model.part) if model.separable else examples
+    examples = min(examples, model.cut.least) if model.separable else examples
     numbers = copies * model.store.flat.size + examples * model.values // 2
     smaller = f"give smaller sizes, or a smaller {flag('batch_size')}"
     memory.check(numbers, model.dtype.itemsize, f"training {model.name} on {examples:,} examples at once", smaller)
