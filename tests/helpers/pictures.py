@@ -2,6 +2,8 @@
 
 import numpy as np
 
+FASHION = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot".split()
+
 
 def read(path):
     """The pixels of a PNG, (H, W, 3)."""
@@ -21,3 +23,8 @@ def history(epochs, validation=True):
         if validation:
             records[-1]["validation"] = {name: value + 1 for name, value in train.items()}
     return records
+
+
+def images(n, h=8, w=8, c=1, seed=0):
+    """Noise whose corners are neither white nor near it, so that cells are found on the white paper."""
+    return np.random.default_rng(seed).uniform(0, 0.8, (n, h, w, c)).astype(np.float32)

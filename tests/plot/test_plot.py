@@ -1,26 +1,20 @@
 """Pictures: their pixels are the model's pixels, and their words stand beside them."""
 
-import builtins
 import math
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from pictures import history, read
+from pictures import FASHION, images, read
 
 pytest.importorskip("PIL")
 pytest.importorskip("matplotlib")
 
 
 from tinyae import plot  # noqa: E402
-from tinyae.errors import ConfigError, MissingExtraError, ShapeError  # noqa: E402
-from tinyae.models import AE, VAE  # noqa: E402
-from tinyae.plot import contact_sheet, report, scatter  # noqa: E402
-
-FASHION = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot".split()
+from tinyae.errors import ConfigError, ShapeError  # noqa: E402
+from tinyae.models import VAE  # noqa: E402
+from tinyae.plot import contact_sheet, scatter  # noqa: E402
 
 
 def shown(image):
@@ -32,11 +26,6 @@ def shown(image):
 
 def magnified(image, scale):
     return np.kron(shown(image), np.ones((scale, scale, 1), np.uint8))
-
-
-def images(n, h=8, w=8, c=1, seed=0):
-    """Noise whose corners are neither white nor near it, so that cells are found on the white paper."""
-    return np.random.default_rng(seed).uniform(0, 0.8, (n, h, w, c)).astype(np.float32)
 
 
 def cells(picture, count_y, count_x, cell_h, cell_w, gap, first):
@@ -347,122 +336,3 @@ def test_codes_that_are_not_finite_are_left_out(tmp_path):
     plot.codes(tmp_path / "a.png", z, np.arange(20))
     with pytest.raises(ShapeError):
         plot.codes(tmp_path / "a.png", np.full((4, 2), np.inf))
-
-
-def test_a_picture_is_replaced_whole(tmp_path, monkeypatch):
-    path = plot.grid(tmp_path / "a.png", images(4))
-    before, moves = path.read_bytes(), []
-    real = os.replace
-
-    def watched(source, target):
-        assert path.read_bytes() == before  # still the old one
-        assert read(source).size and os.path.dirname(source) == str(tmp_path)
-        moves.append(target)
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", watched)
-    plot.grid(path, images(4, seed=1))
-    assert moves == [path] and path.read_bytes() != before
-    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
-
-    before = path.read_bytes()
-
-    def full(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="disk full"):
-        plot.grid(path, images(4))
-    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["a.png"]
-
-
-@pytest.mark.parametrize("package", ["PIL", "matplotlib"])
-def test_a_missing_extra_is_told_in_one_line(tmp_path, monkeypatch, package):
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name.split(".")[0] == package:
-            raise ImportError(f"No module named '{name}'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    path = tmp_path / "a.png"
-    needed = {
-        "PIL": [lambda: plot.samples(path, images(2))],
-        "matplotlib": [lambda: plot.codes(path, np.zeros((3, 2))), lambda: plot.curves(path, history(2))],
-    }
-    for call in needed[package]:
-        with pytest.raises(MissingExtraError, match=r"^drawing needs the extra 'viz': pip install '\.\[viz\]' in "):
-            call()
-
-
-def test_importing_costs_nothing_and_pyplot_is_never_imported(tmp_path):
-    code = (
-        "import sys, numpy as np; from tinyae import plot\n"
-        "assert not {'PIL', 'matplotlib'} & set(sys.modules)\n"
-        f"plot.samples({str(tmp_path / 'a.png')!r}, np.zeros((2, 4, 4, 1)))\n"
-        "assert 'matplotlib' not in sys.modules\n"
-        f"plot.codes({str(tmp_path / 'b.png')!r}, np.zeros((2, 2)))\n"
-        "assert 'matplotlib.pyplot' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
-
-
-def names(paths):
-    return [path.name for path in paths]
-
-
-def test_a_report_draws_what_applies(tmp_path):
-    x = (images(60, 6, 6) * 255).astype(np.uint8)
-    labels = np.arange(60) % 10
-    model = VAE(input_shape=(6, 6, 1), latent_dim=2, hidden=(8,))
-    x.flags.writeable = False
-    written = plot.training_report(tmp_path / "new" / "folder", model, x, labels, FASHION, history(3))
-    assert names(written) == ["reconstructions.png", "samples.png", "manifold.png", "codes.png", "curves.png"]
-    assert all(path.stat().st_size > 1000 for path in written)
-    assert len(list((tmp_path / "new" / "folder").iterdir())) == 5
-
-    model = VAE(input_shape=(6, 6, 1), latent_dim=3, hidden=(8,))
-    assert names(plot.training_report(tmp_path, model, x)) == ["reconstructions.png", "samples.png", "codes.png"]
-    model = AE(input_shape=(6, 6, 1), latent_dim=2, hidden=(8,))
-    flat = x.reshape(60, 36)
-    assert names(plot.training_report(tmp_path, model, flat, labels)) == ["reconstructions.png", "codes.png"]
-
-
-@pytest.mark.parametrize("shape", [(7,), (4, 4, 2)])
-def test_a_report_on_what_is_no_image(tmp_path, shape):
-    x = np.random.default_rng(0).normal(size=(30, *shape)).astype(np.float32)
-    model = VAE(input_shape=shape, latent_dim=2, hidden=(5,), likelihood="gaussian")
-    expected = ["columns.png"] * (len(shape) == 1) + ["codes.png", "curves.png"]
-    assert names(plot.training_report(tmp_path, model, x, records=history(2))) == expected
-
-
-def test_a_report_leaves_out_what_a_model_refuses(tmp_path):
-    class Coded(VAE):
-        def decode(self, z):
-            raise ConfigError("decode needs labels")
-
-        def encode(self, x):
-            raise ConfigError("encode needs labels")
-
-    model = Coded(input_shape=(4, 4, 1), latent_dim=2, hidden=(5,))
-    assert names(plot.training_report(tmp_path, model, images(12, 4, 4))) == ["reconstructions.png"]
-
-
-def test_examples_are_spread_over_the_classes():
-    labels = np.array([0] * 50 + [3] * 2 + [7] * 40 + [1])
-    chosen = report._spread(labels, len(labels))
-    assert len(set(chosen.tolist())) == 10
-    assert np.bincount(labels[chosen], minlength=8).tolist() == [4, 1, 0, 2, 0, 0, 0, 3]
-    assert (np.diff(labels[chosen]) >= 0).all()
-    assert report._spread(np.arange(100) % 10, 100).tolist() == list(range(10))
-    assert report._spread(None, 4).tolist() == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("loss, unit", [("bce", "nats"), ("mse", "squared error")])
-def test_curves_of_a_report_are_in_the_units_of_the_loss(tmp_path, monkeypatch, loss, unit):
-    model = AE(input_shape=(4, 4, 1), latent_dim=2, loss=loss)
-    seen = []
-    monkeypatch.setattr(report, "curves", lambda path, records, unit, per: seen.append(unit))
-    plot.training_report(tmp_path, model, np.zeros((12, 4, 4, 1), "float32"), records=history(2))
-    assert seen == [unit]

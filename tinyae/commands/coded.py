@@ -54,7 +54,7 @@ class Coded:
         self.model, self.origin = load_run(path, backend)
         shape = tuple(self.model.input_shape)
         self.told = bool(self.model.given(()))
-        if self.model.code.encoded or not self.model.prior.exists:  # otherwise codes are vectors of the prior
+        if self.model.code.encoded or self.model.prior.autoregressive:  # otherwise codes are vectors of the prior
             nothing = np.zeros((1, *shape), self.model.dtype)
             code = self.model.encode(nothing, **self.model.given(np.zeros(1, int)))
             if code.ndim != 2 or code.dtype.kind != "f":
