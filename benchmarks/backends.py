@@ -116,13 +116,13 @@ def timed(backend, step):
 
 def line(name, result):
     """What was timed, on which shape, and for each backend the median and the quartiles."""
-    times = "".join(f"{side:>8} {spread(s)}" for side, s in result["contenders"].items())
+    times = "".join(f"{side:>8} {quartiles(s)}" for side, s in result["contenders"].items())
     beside = result.get("ratios", {}).get("cupy")
     return f"{name:24}{'x'.join(map(str, result['x'])):>16}{times}" + (
         f"   NumPy / CuPy {ratio(beside)}" if beside else ""
     )
 
 
-def spread(s):
+def quartiles(s):
     median, q1, q3 = (1e3 * s[key] for key in ("median", "q1", "q3"))
     return f"{median:8.3f} ms" + (f" ({q1:.3f} to {q3:.3f})" if s["rounds"] > 1 else " (one round)")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import tinyae
-from tinyae.data.codes import codes_of
+from tinyae.data.encoded import codes_of
 from tinyae.evaluation.compression import error_over_variance, rate, usage
 
 PUBLISHED = {"error_over_variance": 0.0444, "nats_per_code": 1.0336, "accuracy": 0.673}

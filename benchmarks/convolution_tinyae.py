@@ -12,7 +12,7 @@ from tinyae.backend.operations import compile_now
 from tinyae.layers import Conv2D, ConvTranspose2D
 from tinyae.optim import Adam
 from tinyae.training.step import Step
-from tinyae.training.threads import cores, workers
+from tinyae.training.workers import cores, workers
 
 from .convolution_cases import CASES, LAYERS, LR
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import tinyae
 from tinyae.checkpoint.files import CODEC
-from tinyae.data.codes import codes_of
+from tinyae.data.encoded import codes_of
 from tinyae.evaluation import side_by_side as compare
 from tinyae.evaluation.judge import Judge
 
@@ -35,7 +35,7 @@ BATCH = 128
 
 
 def measure(data="fashion-mnist", out="runs/generative", epochs=10, threads=None):
-    """{"runs": [the figures of `compare.compare`, with each system's parameters and the seconds of its training], ...}.
+    """{"runs": [the figures of `side_by_side`, with parameters and seconds of training by system], ...}.
 
     The picture is OUT/comparison.png.
     """
@@ -57,7 +57,7 @@ def measure(data="fashion-mnist", out="runs/generative", epochs=10, threads=None
     costs[both] = {"parameters": first["parameters"] + prior.param_count, "seconds": first["seconds"] + round(seconds)}
 
     judge, runs = Judge(data), list(trained.items())
-    figures, rows = compare.compare(runs, data.test.x, labels=data.test.labels, judge=judge)
+    figures, rows = compare.side_by_side(runs, data.test.x, labels=data.test.labels, judge=judge)
     compare.draw(out / "comparison.png", rows)
     learning = {name: lr for name, (_, lr) in SYSTEMS.items()} | {PRIOR[0]: PRIOR[2]}
     return {

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from tinyae.training.threads import workers
+from tinyae.training.workers import workers
 
 from .contenders import Worker, available
 from .harness import interleave, report, table

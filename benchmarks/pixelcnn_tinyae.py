@@ -8,7 +8,7 @@ from tinyae.backend.operations import compile_now
 from tinyae.networks import raster
 from tinyae.optim import Adam
 from tinyae.training.step import Step
-from tinyae.training.threads import workers
+from tinyae.training.workers import workers
 
 from .pixelcnn import LR
 

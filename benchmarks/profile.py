@@ -14,7 +14,7 @@ from tinyae.backend.memory import keep_freed_memory
 from tinyae.backend.operations import compile_now
 from tinyae.optim import Adam
 from tinyae.training.step import Step
-from tinyae.training.threads import workers
+from tinyae.training.workers import workers
 
 from .convolution_cases import CASES, LR, leaves, networks, product_flops
 

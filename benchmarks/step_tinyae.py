@@ -8,7 +8,7 @@ from tinyae.backend.operations import compile_now
 from tinyae.models import VAE
 from tinyae.optim import Adam
 from tinyae.training.step import Step as TrainingStep
-from tinyae.training.threads import workers
+from tinyae.training.workers import workers
 
 from .dense_vae import HIDDEN, LATENT, LR, PIXELS
 

@@ -243,7 +243,7 @@ def test_transfer_keeps_the_style_and_changes_the_label(model_class):
     model = model_class(input_shape=(3, 3, 1), latent_dim=2, classes=3, hidden=(5,))
     images = explore.transfer(model, x, labels, [2, 0])
     assert images.shape == (4, 2, 3, 3, 1)
-    back = model.reconstruct(x, **model.given(labels))
+    back = model.reconstruct(x, **model.label_arguments(labels))
     np.testing.assert_allclose(images[0, 1], back[0], atol=1e-6)
     np.testing.assert_allclose(images[[1, 3], 0], back[[1, 3]], atol=1e-6)
     every = explore.transfer(model, x, labels, [0, 1, 2])
@@ -271,7 +271,7 @@ def test_from_a_device_comes_what_is_on_the_host(model_class, device):
     x, labels = np.random.default_rng(0).random((6, 3, 3, 1), dtype="float32"), np.arange(6) % 2
     ours, theirs = (explore.dimensions(m, x, labels) for m in (model, host))
     np.testing.assert_allclose(ours.relevance, theirs.relevance, rtol=1e-5)
-    codes, _ = explore.plane(2, 3, ours.order[:2], model.encode(x, **model.given(labels)))
+    codes, _ = explore.plane(2, 3, ours.order[:2], model.encode(x, **model.label_arguments(labels)))
     images = explore.decode(model, codes, 1)
     assert type(images) is np.ndarray and images.shape == (2, 2, 3, 3, 1)
     np.testing.assert_allclose(images, explore.decode(host, codes, 1), atol=1e-6)

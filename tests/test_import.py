@@ -142,7 +142,7 @@ MATHEMATICS = [p for p in FILES if p.parent.name in ("layers", "models", "latent
 
 @pytest.mark.parametrize("path", MATHEMATICS, ids=[str(p.relative_to(ROOT)) for p in MATHEMATICS])
 def test_mathematics_does_not_ask_which_device(path):
-    """Layers and models follow their input's array module; a branch by device belongs to the backend's primitives."""
+    """Layers and models follow their input's array module; a branch by device belongs to the backend's operations."""
     tree = tree_of(path)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}

@@ -150,14 +150,14 @@ def test_version_moves_with_the_parameters(store):
 
 
 def test_check_passes_at_the_version_of_the_forward(store):
-    store.check(store.version)
+    store.check_version(store.version)
 
 
 def test_check_refuses_another_version(store):
     version = store.version
     SGD().step(store, store.like())
     with pytest.raises(StaleParamsError, match="run the forward pass again"):
-        store.check(version)
+        store.check_version(version)
 
 
 @pytest.mark.parametrize("name", models.NAMES)

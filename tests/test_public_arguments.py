@@ -88,14 +88,14 @@ CALLS = {
     diversity.shares: dict(labels=LABELS, classes=2),
     frechet.frechet: dict(a=Z, b=Z),
     judge.Judge: dict(data=DATA, seed=0),
-    judge.check: dict(data=DATA),
+    judge.check_labelled_images: dict(data=DATA),
     judge.evenly: dict(x=X, most=3),
     judge.sharpness: dict(x=X),
     likelihood.active_units: dict(model=VAE, x=X, labels=None),
-    likelihood.check: dict(model=VAE),
+    likelihood.check_density: dict(model=VAE),
     likelihood.importance_weighted: dict(model=VAE, x=X, samples=2, labels=None, seed=0),
     likelihood.standard_error: dict(values=Z[0]),
-    neighbours.nearest: dict(queries=Z, codes=Z, k=1),
+    neighbours.nearest_neighbours: dict(queries=Z, codes=Z, k=1),
     neighbours.vote: dict(neighbours=FACTORS),
     parzen.log_densities: dict(samples=X, x=X, bandwidths=(0.1, 0.5)),
     parzen.parzen: dict(samples=X, validation=X, test=X, bandwidths=(0.1, 0.5)),
@@ -121,7 +121,7 @@ CALLS = {
     plot.clusters: dict(path=PATH, model=MIXTURE, x=X, labels=LABELS, class_names=NAMES, seed=0),
     plot.code_maps: dict(codes=np.zeros((2, 3, 3), int), count=4, shape=(6, 6, 1)),
     plot.codebook: dict(path=PATH, model=VQ, counts=np.arange(4), most=4),
-    plot.codes: dict(path=PATH, z=Z, labels=LABELS, class_names=NAMES, prior=Z, means=Z[:2]),
+    plot.scatter_codes: dict(path=PATH, z=Z, labels=LABELS, class_names=NAMES, prior=Z, means=Z[:2]),
     plot.codes_beside: dict(path=PATH, panels=[("a", Z, Z)], labels=LABELS, class_names=NAMES, title="a"),
     plot.columns: dict(path=PATH, inputs=Z, outputs=Z + 0.1, names=NAMES),
     plot.curves: dict(path=PATH, records=RECORDS, unit="nats", per=("code", 4)),
@@ -157,10 +157,10 @@ CALLS = {
     fetch: dict(name="digits", folder=None, progress=None, mirror=None),
     load: dict(name_or_path="digits", size=None, fit=None, header=None, label_column=None),
     to_float: dict(x=X, dtype="float32"),
-    side_by_side.compare: dict(runs=[("a", VAE)], x=X, seed=0, labels=LABELS, judge=None),
-    side_by_side.check: dict(runs=[("a", VAE)], x=X),
+    side_by_side.side_by_side: dict(runs=[("a", VAE)], x=X, seed=0, labels=LABELS, judge=None),
+    side_by_side.check_comparable: dict(runs=[("a", VAE)], x=X),
     codes_side_by_side.compare_codes: dict(runs=[("a", CVAE)], x=X, labels=LABELS, seed=0),
-    codes_side_by_side.check: dict(runs=[("a", CVAE)], x=X),
+    codes_side_by_side.check_comparable: dict(runs=[("a", CVAE)], x=X),
     tinyae.fit: dict(model=VAE, data=X, epochs=1, batch_size=12, test=X, validation=0.5, progress=False, out=None),
     tinyae.gradcheck: dict(subject=tinyae.layers.Dense(2), input_shape=(3,)),
     tinyae.load: dict(path="model.npz", backend="numpy", model=None),
@@ -190,7 +190,7 @@ def nothing_is_written(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     VAE.save("model.npz")
     monkeypatch.setattr("tinyae.plot.axes.replace", lambda path, write: path)
-    for picture in ("codes", "curves", "manifold", "reconstructions", "samples"):  # of a report
+    for picture in ("scatter_codes", "curves", "manifold", "reconstructions", "samples"):  # of a report
         monkeypatch.setattr(f"tinyae.plot.report.{picture}", lambda path, *arguments, **options: path)
     monkeypatch.setattr(classifier, "STEPS", 1)
 
@@ -254,7 +254,8 @@ def test_odd_arguments_of_methods_are_refused_in_tinyaes_own_words(name, tmp_pat
         (dense_probe.DenseProbe, "classes"), (dense_probe.DenseProbe, "seed"), (disentanglement.higgins, "votes"),
         (disentanglement.mig, "bins"), (diversity.shares, "classes"), (diversity.entropy, "p"),
         (diversity.hardly_drawn, "drawn"), (diversity.hardly_drawn, "data"), (judge.evenly, "most"),
-        (likelihood.importance_weighted, "samples"), (likelihood.standard_error, "values"), (neighbours.nearest, "k"),
+        (likelihood.importance_weighted, "samples"), (likelihood.standard_error, "values"),
+        (neighbours.nearest_neighbours, "k"),
         (parzen.parzen, "bandwidths"), (parzen.log_densities, "bandwidths"), (probe.LinearProbe, "classes"),
         (explore.check_plane, "chosen"), (explore.check_dimensions, "chosen"), (explore.linear, "count"),
         (explore.plane, "low"), (explore.plane, "high"), (explore.plane, "chosen"), (explore.traverse, "values"),

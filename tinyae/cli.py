@@ -101,7 +101,7 @@ def _threads(count):
     """The command's --threads, where it was given."""
     if count is None:
         return contextlib.nullcontext()
-    from .training.threads import at_most
+    from .training.workers import at_most
 
     return at_most(count)
 

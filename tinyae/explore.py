@@ -97,7 +97,7 @@ def dimensions(model, x, labels=None):
     if model.prior.standard:
         centre, scale = np.zeros(model.latent_dim), np.ones(model.latent_dim)
     else:
-        codes = model.encode(x, **model.given(labels)).astype(np.float64)
+        codes = model.encode(x, **model.label_arguments(labels)).astype(np.float64)
         centre, scale = codes.mean(axis=0), codes.std(axis=0)
     if "kl" in model.terms:
         return Dimensions(model.kl_per_dimension(x, labels), "KL", centre, scale)
@@ -211,7 +211,7 @@ def decode(model, codes, labels=None):
     if codes.ndim != 3:
         raise ShapeError(f"expected codes (rows, columns, D), got {codes.shape}")
     rows, columns, dim = codes.shape
-    told = {} if labels is None else model.given(as_labels(one_for_all(labels, rows), rows).repeat(columns))
+    told = {} if labels is None else model.label_arguments(as_labels(one_for_all(labels, rows), rows).repeat(columns))
     return model.decode(codes.reshape(-1, dim).astype(model.dtype), **told).reshape(rows, columns, *model.input_shape)
 
 

@@ -41,7 +41,7 @@ class ParamStore:
         """A store of zeros with this store's layout, to add gradients into."""
         return GradientStore(self.shapes, self.xp, self.dtype)
 
-    def part(self, names):
+    def subset(self, names):
         """The store of some top-level entries that follow one another: the same memory and the same version."""
         return PartStore(self, names)
 
@@ -59,7 +59,7 @@ class ParamStore:
         self.version += 1
         return self
 
-    def check(self, version):
+    def check_version(self, version):
         """Raise StaleParamsError unless the parameters are still those of `version`, read at the forward pass."""
         if version != self.version:
             raise StaleParamsError(

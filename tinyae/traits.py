@@ -18,7 +18,7 @@ class Vector:
     def __init__(self, encoded=True, gaussian=False):
         self.encoded, self.gaussian = encoded, gaussian
 
-    def check(self, model, z):
+    def admit(self, model, z):
         """z as an array (N, latent_dim). Raises ShapeError for another shape, DataError for values not finite."""
         z = as_array(z, "z")
         if z.ndim != 2 or z.shape[1] != model.latent_dim:
@@ -35,7 +35,7 @@ class IntegerMap:
     def __init__(self, shape, count):
         self.shape, self.count = shape, count
 
-    def check(self, model, z):
+    def admit(self, model, z):
         """z as a NumPy array (N, *shape) of codes. Raises ShapeError for anything else."""
         z = model.backend.to_host(as_array(z, "z"))
         if z.shape[1:] != self.shape or z.dtype.kind not in "iu":

@@ -121,7 +121,7 @@ def test_dropout_draws_the_same_mask_on_both(gpu):
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 6), st.sampled_from(("float32", "float64")))
-def test_product_primitives_are_their_formulas(m, k, n, dtype):
+def test_products_are_their_formulas(m, k, n, dtype):
     rng = np.random.default_rng(0)
     a, b, c = (rng.normal(size=s).astype(dtype) for s in ((m, k), (k, n), (n, k)))
     rtol = 1e-5 if dtype == "float32" else 1e-12

@@ -1,4 +1,4 @@
-"""The compiled primitives against NumPy in float64, whose results other tests hold to naive loops and to PyTorch."""
+"""The compiled operations against NumPy in float64, whose results other tests hold to naive loops and to PyTorch."""
 
 import numpy as np
 import pytest
@@ -294,7 +294,7 @@ def outcome(call):
 
 @pytest.mark.parametrize("name", MISFITS)
 def test_what_does_not_fit_is_numpys_to_broadcast_or_refuse(library, name, monkeypatch):
-    """The compiled primitives would read or write beyond an array."""
+    """The compiled operations would read or write beyond an array."""
     found = outcome(MISFITS[name])
     monkeypatch.setattr(compiled, "FAST_CHANNELS", 1)
     fast = outcome(MISFITS[name])

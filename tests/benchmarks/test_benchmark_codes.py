@@ -65,7 +65,7 @@ def test_psnr_is_that_of_the_definition():
     class Half:
         input_shape, chunk, standardization = (1, 2, 1), 8, None
 
-        def given(self, labels):
+        def label_arguments(self, labels):
             return {}
 
         def reconstruct(self, x):

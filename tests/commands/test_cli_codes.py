@@ -239,13 +239,13 @@ def test_encode_writes_maps_of_codes(here, tmp_path):
 
 
 def test_compare_shows_uniform_codes_and_no_way_between_two(here, tmp_path, capsys):
-    from tinyae.evaluation.side_by_side import compare, nearest_rms
+    from tinyae.evaluation.side_by_side import nearest_rms, side_by_side
 
     answer, model = told(capsys, "compare", "vq", "vae", "--out", tmp_path / "c.png"), tinyae.load("vq")
     images = np.clip(model.decode(model.uniform_codes(100, 0)), 0, 1)
     x = (DIGITS.test.x / 255).astype("float32")
     assert answer["runs"][0]["random_rms"] == pytest.approx(nearest_rms(images, x), rel=1e-4)
-    _, rows = compare([("vq", model)], DIGITS.test.x)
+    _, rows = side_by_side([("vq", model)], DIGITS.test.x)
     assert [label for label, _ in rows] == ["input", "vq: reconstruction", "vq: random codes"]
 
 

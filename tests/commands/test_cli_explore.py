@@ -323,7 +323,7 @@ def test_encode_tells_a_model_the_labels_that_it_needs(run, labelled, here, tmp_
     call("encode", run, "--split", "test", "--out", tmp_path / "c.npz")
     model = tinyae.load(run)
     np.testing.assert_array_equal(
-        np.load(tmp_path / "c.npz")["codes"], model.encode(test.x, **model.given(test.labels))
+        np.load(tmp_path / "c.npz")["codes"], model.encode(test.x, **model.label_arguments(test.labels))
     )
 
 
@@ -332,7 +332,7 @@ def test_a_style_moves_to_other_labels(run, labelled, here, tmp_path, test):
     call("transfer", run, "--index", 3, 5, "--to", 8, test.labels[3], "--out", tmp_path / "t.npz")
     model, saved = tinyae.load(run), np.load(tmp_path / "t.npz")
     assert saved["x"].shape == (2, 2, 8, 8, 1) and saved["labels"].tolist() == [8, test.labels[3]]
-    own = model.reconstruct(test.x[[3]], **model.given(test.labels[[3]]))
+    own = model.reconstruct(test.x[[3]], **model.label_arguments(test.labels[[3]]))
     np.testing.assert_allclose(saved["x"][0, 1:], own, rtol=1e-4, atol=1e-5)  # to its own label: it comes back
     moved = model.styled(model.style(test.x[[5]], test.labels[[5]]), [8])
     np.testing.assert_allclose(saved["x"][1, :1], moved, rtol=1e-4, atol=1e-6)

@@ -74,10 +74,11 @@ def test_sample_draws_the_classes_asked_for(name, here, tmp_path):
 def test_reconstruct_encode_and_evaluate_use_the_datas_labels(name, here, tmp_path, capsys):
     model, test = tinyae.load(name), tinyae.data.load("digits").test
     call("reconstruct", name, "--out", tmp_path / "x.npy")
-    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), model.reconstruct(test.x, **model.given(test.labels)))
+    again = model.reconstruct(test.x, **model.label_arguments(test.labels))
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), again)
     call("reconstruct", name, "-n", 4, "--out", tmp_path / "x.png")
     call("encode", name, "--split", "test", "--out", tmp_path / "z.npz")
-    expected = model.encode(test.x, **model.given(test.labels))
+    expected = model.encode(test.x, **model.label_arguments(test.labels))
     np.testing.assert_array_equal(np.load(tmp_path / "z.npz")["codes"], expected)
     capsys.readouterr()
     call("evaluate", name, "--samples", 2, "--quality", "--probe", "--json")
@@ -158,7 +159,7 @@ def test_styles_show_the_mean_style_first_and_one_style_a_row(name, here, tmp_pa
     np.testing.assert_allclose(shown[:, 0], test.x[:3] / 255, rtol=1e-6)
     np.testing.assert_allclose(shown[:, 1:], model.across(model.style(test.x[:3], test.labels[:3])), rtol=1e-5)
     own = shown[np.arange(3), 1 + test.labels[:3]]
-    np.testing.assert_allclose(own, model.reconstruct(test.x[:3], **model.given(test.labels[:3])), atol=1e-5)
+    np.testing.assert_allclose(own, model.reconstruct(test.x[:3], **model.label_arguments(test.labels[:3])), atol=1e-5)
     assert drawn["words"]["column_labels"][:2] == ["image", "digit 0"]
 
 
@@ -170,6 +171,6 @@ def test_many_classes_are_cut_to_what_a_page_holds(tmp_path):
 def test_class_means_are_marked_in_the_plane(tmp_path):
     z, labels = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 3
     means = np.array([[0.0, 1.0], [1.0, 0.0], [-1.0, -1.0]])
-    plain = cells(plot.codes(tmp_path / "plain.png", z, labels))
-    marked = cells(plot.codes(tmp_path / "marked.png", z, labels, means=means))
+    plain = cells(plot.scatter_codes(tmp_path / "plain.png", z, labels))
+    marked = cells(plot.scatter_codes(tmp_path / "marked.png", z, labels, means=means))
     assert plain.shape == marked.shape and 100 < (plain != marked).sum() < 5000

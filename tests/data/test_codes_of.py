@@ -5,7 +5,7 @@ import pytest
 
 import tinyae
 from tinyae import models
-from tinyae.data.codes import checksum, codes_of
+from tinyae.data.encoded import checksum, codes_of
 from tinyae.data.examples import check_range
 from tinyae.errors import DataError
 from tinyae.training.prepared import as_split

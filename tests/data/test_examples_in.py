@@ -71,7 +71,8 @@ def test_codes_may_have_any_form(form):
     codes, model = ROWS[:, :2], of_rows()
     x = forms(codes)[form]
     np.testing.assert_array_equal(model.decode(x), model.decode(codes))
-    np.testing.assert_array_equal(neighbours.nearest(x, x, 2)[0], neighbours.nearest(codes, codes, 2)[0])
+    near = neighbours.nearest_neighbours
+    np.testing.assert_array_equal(near(x, x, 2)[0], near(codes, codes, 2)[0])
     assert frechet.frechet(x, x) == frechet.frechet(codes, codes)
     assert coverage.coverage(x, x) == 1
     np.testing.assert_array_equal(explore.plane(3, 2, codes=x)[0], explore.plane(3, 2, codes=codes)[0])
@@ -213,7 +214,7 @@ def test_nan_is_refused_everywhere(entry):
 
 def test_codes_with_nan_are_refused():
     z = np.array([[0, 1], [np.nan, 2]])
-    for entry in (of_images().decode, lambda z: neighbours.nearest(z, z), lambda z: frechet.frechet(z, z)):
+    for entry in (of_images().decode, lambda z: neighbours.nearest_neighbours(z, z), lambda z: frechet.frechet(z, z)):
         with pytest.raises(DataError, match="NaN or infinite values, the first in example 1"):
             entry(z)
 
@@ -255,7 +256,7 @@ def test_masked_values_are_refused_by_functions_of_codes():
     for entry in (
         lambda: Split(masked),
         lambda: of_rows().decode(masked[:, :2]),
-        lambda: neighbours.nearest(masked, ROWS),
+        lambda: neighbours.nearest_neighbours(masked, ROWS),
         lambda: anomaly.roc_auc(masked[:, 0], ROWS[:, 0] > 0),
         lambda: disentanglement.mig(masked, factors),
         lambda: explore.linear(masked[0], masked[1], 3),

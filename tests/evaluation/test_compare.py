@@ -24,7 +24,7 @@ class Copy:
 
     code, prior, labels, input_shape, latent_dim = Vector(), NoPrior(), None, (6, 5, 1), 30
 
-    def given(self, labels):
+    def label_arguments(self, labels):
         return {}
 
     def encode(self, x):
@@ -38,7 +38,7 @@ class Copy:
 
 
 def test_a_copy_is_perfect_and_as_sharp(x):
-    (figures,), rows = compare.compare([("copy", Copy())], x)
+    (figures,), rows = compare.side_by_side([("copy", Copy())], x)
     assert figures["rms"] == 0 and figures["sharpness"] == 1
     assert [label for label, _ in rows] == [
         "input", "copy: reconstruction", "copy: from first to second", "copy: random codes",
@@ -74,21 +74,21 @@ def test_models_that_know_labels_are_told_them(x):
     options = dict(input_shape=(6, 5, 1), latent_dim=2, classes=3, hidden=(5,))
     runs = [("told", tinyae.models.CVAE(**options)), ("means", tinyae.models.ClassMeanVAE(**options))]
     labels = np.arange(20) % 3
-    figures, rows = compare.compare(runs, x, labels=labels)
+    figures, rows = compare.side_by_side(runs, x, labels=labels)
     for i, (_, model) in enumerate(runs):
-        back = model.reconstruct(x, **model.given(labels))
+        back = model.reconstruct(x, **model.label_arguments(labels))
         assert figures[i]["rms"] == pytest.approx(float(np.sqrt(np.mean((back - x) ** 2))), rel=1e-5)
         walk, drawn = rows[3 * i + 2][1], rows[3 * i + 3][1]
         np.testing.assert_allclose(walk[0], back[0], atol=1e-6)
         np.testing.assert_allclose(drawn, model.sample(100)[:10], atol=1e-6)
     with pytest.raises(ConfigError, match="cvae needs labels"):
-        compare.compare(runs, x)
+        compare.side_by_side(runs, x)
 
 
 def test_draws_of_a_models_own_prior_are_called_samples(x):
     options = dict(input_shape=(6, 5, 1), latent_dim=2, hidden=(5,), units=(4,))
     uniform, normal = models.AAE(**options, prior="uniform"), models.VAE((6, 5, 1), latent_dim=2, hidden=(5,))
-    drawn = dict(compare.compare([("aae", uniform), ("vae", normal), ("copy", Copy())], x)[1])
+    drawn = dict(compare.side_by_side([("aae", uniform), ("vae", normal), ("copy", Copy())], x)[1])
     assert [label for label in drawn if label.endswith(("samples", "codes"))] == [
         "aae: samples", "vae: samples", "copy: random codes",
     ]  # fmt: skip
@@ -119,7 +119,7 @@ def drawers():
 
 def test_what_draws_and_does_not_reconstruct(x, drawers):
     gan, prior, pixels = (model for _, model in drawers)
-    (of_gan, of_prior, of_pixels), rows = compare.compare(drawers, x)
+    (of_gan, of_prior, of_pixels), rows = compare.side_by_side(drawers, x)
     assert of_gan["rms"] is None and of_gan["sharpness"] is None and of_pixels["rms"] is None
     back = prior.codec.reconstruct(x).clip(0, 1)
     assert of_prior["rms"] == pytest.approx(np.sqrt(np.mean((back - x) ** 2)), rel=1e-5)
@@ -133,8 +133,8 @@ def test_what_draws_and_does_not_reconstruct(x, drawers):
 
 def test_a_judge_is_shown_as_many_as_it_asks_for(x, drawers):
     one, runs = Judge(), [("copy", Copy()), *drawers]
-    plain, _ = compare.compare(runs, x)
-    figures, rows = compare.compare(runs, x, judge=one)
+    plain, _ = compare.side_by_side(runs, x)
+    figures, rows = compare.side_by_side(runs, x, judge=one)
     assert [drawn.shape for drawn in one.seen] == [(130, 6, 5, 1)] * 4
     for row, (label, images) in zip(one.seen, [pair for pair in rows if "recon" not in pair[0]][1:], strict=True):
         np.testing.assert_array_equal(row[:10], images, err_msg=label)
@@ -158,9 +158,9 @@ def test_the_table():
 
 def test_other_shapes_are_refused(x):
     with pytest.raises(ShapeError, match=r"copy takes \(6, 5, 1\), the examples are \(5, 6, 1\)"):
-        compare.compare([("copy", Copy())], x.transpose(0, 2, 1, 3))
+        compare.side_by_side([("copy", Copy())], x.transpose(0, 2, 1, 3))
     with pytest.raises(ShapeError, match="at least 10"):
-        compare.compare([("copy", Copy())], x[:9])
+        compare.side_by_side([("copy", Copy())], x[:9])
 
 
 def test_the_command(tmp_path):

@@ -10,7 +10,15 @@ import pytest
 from tinyae import cli, models, plot
 from tinyae.data.dataset import Split
 from tinyae.errors import ConfigError, ShapeError
-from tinyae.evaluation.codes_side_by_side import check, chosen, codes_of, compare_codes, draw, draw_prior, of_the_prior
+from tinyae.evaluation.codes_side_by_side import (
+    check_comparable,
+    chosen,
+    codes_of,
+    compare_codes,
+    draw,
+    draw_prior,
+    of_the_prior,
+)
 from tinyae.traits import Vector
 
 SMALL = dict(input_shape=(6, 5, 1), hidden=(5,))
@@ -26,7 +34,7 @@ class Posterior:
 
     code = Vector(gaussian=True)
 
-    def given(self, labels):
+    def label_arguments(self, labels):
         return {}
 
     def posterior(self, x):
@@ -115,17 +123,17 @@ def test_many_examples_are_thinned_evenly(monkeypatch):
 ])  # fmt: skip
 def test_what_has_no_points_for_codes_is_refused(x, model, why):
     with pytest.raises(ConfigError, match=f"^other: its {why}, not points over a prior: leave it out$"):
-        check([("ae", models.AE(**SMALL)), ("other", model)], x)
+        check_comparable([("ae", models.AE(**SMALL)), ("other", model)], x)
 
 
 def test_other_examples_are_refused(x):
     runs = [("ae", models.AE(**SMALL))]
     with pytest.raises(ShapeError, match=r"ae takes \(6, 5, 1\), the examples are \(5, 6, 1\)"):
-        check(runs, x.transpose(0, 2, 1, 3))
+        check_comparable(runs, x.transpose(0, 2, 1, 3))
     with pytest.raises(ShapeError, match="more than 5 examples, got 5"):
-        check(runs, x[:5])
+        check_comparable(runs, x[:5])
     with pytest.raises(ConfigError, match="different names"):
-        check(runs * 2, x)
+        check_comparable(runs * 2, x)
 
 
 # the picture

@@ -9,7 +9,7 @@ import tinyae
 from tinyae.errors import ConfigError, DataError, ShapeError
 from tinyae.evaluation import neighbours
 from tinyae.evaluation.anomaly import roc_auc
-from tinyae.evaluation.neighbours import nearest, vote
+from tinyae.evaluation.neighbours import nearest_neighbours, vote
 from tinyae.evaluation.probe import LinearProbe
 
 seeds = st.integers(0, 2**32)
@@ -23,7 +23,7 @@ def test_nearest_is_brute_force_ties_included(seed, queries, count, dimensions, 
     rng = np.random.default_rng(seed)
     k = data.draw(st.integers(1, count))
     q, codes = (rng.integers(-2, 3, (n, dimensions)).astype("float32") for n in (queries, count))  # many ties
-    indices, distances = nearest(q, codes, k)
+    indices, distances = nearest_neighbours(q, codes, k)
     for i in range(queries):
         brute = [(float(np.sum((q[i] - c) ** 2)) ** 0.5, j) for j, c in enumerate(codes)]
         expected = sorted((round(distance, 6), j) for distance, j in brute)[:k]
@@ -35,16 +35,16 @@ def test_nearest_is_brute_force_ties_included(seed, queries, count, dimensions, 
 
 def test_of_equal_codes_the_first_is_nearest():
     codes = np.tile(np.array([[0.3, -0.7], [4.0, 4.0]]), (200, 1))
-    indices, distances = nearest(codes[:1], codes, 3)
+    indices, distances = nearest_neighbours(codes[:1], codes, 3)
     assert indices.tolist() == [[0, 2, 4]] and np.allclose(distances, 0, atol=1e-6)
 
 
 def test_nearest_is_the_same_in_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     q, codes = rng.normal(size=(50, 8)), rng.normal(size=(700, 8))
-    whole = nearest(q, codes, 5)
+    whole = nearest_neighbours(q, codes, 5)
     monkeypatch.setattr(neighbours, "BLOCK_VALUES", 700 * 3)
-    in_blocks = nearest(q, codes, 5)
+    in_blocks = nearest_neighbours(q, codes, 5)
     np.testing.assert_array_equal(in_blocks[0], whole[0])
     np.testing.assert_allclose(in_blocks[1], whole[1], rtol=1e-12)
 
@@ -52,19 +52,19 @@ def test_nearest_is_the_same_in_blocks(monkeypatch):
 def test_nearest_far_from_the_origin():
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(100, 3))
-    indices, distances = nearest(codes[:10] + 1e6, codes + 1e6, 2)
+    indices, distances = nearest_neighbours(codes[:10] + 1e6, codes + 1e6, 2)
     assert indices[:, 0].tolist() == list(range(10)) and np.allclose(distances[:, 0], 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("k", (0, 5))
 def test_more_neighbours_than_codes_are_refused(k):
     with pytest.raises(ConfigError, match="from 1 to 4"):
-        nearest(np.zeros((1, 2)), np.zeros((4, 2)), k)
+        nearest_neighbours(np.zeros((1, 2)), np.zeros((4, 2)), k)
 
 
 def test_codes_of_another_length_are_refused():
     with pytest.raises(ShapeError, match=r"\(1, 2\) and \(4, 3\)"):
-        nearest(np.zeros((1, 2)), np.zeros((4, 3)))
+        nearest_neighbours(np.zeros((1, 2)), np.zeros((4, 3)))
 
 
 def test_vote():

@@ -79,7 +79,7 @@ class Blurred:
 
     input_shape, chunk, standardization = (28, 28, 1), 64, None
 
-    def given(self, labels):
+    def label_arguments(self, labels):
         return {}
 
     def reconstruct(self, x):

@@ -100,11 +100,11 @@ def test_draws_reach_all_options():
         assert any(wanted(*each) for each in options)
 
 
-# The primitives themselves
+# The operations themselves
 
 
 @pytest.fixture
-def primitive(seed):
+def operation(seed):
     """(geometry, x, weight, dy) of a drawn convolution, in integers, and the options for the loops."""
     case = cases.conv(seed)
     params, x, dy = case.arrays(whole=True)
@@ -113,8 +113,8 @@ def primitive(seed):
 
 
 @seeds(60)
-def test_primitives_like_loops(primitive):
-    geometry, x, weight, dy, options = primitive
+def test_operations_like_loops(operation):
+    geometry, x, weight, dy, options = operation
     size, kernel_size = x.shape[1:3], weight.shape[:2]
     got = [
         operations.convolution(x, weight, geometry),
@@ -130,17 +130,17 @@ def test_primitives_like_loops(primitive):
 
 
 @seeds(100)
-def test_adjoint(primitive):
-    """<A x, dy> = <x, A' dy> = <w, dw>: the three primitives are one trilinear form."""
-    geometry, x, weight, dy, _ = primitive
+def test_adjoint(operation):
+    """<A x, dy> = <x, A' dy> = <w, dw>: the three operations are one trilinear form."""
+    geometry, x, weight, dy, _ = operation
     form = (operations.convolution(x, weight, geometry) * dy).sum()
     assert (x * operations.convolution_input_gradient(dy, weight, geometry, x.shape[1:3])).sum() == form
     assert (weight * operations.convolution_weight_gradient(x, dy, geometry, weight.shape[:2])).sum() == form
 
 
 @seeds(20)
-def test_bias_is_added_to_every_pixel(primitive):
-    geometry, x, weight, dy, _ = primitive
+def test_bias_is_added_to_every_pixel(operation):
+    geometry, x, weight, dy, _ = operation
     bias = np.arange(1.0, 1 + weight.shape[3])
     assert_same(operations.convolution(x, weight, geometry, bias), operations.convolution(x, weight, geometry) + bias)
 

@@ -22,7 +22,7 @@ def numpy_alone():
 SIZES, MARGINS = st.integers(4, 19), st.tuples(st.integers(0, 3), st.integers(0, 3))
 
 
-def primitives(x, dy, weight, bias, geometry):
+def all_three(x, dy, weight, bias, geometry):
     """The results of all three, with inputs that cannot be written to."""
     for array in (x, dy, weight, bias):
         array.setflags(write=False)
@@ -49,7 +49,7 @@ def test_fast_algorithm_agrees_with_the_plain_one(n, size, kw, channels, filters
     geometry = Geometry(padding=padding)
     arrays = problem(0, (n, *size, channels), (3, kw, channels, filters), geometry)
     for found, exact in zip(
-        primitives(*(a.astype("f4") for a in arrays), geometry), primitives(*arrays, geometry), strict=True
+        all_three(*(a.astype("f4") for a in arrays), geometry), all_three(*arrays, geometry), strict=True
     ):
         assert found.dtype == np.float32 and found.shape == exact.shape
         assert abs(found - exact).max() <= 2e-5 * abs(exact).max()
@@ -71,8 +71,8 @@ def test_fast_parts_of_a_batch_are_chunked_by_shape():
     """Two chunks and a rest, against one image at a time."""
     geometry = Geometry(padding=((1, 1), (1, 1)))
     x, dy, weight, bias = (a.astype("f4") for a in problem(1, (9, 28, 28, 32), (3, 3, 32, 32), geometry))
-    y, dx, dw = primitives(x, dy, weight, bias, geometry)
-    alone = [primitives(x[i : i + 1], dy[i : i + 1], weight, bias, geometry) for i in range(9)]
+    y, dx, dw = all_three(x, dy, weight, bias, geometry)
+    alone = [all_three(x[i : i + 1], dy[i : i + 1], weight, bias, geometry) for i in range(9)]
     np.testing.assert_allclose(y, np.concatenate([one[0] for one in alone]), rtol=0, atol=1e-4)
     np.testing.assert_allclose(dx, np.concatenate([one[1] for one in alone]), rtol=0, atol=1e-4)
     np.testing.assert_allclose(dw, sum(one[2] for one in alone), rtol=0, atol=1e-5 * abs(dw).max())

@@ -49,7 +49,7 @@ def seen(z, model):
 
 def test_the_reference_has_the_published_sizes():
     model = AAE(network="reference", latent_dim=120, scale=5.0)
-    counts = [model.store.part([name]).flat.size for name in ("encoder", "decoder", "discriminator")]
+    counts = [model.store.subset([name]).flat.size for name in ("encoder", "decoder", "discriminator")]
     assert counts == [1_906_120, 1_906_784, 311_501]
 
 
@@ -198,7 +198,7 @@ def test_parts_of_a_batch_add_up(phase, classes):
     model = model_of(classes=classes, prior="swiss-roll")
     phase, batch, results = phase_of(model, phase), batch_of(model), []
     for cuts in ([slice(0, 6)], [slice(0, 2), slice(2, 6)]):
-        grads, total = model.store.part(phase.trains).like(), 0.0
+        grads, total = model.store.subset(phase.trains).like(), 0.0
         for part in cuts:
             rng = Noise(3).rows(part.start, part.stop, 6)
             rows = {name: values[part] for name, values in batch.items()}
@@ -228,7 +228,7 @@ def test_encode_decode_and_sample(classes):
     z = model.encode(X)
     np.testing.assert_allclose(z, mlp(model.named_parameters(), "encoder", X), rtol=1e-12)
     np.testing.assert_array_equal(model.reconstruct(X), model.decode(z))
-    assert model.given(LABELS) == {}, "the label reaches the discriminator alone"
+    assert model.label_arguments(LABELS) == {}, "the label reaches the discriminator alone"
     codes = model.draw_prior(50, seed=2)
     np.testing.assert_array_equal(codes, model.draw_prior(50, seed=2))
     assert np.abs(codes).max() < 1 and (codes != model.draw_prior(50, seed=3)).all()

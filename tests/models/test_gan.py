@@ -131,7 +131,7 @@ def test_parts_of_a_batch_sum_to_the_whole(form):
     for phase in model.phases:
         results = []
         for cuts in ([(0, 7)], [(0, 3), (3, 7)]):
-            grads, terms = model.store.part(phase.trains).like(), {}
+            grads, terms = model.store.subset(phase.trains).like(), {}
             for start, stop in cuts:
                 noise = rng.rows(start, stop, 7)
                 found, _ = phase.run(model, model.prepare({"x": x[start:stop]}), noise, grads.tree, batch_size=7)

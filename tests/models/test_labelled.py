@@ -82,7 +82,7 @@ def test_the_label_reaches_encoder_and_decoder_of_the_cvae():
     assert (model.decode(z, LABELS) != model.decode(z, (LABELS + 1) % 3)).all()
     np.testing.assert_array_equal(model.reconstruct(X, LABELS), model.decode(z, LABELS))
     assert model.decode(z, LABELS).shape == X.shape
-    assert model.given(LABELS).keys() == {"labels"}
+    assert model.label_arguments(LABELS).keys() == {"labels"}
 
 
 def test_the_label_reaches_neither_network_of_the_class_mean_vae():
@@ -90,7 +90,7 @@ def test_the_label_reaches_neither_network_of_the_class_mean_vae():
     twin.store.flat[...] = model.store.flat[: twin.param_count]
     np.testing.assert_array_equal(model.encode(X), twin.encode(X))
     np.testing.assert_array_equal(model.reconstruct(X), twin.reconstruct(X))
-    assert model.given(LABELS) == {}
+    assert model.label_arguments(LABELS) == {}
 
 
 @both
@@ -116,7 +116,7 @@ def test_across_is_each_style_under_every_label(make):
 def test_the_own_style_under_the_own_label_is_the_reconstruction(make):
     model = model_of(make)
     back = model.styled(model.style(X, LABELS), LABELS)
-    np.testing.assert_allclose(back, model.reconstruct(X, **model.given(LABELS)), rtol=1e-12)
+    np.testing.assert_allclose(back, model.reconstruct(X, **model.label_arguments(LABELS)), rtol=1e-12)
 
 
 def test_class_mean_samples_lie_around_their_mean():

@@ -124,7 +124,7 @@ def test_parts_of_a_batch_add_up(phase):
     model, results = model_of(noise=0.3, dropout=0.4), []
     phase = phase_of(model, phase)
     for cuts in ([slice(0, 6)], [slice(0, 2), slice(2, 6)]):
-        grads, total = model.store.part(phase.trains).like(), 0.0
+        grads, total = model.store.subset(phase.trains).like(), 0.0
         for part in cuts:
             rng = Noise(3).rows(part.start, part.stop, 6)
             rows = {name: values[part] for name, values in BATCH.items()}

@@ -18,7 +18,7 @@ from tinyae.params import nest
 from tinyae.training import loop
 from tinyae.training.feed import Feed
 from tinyae.training.step import Step
-from tinyae.training.threads import Workers
+from tinyae.training.workers import Workers
 
 SMALL = dict(input_shape=(4, 3, 1), hidden=(6,), latent_dim=5)
 each_penalty = pytest.mark.parametrize("penalty", ("l1", "kl"))

@@ -40,11 +40,11 @@ def fit(model, x, **options):
 
 def test_sizes_of_the_default_are_those_of_conv_vae_and_a_discriminator():
     model, vae = models.VAEGAN(), models.ConvVAE()
-    parts = {name: model.store.part((name,)).flat.size for name in model.networks}
+    parts = {name: model.store.subset((name,)).flat.size for name in model.networks}
     convolutions = 4 * 4 * 1 * 32 + 32 + 4 * 4 * 32 * 64 + 64
     assert parts == {
-        "encoder": vae.store.part(("encoder",)).flat.size,
-        "decoder": vae.store.part(("decoder",)).flat.size,
+        "encoder": vae.store.subset(("encoder",)).flat.size,
+        "decoder": vae.store.subset(("decoder",)).flat.size,
         "features": convolutions,
         "head": 7 * 7 * 64 * 256 + 256 + 256 + 1,
     }
@@ -125,7 +125,7 @@ def test_the_decoders_gradient_passes_the_whole_of_the_frozen_discriminator(digi
 def test_what_the_discriminator_sees_decides_the_encoders_gradient(digits):
     """Where D's convolutions see nothing, the KL is all that is left."""
     model = make(dtype="float64")
-    model.store.part(("features",)).flat[...] = 0
+    model.store.subset(("features",)).flat[...] = 0
     terms, grads = model.loss_and_grads({"x": digits[:5]})
     assert float(terms["reconstruction"]) == 0 and float(terms["loss"]) == pytest.approx(float(terms["kl"]))
     assert all((g == 0).all() for name, g in grads["decoder"].items())
@@ -135,7 +135,7 @@ def test_what_the_discriminator_sees_decides_the_encoders_gradient(digits):
 def test_accuracy_weighs_real_and_made_images_alike(digits):
     """A logit of 0.5 whatever the image: all real ones right, all made ones wrong."""
     model = make()
-    model.store.part(("head",)).flat[...] = 0
+    model.store.subset(("head",)).flat[...] = 0
     model.store.tree["head"]["3"]["bias"][...] = 0.5
     terms = model.loss({"x": digits[:9]})
     assert float(terms["accuracy"]) == 0.5
@@ -205,7 +205,7 @@ def test_it_begins_with_the_networks_of_a_vae(vae, digits, tmp_path):
     fit(model, digits[:50], epochs=1, lr=1e-30)
     np.testing.assert_allclose(model.reconstruct(digits[:9]), start.reconstruct(digits[:9]), rtol=0, atol=1e-6)
     discriminator = ("features", "head")
-    own, drawn = (m.store.part(discriminator).flat for m in (model, fresh))
+    own, drawn = (m.store.subset(discriminator).flat for m in (model, fresh))
     np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-20)
 
 

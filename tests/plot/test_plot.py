@@ -234,7 +234,7 @@ def test_a_wrong_number_of_labels_is_refused(tmp_path):
     with pytest.raises(ShapeError, match="differ in shape"):
         plot.reconstructions(tmp_path / "a.png", images(4), images(3))
     with pytest.raises(ShapeError, match="a label for each of 4 examples, got shape \\(3,\\)"):
-        plot.codes(tmp_path / "a.png", np.zeros((4, 2)), [1, 2, 3])
+        plot.scatter_codes(tmp_path / "a.png", np.zeros((4, 2)), [1, 2, 3])
 
 
 def test_values_out_of_range_are_clipped_and_nan_is_black(tmp_path):
@@ -262,14 +262,14 @@ def test_codes_of_any_size_are_drawn(tmp_path, dim, classes):
     z = np.random.default_rng(0).normal(size=(200, dim))
     labels = None if classes is None else np.arange(200) % classes
     z.flags.writeable = False
-    picture = read(plot.codes(tmp_path / "a.png", z, labels, FASHION if classes == 10 else None))
+    picture = read(plot.scatter_codes(tmp_path / "a.png", z, labels, FASHION if classes == 10 else None))
     coloured = np.ptp(picture.astype(int), axis=2) > 60
     assert np.count_nonzero(coloured) > 2000
 
 
 def test_every_class_has_its_colour(tmp_path):
     z, labels = np.random.default_rng(0).normal(size=(400, 2)), np.arange(400) % 10
-    picture = read(plot.codes(tmp_path / "a.png", z, labels, ["$x_1$", "_y", "a" * 90, *FASHION[3:]]))
+    picture = read(plot.scatter_codes(tmp_path / "a.png", z, labels, ["$x_1$", "_y", "a" * 90, *FASHION[3:]]))
     for colour in plot.COLOURS:
         rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         assert np.count_nonzero((picture == rgb).all(axis=2)) > 30, colour  # the legend's dot at least
@@ -277,7 +277,7 @@ def test_every_class_has_its_colour(tmp_path):
 
 def test_a_class_keeps_its_colour_without_the_others(tmp_path):
     z = np.random.default_rng(0).normal(size=(50, 2))
-    picture = read(plot.codes(tmp_path / "a.png", z, np.full(50, 7), FASHION))
+    picture = read(plot.scatter_codes(tmp_path / "a.png", z, np.full(50, 7), FASHION))
     rgb = [int(plot.COLOURS[7][i : i + 2], 16) for i in (1, 3, 5)]
     assert np.count_nonzero((picture == rgb).all(axis=2)) > 30
 
@@ -309,7 +309,7 @@ def test_codes_lie_over_draws_of_their_prior(tmp_path, dim):
     z, drawn = 0.3 * rng.normal(size=(300, dim)), 3 * rng.normal(size=(3000, dim))
 
     def of_ground(prior):
-        picture = read(plot.codes(tmp_path / "a.png", z, prior=prior)).astype(int)
+        picture = read(plot.scatter_codes(tmp_path / "a.png", z, prior=prior)).astype(int)
         return ((np.ptp(picture, axis=2) < 4) & (picture.mean(axis=2) > 150) & (picture.mean(axis=2) < 222)).mean()
 
     assert of_ground(drawn) > 0.015 > 3 * of_ground(drawn[:0])
@@ -319,20 +319,20 @@ def test_the_title_of_codes_separates_thousands(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(scatter, "save", lambda path, figure: figures.append(figure))
     rng = np.random.default_rng(0)
-    plot.codes(tmp_path / "a.png", rng.normal(size=(1200, 2)), prior=rng.normal(size=(2000, 2)))
+    plot.scatter_codes(tmp_path / "a.png", rng.normal(size=(1200, 2)), prior=rng.normal(size=(2000, 2)))
     title = figures[0].axes[0].get_title(loc="left")
     assert title.startswith("Codes of 1,200 examples over 2,000 draws of the prior")
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_codes_are_drawn(tmp_path, n):
-    plot.codes(tmp_path / "a.png", np.ones((n, 4)))
-    plot.codes(tmp_path / "b.png", np.ones((n, 2)), [3] * n, prior=False)
+    plot.scatter_codes(tmp_path / "a.png", np.ones((n, 4)))
+    plot.scatter_codes(tmp_path / "b.png", np.ones((n, 2)), [3] * n, prior=False)
 
 
 def test_codes_that_are_not_finite_are_left_out(tmp_path):
     z = np.random.default_rng(0).normal(size=(20, 2))
     z[3] = np.nan
-    plot.codes(tmp_path / "a.png", z, np.arange(20))
+    plot.scatter_codes(tmp_path / "a.png", z, np.arange(20))
     with pytest.raises(ShapeError):
-        plot.codes(tmp_path / "a.png", np.full((4, 2), np.inf))
+        plot.scatter_codes(tmp_path / "a.png", np.full((4, 2), np.inf))

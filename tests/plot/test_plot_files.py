@@ -57,7 +57,7 @@ def test_a_missing_extra_is_told_in_one_line(tmp_path, monkeypatch, package):
     path = tmp_path / "a.png"
     needed = {
         "PIL": [lambda: plot.samples(path, images(2))],
-        "matplotlib": [lambda: plot.codes(path, np.zeros((3, 2))), lambda: plot.curves(path, history(2))],
+        "matplotlib": [lambda: plot.scatter_codes(path, np.zeros((3, 2))), lambda: plot.curves(path, history(2))],
     }
     for call in needed[package]:
         with pytest.raises(MissingExtraError, match=r"^drawing needs the extra 'viz': pip install '\.\[viz\]' in "):
@@ -70,7 +70,7 @@ def test_importing_costs_nothing_and_pyplot_is_never_imported(tmp_path):
         "assert not {'PIL', 'matplotlib'} & set(sys.modules)\n"
         f"plot.samples({str(tmp_path / 'a.png')!r}, np.zeros((2, 4, 4, 1)))\n"
         "assert 'matplotlib' not in sys.modules\n"
-        f"plot.codes({str(tmp_path / 'b.png')!r}, np.zeros((2, 2)))\n"
+        f"plot.scatter_codes({str(tmp_path / 'b.png')!r}, np.zeros((2, 2)))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

@@ -30,7 +30,7 @@ def test_what_a_picture_cannot_show_is_escaped(text, shown):
 def test_any_name_can_be_drawn(tmp_path):
     """Warnings are errors here, and so is matplotlib's on letters that its font lacks."""
     z, labels = np.random.default_rng(0).normal(size=(70, 2)), np.arange(70) % 7
-    plot.codes(tmp_path / "codes.png", z, labels, HARD)
+    plot.scatter_codes(tmp_path / "codes.png", z, labels, HARD)
     plot.codes_beside(tmp_path / "beside.png", [(name, z, None) for name in HARD], labels, HARD)
     plot.columns(tmp_path / "columns.png", np.tile(z, 4)[:, :7], np.tile(z, 4)[:, :7] * 0.9, HARD)
     for name in HARD:

@@ -11,8 +11,8 @@ from tinyae.backend import Noise, native
 from tinyae.backend import threads as backend_threads
 from tinyae.errors import MissingExtraError
 from tinyae.layers import BatchNorm, Dense, Flatten, Reshape, Sequential
-from tinyae.training import threads
-from tinyae.training.threads import Workers, cut
+from tinyae.training import workers
+from tinyae.training.workers import Workers, cut
 from tinyae.traits import Parts
 
 
@@ -23,7 +23,7 @@ def test_parts_cover_the_batch_in_near_equal_runs(count, least):
     assert parts[0][0] == 0 and parts[-1][1] == count
     assert all(a[1] == b[0] for a, b in zip(parts[:-1], parts[1:], strict=True))
     sizes = [stop - start for start, stop in parts]
-    assert max(sizes) - min(sizes) <= 1 and len(parts) <= threads.PARTS
+    assert max(sizes) - min(sizes) <= 1 and len(parts) <= workers.PARTS
     assert len(parts) == 1 or (min(sizes) >= least and len(parts) % 2 == 0)
     assert (len(parts) == 1) == (count < 2 * least)
 
@@ -147,7 +147,7 @@ def test_overlapping_trainings_hold_blas_until_the_last_one_ends(first_to_leave)
     inside, left, seen = threading.Barrier(2, timeout=60), threading.Event(), {}
 
     def work(i):
-        with threads.workers(3 + i):
+        with workers.workers(3 + i):
             inside.wait()
             seen[f"available {i}"] = backend_threads.available()
             if i != first_to_leave:
@@ -179,7 +179,7 @@ def test_blas_is_held_within_limits_of_the_host_program():
     control = pytest.importorskip("threadpoolctl")
     with control.threadpool_limits(2, user_api="blas"):
         before = control.threadpool_info()
-        with threads.workers(2):
+        with workers.workers(2):
             held = [library["num_threads"] for library in control.threadpool_info() if library["user_api"] == "blas"]
         assert set(held) == {1} and control.threadpool_info() == before
 
@@ -195,7 +195,7 @@ def test_where_the_system_grants_no_more_threads_there_are_fewer(monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    with threads.workers(20_000) as team:
+    with workers.workers(20_000) as team:
         assert len(team.threads) == 15  # 256 are too many, and so are 128, 64 and 32
         assert team.map(lambda i: i * i, range(40)) == [i * i for i in range(40)]
     assert threading.active_count() == running

@@ -74,7 +74,7 @@ extern "C" __global__ void philox_normal(long long n, u64 seed, u64 name, u64 st
 }
 
 // Adam over flat buffers of n weights w, gradients g and moments m, v, these without the factors 1 - beta, which are in
-// `rate` and `epsilon`: see `primitives.adam`. `shrink` is AdamW's 1 - lr weight_decay.
+// `rate` and `epsilon`: see `numpy_operations.adam`. `shrink` is AdamW's 1 - lr weight_decay.
 extern "C" __global__ void adam(long long n, real *__restrict__ w, const real *__restrict__ g, real *__restrict__ m,
                                 real *__restrict__ v, double beta1, double beta2, double rate, double epsilon,
                                 double shrink) {

@@ -70,7 +70,7 @@ def _read(path):
         return ""
 
 
-def check(count, itemsize, what, remedy):
+def require(count, itemsize, what, remedy):
     """ConfigError, before anything is allocated, if `count` numbers take more memory than there is."""
     if count * itemsize > physical():
         taken, there = (f"{size / 2**30:.3g} GiB" for size in (count * itemsize, physical()))

@@ -108,7 +108,7 @@ class Noise:
 
     def _draw(self, kind, name, shape, dtype):
         shape, dtype = _shape(shape), _float_dtype(dtype)
-        memory.check(math.prod(shape), dtype.itemsize, f"{shape} random numbers", "ask for fewer, or a smaller model")
+        memory.require(math.prod(shape), dtype.itemsize, f"{shape} random numbers", "ask for fewer, or a smaller model")
         given = self._given(name, shape, self.xp)
         if given is not None:
             return given.astype(dtype, copy=False)

@@ -1,7 +1,7 @@
 """Worker threads, and how many an operation may use.
 
 NumPy and the compiled operations let go of the interpreter's lock while they work, so threads run side by side there.
-A training step shares its batch out among them (`tinyae.training.threads`). Where it does not, each large operation of
+A training step shares its batch out among them (`tinyae.training.workers`). Where it does not, each large operation of
 the compiled library is shared out, by threads of its own, with every number computed in one piece: so results are the
 same bits for any number of threads.
 """

@@ -17,7 +17,7 @@ import zipfile
 
 import numpy as np
 
-from ..data.codes import checksum
+from ..data.encoded import checksum
 from ..data.examples import BYTES
 from ..data.standardization import Standardization
 from ..errors import CheckpointError, NotImportedError

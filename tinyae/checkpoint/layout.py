@@ -86,7 +86,7 @@ class Damage(Exception):
 def layout(meta):
     """{name: (size, dtype)} of the arrays of a file with this `meta`, which is checked here."""
     try:
-        META.check(meta, "meta")
+        META.validate(meta, "meta")
     except schema.Unfit as unfit:
         raise Damage(unfit) from None
     sizes = {part: sum(map(math.prod, meta[part].values())) for part in ("params", "state")}

@@ -1,6 +1,6 @@
 """What the JSON of a run may hold: declared as data, and checked once, before anything else looks at it.
 
-    Record({"step": COUNT}, {"loss": NUMBER}).check(value, "training")
+    Record({"step": COUNT}, {"loss": NUMBER}).validate(value, "training")
 
 raises Unfit, whose text names the place below "training", what is there and what belongs there, in one short line.
 """
@@ -19,7 +19,7 @@ class Is:
     def __init__(self, words, fits):
         self.words, self.fits = words, fits
 
-    def check(self, value, where):
+    def validate(self, value, where):
         if not self.fits(value):
             raise Unfit(f"{where} is {brief(value)}, expected {self.words}")
 
@@ -30,9 +30,9 @@ class Maybe:
     def __init__(self, kind):
         self.kind = kind
 
-    def check(self, value, where):
+    def validate(self, value, where):
         if value is not None:
-            self.kind.check(value, where)
+            self.kind.validate(value, where)
 
 
 class Each:
@@ -41,10 +41,10 @@ class Each:
     def __init__(self, kind):
         self.kind = kind
 
-    def check(self, value, where):
-        LIST.check(value, where)
+    def validate(self, value, where):
+        LIST.validate(value, where)
         for i, item in enumerate(value):
-            self.kind.check(item, f"{where}[{i}]")
+            self.kind.validate(item, f"{where}[{i}]")
 
 
 class Row:
@@ -54,10 +54,10 @@ class Row:
         self.kinds = kinds
         self.list = Is(f"a list of {len(kinds)}", lambda value: type(value) is list and len(value) == len(kinds))
 
-    def check(self, value, where):
-        self.list.check(value, where)
+    def validate(self, value, where):
+        self.list.validate(value, where)
         for i, (kind, item) in enumerate(zip(self.kinds, value, strict=True)):
-            kind.check(item, f"{where}[{i}]")
+            kind.validate(item, f"{where}[{i}]")
 
 
 class Either:
@@ -67,9 +67,9 @@ class Either:
         self.by_type = by_type
         self.known = Is(words, lambda value: type(value).__name__ in by_type)
 
-    def check(self, value, where):
-        self.known.check(value, where)
-        self.by_type[type(value).__name__].check(value, where)
+    def validate(self, value, where):
+        self.known.validate(value, where)
+        self.by_type[type(value).__name__].validate(value, where)
 
 
 class Table:
@@ -78,10 +78,10 @@ class Table:
     def __init__(self, kind):
         self.kind = kind
 
-    def check(self, value, where):
-        DICT.check(value, where)
+    def validate(self, value, where):
+        DICT.validate(value, where)
         for name, item in value.items():
-            self.kind.check(item, f"{where}[{brief(name)}]")
+            self.kind.validate(item, f"{where}[{brief(name)}]")
 
 
 class Record:
@@ -93,15 +93,15 @@ class Record:
     def __init__(self, required, optional=None, others=None):
         self.required, self.kinds, self.others = required, required | (optional or {}), others or ANY
 
-    def check(self, value, where):
-        DICT.check(value, where)
+    def validate(self, value, where):
+        DICT.validate(value, where)
         for name, kind in self.kinds.items():
             if name in value:
-                kind.check(value[name], f"{where}.{name}")
+                kind.validate(value[name], f"{where}.{name}")
             elif name in self.required:
                 raise Unfit(f"{where} lacks '{name}'")
         for name in value.keys() - self.kinds.keys():
-            self.others.check(value[name], f"{where}[{brief(name)}]")
+            self.others.validate(value[name], f"{where}[{brief(name)}]")
 
 
 def brief(value):

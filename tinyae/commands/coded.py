@@ -53,10 +53,10 @@ class Coded:
         self.out, self.kind = output_file(out, path, f"{name}.png", kinds)
         self.model, self.origin = load_run(path, backend)
         shape = tuple(self.model.input_shape)
-        self.told = bool(self.model.given(()))
+        self.told = bool(self.model.label_arguments(()))
         if self.model.code.encoded or self.model.prior.autoregressive:  # otherwise codes are vectors of the prior
             nothing = np.zeros((1, *shape), self.model.dtype)
-            code = self.model.encode(nothing, **self.model.given(np.zeros(1, int)))
+            code = self.model.encode(nothing, **self.model.label_arguments(np.zeros(1, int)))
             if code.ndim != 2 or code.dtype.kind != "f":
                 raise ConfigError(f"{self.model.name} has no codes that are vectors of numbers")
         if self.kind == ".png" and (len(shape) != 3 or shape[2] not in (1, 3)):
@@ -72,36 +72,36 @@ class Coded:
         return self.loaded.data
 
     @property
-    def part(self):
+    def split(self):
         return self.loaded.part
 
     @property
     def labels(self):
-        return self.part.labels
+        return self.split.labels
 
     def find(self, indices):
         """Indices of examples as an array (N,); `ConfigError` for one that the part does not have."""
         for i in indices:
-            if i >= len(self.part):
+            if i >= len(self.split):
                 where = f"the {self.loaded.split} part of {self.data.name}"
-                raise ConfigError(f"--index {i}: {where} has examples 0 to {len(self.part) - 1}")
+                raise ConfigError(f"--index {i}: {where} has examples 0 to {len(self.split) - 1}")
         return np.array(indices)
 
     def evenly_spaced(self, most=SAMPLE):
         """The indices of `most` examples of the part at most, evenly spaced."""
-        return evenly_spaced(len(self.part), most)
+        return evenly_spaced(len(self.split), most)
 
     def sample(self):
         """Some examples, and their labels or None."""
         rows = self.evenly_spaced()
-        return self.part.x[rows], None if self.labels is None else self.labels[rows]
+        return self.split.x[rows], None if self.labels is None else self.labels[rows]
 
     def encode(self, rows=None):
         """The codes of the part, or of some rows of it."""
-        x, labels = self.part.x, self.labels
+        x, labels = self.split.x, self.labels
         if rows is not None:
             x, labels = x[rows], None if labels is None else labels[rows]
-        return self.model.encode(x, **self.model.given(labels))
+        return self.model.encode(x, **self.model.label_arguments(labels))
 
     def decoded_as(self, rows=None):
         """The label, or labels of rows of the part, to decode codes under: that of --label, else the examples' own,
@@ -133,7 +133,7 @@ class Coded:
 
     def images(self, indices):
         """Examples as floats (N, *input_shape)."""
-        x = to_float(self.part.x[np.asarray(indices)], self.model.dtype)
+        x = to_float(self.split.x[np.asarray(indices)], self.model.dtype)
         return shaped(x, self.model.input_shape, self.model.name)
 
     def answer(self, images, arrays, facts, **words):

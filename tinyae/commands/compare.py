@@ -65,7 +65,7 @@ def check_comparable(models):
     for path, model in models.items():
         if model.input.integers:
             codec_of(model)
-        if model.given(None):
+        if model.label_arguments(None):
             raise ConfigError(f"{path}: its decoder needs labels, and random codes have none: leave it out")
 
 
@@ -76,9 +76,9 @@ def compare_images(runs, data, part, out, seed, frechet):
     """
     from ..evaluation import side_by_side
 
-    side_by_side.check(runs, part.x)  # before a long wait
+    side_by_side.check_comparable(runs, part.x)  # before a long wait
     judge = judge_of(data, seed) if frechet else None
-    figures, rows = side_by_side.compare(runs, part.x, seed, part.labels, judge)
+    figures, rows = side_by_side.side_by_side(runs, part.x, seed, part.labels, judge)
     side_by_side.draw(out, rows)
     lines = side_by_side.table(figures, judge.data if judge else None)
     if not judge:
@@ -100,8 +100,8 @@ def compare_codes(runs, data, part, out, seed):
 
 def judge_of(data, seed):
     """The `Judge` of samples, a classifier that is trained on a Dataset now."""
-    from ..evaluation.judge import Judge, check
+    from ..evaluation.judge import Judge, check_labelled_images
 
-    check(data)
+    check_labelled_images(data)
     say(f"training a classifier on {data.name}")
     return Judge(data, seed)

@@ -28,7 +28,7 @@ def encode(arguments):
     data, split, _ = load_data(origin, model, split=arguments.split, **arguments.data_options)
     parts = {name: part for name, part in data.parts.items() if split in ("all", name)}
     columns = described(parts, data.class_names)
-    codes = np.concatenate([model.encode(part.x, **model.given(part.labels)) for part in parts.values()])
+    codes = np.concatenate([model.encode(part.x, **model.label_arguments(part.labels)) for part in parts.values()])
     if all(part.rows is not None for part in parts.values()):  # as they stand in the file
         order = np.argsort(columns["rows"], kind="stable")
         codes, columns = codes[order], {name: column[order] for name, column in columns.items()}

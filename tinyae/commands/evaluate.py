@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from ..data.codes import split_of_codes
 from ..data.dataset import class_name
+from ..data.encoded import split_of_codes
 from ..errors import ConfigError, DataError
 from ..wording import counted, example
 from .arguments import CALLED, add_json, at_least, print_json, print_line, run_options
@@ -82,21 +82,21 @@ class Asked:
         self.options, self.seed, self.model, self.notes = options, seed, found.model(backend), []
         refuse(options, self.model)
         self.settings = training.get("settings", {})
-        self.data, self.split, self.part = load_data(found.origin, self.model, **data_options)
+        self.data, self.split, self.examples = load_data(found.origin, self.model, **data_options)
         if self.model.input.integers:
-            as_split(self.part)  # which looks at the images
-            self.part = split_of_codes(self.part, codec_of(self.model))
-        self.grey, self.labels = admitted(self.model, self.part, self.model.trained_on)
+            as_split(self.examples)  # which looks at the images
+            self.examples = split_of_codes(self.examples, codec_of(self.model))
+        self.grey, self.labels = admitted(self.model, self.examples, self.model.trained_on)
         self.x = self.grey
         if self.settings.get("binarize"):
-            from ..data.binarize import check, static
+            from ..data.binarize import check_pixels, static
 
-            check(self.settings["binarize"], self.grey)
+            check_pixels(self.settings["binarize"], self.grey)
             self.x = static(self.grey, self.split)
 
     def about(self):
         about = {"model": self.model.name, "data": self.data.name, "split": self.split}
-        about |= {"images": len(self.part), "unit": self.model.unit}
+        about |= {"images": len(self.examples), "unit": self.model.unit}
         return about | ({"binarized": True} if self.settings.get("binarize") else {})
 
     def terms(self):
@@ -202,14 +202,15 @@ class Asked:
         return found
 
     def probe(self):
-        from ..evaluation.neighbours import nearest, vote
+        from ..evaluation.neighbours import nearest_neighbours, vote
         from ..evaluation.probe import LinearProbe
 
         train = self.data.train
         self.need_labels("--probe")
-        known, asked = (self.model.encode(part.x, **self.model.given(part.labels)) for part in (train, self.part))
+        splits, told = (train, self.examples), self.model.label_arguments
+        known, asked = (self.model.encode(split.x, **told(split.labels)) for split in splits)
         probe = LinearProbe(self.data.class_count).fit(known, train.labels)
-        near, _ = nearest(asked, known, min(NEIGHBOURS, len(known)))
+        near, _ = nearest_neighbours(asked, known, min(NEIGHBOURS, len(known)))
         if not probe.converged:
             self.notes.append("the linear probe did not converge: its accuracy is not that of the best one")
         voted = vote(train.labels[near])
@@ -221,7 +222,7 @@ class Asked:
     def disentanglement(self):
         from ..evaluation.disentanglement import disentanglement
 
-        factors = self.part.factors
+        factors = self.examples.factors
         if factors is None:
             raise DataError(
                 f"--disentanglement needs the factors that the images were made from, and {self.data.name} has none: "

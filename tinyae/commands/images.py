@@ -110,9 +110,9 @@ def reconstruct(arguments):
     if kind == ".png":
         from .. import plot
 
-        y = model.reconstruct(x, **model.given(None if part.labels is None else part.labels[: arguments.n]))
+        y = model.reconstruct(x, **model.label_arguments(None if part.labels is None else part.labels[: arguments.n]))
         plot.reconstructions(out, shaped(x, model.input_shape, model.name), y)
     else:
-        save_arrays(out, {"x": model.reconstruct(x, **model.given(part.labels))})
+        save_arrays(out, {"x": model.reconstruct(x, **model.label_arguments(part.labels))})
     answer(model, len(x), out, arguments.json)
     tell_notes(data)

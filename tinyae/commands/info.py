@@ -9,7 +9,7 @@ import numpy as np
 from .. import __version__
 from ..backend import Backend, operations
 from ..errors import BackendError
-from ..training.threads import cores
+from ..training.workers import cores
 from ..wording import install
 
 EXTRAS = {"viz": ("pillow", "matplotlib", "tqdm"), "threads": ("threadpoolctl",)}
@@ -25,7 +25,7 @@ def facts():
         "blas": " ".join(str(blas.get(key, "")) for key in ("name", "version")).strip() or "unknown",
         "machine": f"{platform.system()} {platform.machine()}",
         "cores": str(cores()),
-        "primitives": operations.status(),
+        "operations": operations.status(),
         "cupy": _cupy(),
         "data folder": os.environ.get("TINYAE_DATA", "TINYAE_DATA is not set"),
         **{f"extra {name}": _extra(name, packages) for name, packages in EXTRAS.items()},

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import ConfigError
-from ..evaluation.neighbours import nearest
+from ..evaluation.neighbours import nearest_neighbours
 from .arguments import NATURAL, POSITIVE
 from .coded import Coded, coded_options
 
@@ -15,15 +15,15 @@ def neighbours_options(parser):
 
 
 def neighbours(arguments):
-    """Find the images with the nearest codes, among all of the same part of the data."""
+    """Find the images with the nearest codes, among all of the same split of the data."""
     coded = Coded(
         "neighbours", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json
     )
-    queries = coded.find(range(min(8, len(coded.part))) if arguments.index is None else arguments.index)
-    if arguments.k >= len(coded.part):
-        raise ConfigError(f"-k {arguments.k}: beside an image there are {len(coded.part) - 1} others, ask for no more")
+    queries = coded.find(range(min(8, len(coded.split))) if arguments.index is None else arguments.index)
+    if arguments.k >= len(coded.split):
+        raise ConfigError(f"-k {arguments.k}: beside an image there are {len(coded.split) - 1} others, ask for no more")
     codes = coded.encode()
-    found, distances = others(queries, *nearest(codes[queries], codes, arguments.k + 1))
+    found, distances = others(queries, *nearest_neighbours(codes[queries], codes, arguments.k + 1))
 
     everything = np.concatenate((queries[:, None], found), axis=1)
     images = coded.images(everything.ravel()).reshape(*everything.shape, *coded.model.input_shape)

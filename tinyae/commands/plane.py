@@ -61,9 +61,9 @@ def map_classes(arguments):
         arguments.label, kinds=(".png",),
     )  # fmt: skip
     coded.need_labels("name the regions")
-    if len(coded.part) < FEWEST:
+    if len(coded.split) < FEWEST:
         where = f"the {coded.loaded.split} part of {coded.data.name}"
-        there = counted(len(coded.part), example(coded.model.input_shape))
+        there = counted(len(coded.split), example(coded.model.input_shape))
         raise ConfigError(f"{where} has {there}, and a map needs {FEWEST}: choose another by --split")
     check_classes(coded.data.class_count)
     chosen = _chosen(arguments.dims, coded)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backend import operations
 from ..checkpoint import files as checkpoint
-from ..data.codes import codes_of
+from ..data.encoded import codes_of
 from ..errors import CheckpointError, ConfigError
 from ..terminal import say
 from ..training.prepared import as_split

@@ -18,12 +18,12 @@ def transfer(arguments):
     coded = Coded(
         "transfer", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json
     )
-    indices = coded.find(range(min(8, len(coded.part))) if arguments.index is None else arguments.index)
+    indices = coded.find(range(min(8, len(coded.split))) if arguments.index is None else arguments.index)
     coded.need_labels("a style is found beside")
     targets = range(coded.data.class_count) if arguments.to is None else map(coded.data.find_class, arguments.to)
     targets, labels = np.array(list(targets)), coded.labels[indices]
-    images = explore.transfer(coded.model, coded.part.x[indices], labels, targets)
-    styles = coded.model.style(coded.part.x[indices], labels)
+    images = explore.transfer(coded.model, coded.split.x[indices], labels, targets)
+    styles = coded.model.style(coded.split.x[indices], labels)
     if coded.kind == ".png":
         images = np.concatenate((coded.images(indices)[:, None], images), axis=1)
     names = [coded.class_name(label) for label in targets]

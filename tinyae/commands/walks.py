@@ -33,7 +33,7 @@ def interpolate(arguments):
     )  # fmt: skip
     given = _given_codes(arguments.codes, arguments.index, coded.model)
     if given is None:
-        indices = coded.find(arguments.index or range(min(6, len(coded.part) // 2 * 2)))
+        indices = coded.find(arguments.index or range(min(6, len(coded.split) // 2 * 2)))
         codes, names = coded.encode(indices), [coded.name(i) for i in indices]
     else:
         indices = np.array(arguments.index or range(min(6, len(given) // 2 * 2)))

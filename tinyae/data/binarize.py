@@ -15,7 +15,7 @@ KINDS = ("static", "dynamic")
 BLOCK = 4096  # examples drawn at a time
 
 
-def check(kind, x):
+def check_pixels(kind, x):
     """Refuse an unknown kind, and examples that are no probabilities."""
     if kind not in KINDS:
         raise suggest("way to binarize", kind, KINDS)

@@ -156,7 +156,7 @@ class Survey:
         """uint8 (N, H, W, C) of all images, each decoded into its place."""
         shape = len(self.paths), *self.size, 1 if self.grey else 3
         what = f"{shape[0]:,} images of {shape[1]}x{shape[2]}"
-        memory.check(math.prod(shape), 1, what, f"pass a smaller {flag('size')}")
+        memory.require(math.prod(shape), 1, what, f"pass a smaller {flag('size')}")
         try:
             x = np.empty(shape, np.uint8)
         except MemoryError as error:

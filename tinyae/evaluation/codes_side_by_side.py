@@ -30,7 +30,7 @@ def compare_codes(runs, x, labels=None, seed=0):
     and panels a list of (label, codes (N, D), draws of the prior (N, D) or None). Raises the errors of `check`.
     """
     x = as_array(x)
-    check(runs, x)
+    check_comparable(runs, x)
     figures, panels = [], []
     for label, model in runs:
         kind, z = codes_of(model, x, labels, seed)
@@ -42,7 +42,7 @@ def compare_codes(runs, x, labels=None, seed=0):
 
 
 @options(runs=RUNS)
-def check(runs, x):
+def check_comparable(runs, x):
     """Raises ShapeError or ConfigError where runs and x do not go together, or a model's code is no point."""
     x = as_array(x)
     check_some(x, "a comparison of codes")
@@ -57,7 +57,7 @@ def check(runs, x):
 
 def codes_of(model, x, labels, seed):
     """("q(z|x)" or "z(x)", codes (N, D)), a draw of the posterior where the model has one."""
-    told = model.given(labels)
+    told = model.label_arguments(labels)
     if not model.code.gaussian:
         z = model.encode(x, **told)
         return "z(x)", z.reshape(len(z), -1)

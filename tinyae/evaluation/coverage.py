@@ -14,7 +14,7 @@ import math
 from ..data.examples import as_points
 from ..errors import DataError
 from ..options import Count, options
-from .neighbours import nearest
+from .neighbours import nearest_neighbours
 
 NEIGHBOURS = 5  # k of Naeem et al. 2020, for ten thousand points
 K = Count()
@@ -28,8 +28,8 @@ def coverage(points, others, k=NEIGHBOURS):
     points, others = as_points(points, "the points"), as_points(others, "the points")
     if len(points) <= k or not len(others):
         raise DataError(f"coverage: expected more than {k} points and others, got {len(points)} and {len(others)}")
-    radius = nearest(points, points, k + 1)[1][:, k]  # the first is the point itself
-    return float((nearest(points, others)[1][:, 0] <= radius).mean())
+    radius = nearest_neighbours(points, points, k + 1)[1][:, k]  # the first is the point itself
+    return float((nearest_neighbours(points, others)[1][:, 0] <= radius).mean())
 
 
 @options(n=Count(2, None), m=Count(1, None), k=K)

@@ -9,7 +9,7 @@ from ..losses import cross_entropy_with_logits
 from ..optim import Adam, cosine
 from ..options import SEED, options
 from ..params import ParamStore
-from ..training.threads import workers
+from ..training.workers import workers
 from .probe import LinearProbe
 
 UNITS, STEPS, BATCH, RATE = 64, 1000, 512, 0.01

@@ -25,7 +25,7 @@ class Judge:
 
     @options(data=DATASET, seed=SEED)
     def __init__(self, data, seed=0):
-        check(data)
+        check_labelled_images(data)
         self.classifier, self.accuracy = train_classifier(data, seed)
         self.count = min(len(data.train), len(data.test), COUNT)
         self.test = evenly(data.test.x, self.count)
@@ -72,7 +72,7 @@ class Judge:
 
 
 @options(data=DATASET)
-def check(data):
+def check_labelled_images(data):
     """Raises DataError or ConfigError where a judge has nothing to learn from."""
     if data.train.labels is None or data.test is None or data.test.labels is None:
         raise DataError(f"a Frechet distance needs labelled training and test images, and {data.name} has none")

@@ -62,7 +62,7 @@ def importance_weighted(model, x, samples, labels=None, seed=0):
     x (N, ...), labels (N,) where the model needs them. Draw i of image n is noise of (seed, i, n) alone: the same for
     any size of the parts in which this is computed, and a larger `samples` goes on where a smaller one ends.
     """
-    check(model)
+    check_density(model)
     x = model.admit(x)
     batch = model.admit_batch({"x": x} if labels is None else {"x": x, "labels": as_labels(labels, len(x))})
     parts = []
@@ -114,8 +114,8 @@ def active_units(model, x, labels=None):
 
     A dimension is active where Var_x E_q[z] > 0.01 (Burda et al. 2016, section 5.2); the others carry next to nothing.
     """
-    check(model)
-    variance = model.posterior(x, **model.given(labels))[0].var(axis=0, dtype="float64")
+    check_density(model)
+    variance = model.posterior(x, **model.label_arguments(labels))[0].var(axis=0, dtype="float64")
     return variance > ACTIVE, variance
 
 
@@ -128,7 +128,7 @@ def standard_error(values):
 
 
 @options(model=MODEL)
-def check(model):
+def check_density(model):
     """Refuse a model without q(z|x) and p(x|z)."""
     if not model.density:
         raise ConfigError(f"{model.name} has no likelihood p(x): use a variational model such as 'vae'")

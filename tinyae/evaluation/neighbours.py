@@ -9,7 +9,7 @@ from ..options import Count
 BLOCK_VALUES = 2**23  # distances in memory at a time
 
 
-def nearest(queries, codes, k=1):
+def nearest_neighbours(queries, codes, k=1):
     """The k rows of `codes` nearest to each query by Euclidean distance, the nearest first.
 
     queries (Q, D), codes (N, D). Returns (indices (Q, k), distances (Q, k) in float64); among equal distances the lower
@@ -17,7 +17,8 @@ def nearest(queries, codes, k=1):
     """
     queries, codes = as_points(queries, "queries"), as_points(codes, "the codes")
     if queries.shape[1] != codes.shape[1]:
-        raise ShapeError(f"nearest: expected queries (Q, D) and codes (N, D), got {queries.shape} and {codes.shape}")
+        given = f"{queries.shape} and {codes.shape}"
+        raise ShapeError(f"nearest_neighbours: expected queries (Q, D) and codes (N, D), got {given}")
     k = Count(1, len(codes)).check("neighbours", k)
     centre = codes.mean(axis=0)
     queries, codes = queries - centre, codes - centre
@@ -41,7 +42,7 @@ def nearest(queries, codes, k=1):
 def vote(neighbours):
     """The class that most of a query's neighbours have: their labels (Q, k), the nearest first -> (Q,).
 
-    Among classes with as many votes, that of the nearest neighbour.
+    Among classes with as many votes, the class of the nearest neighbour.
     """
     neighbours = as_array(neighbours, "labels")
     if neighbours.ndim != 2 or not neighbours.shape[1] or neighbours.dtype.kind not in "iu":

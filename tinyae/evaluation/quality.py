@@ -10,7 +10,7 @@ from ..data.labels import as_labels
 from ..losses.image import WINDOW, edges, ssim
 from ..options import Having, options
 
-RECONSTRUCTING = Having("a model, such as tinyae.models.VAE()", "reconstruct", "given")
+RECONSTRUCTING = Having("a model, such as tinyae.models.VAE()", "reconstruct", "label_arguments")
 
 
 @options(model=RECONSTRUCTING)
@@ -60,5 +60,5 @@ def pairs(model, x, labels=None):
     for first in range(0, len(x), model.chunk):
         rows = slice(first, first + model.chunk)
         target = to_float(shaped(np.asarray(x[rows]), model.input_shape, "quality"), "float64")
-        given = model.given(None if labels is None else labels[rows])
+        given = model.label_arguments(None if labels is None else labels[rows])
         yield target / scale, model.reconstruct(x[rows], **given) / scale

@@ -17,13 +17,13 @@ from .diversity import nearest_images
 from .judge import sharpness
 
 COLUMNS = 10  # images in a row of the picture
-RUN = Tuple("(label, model)", Text(), Having("a model", "input_shape", "given"))
+RUN = Tuple("(label, model)", Text(), Having("a model", "input_shape", "label_arguments"))
 RUNS = Sequence(RUN, "one or more pairs (label, model)", fewest=1)
 DRAWN = 100  # images decoded from random codes
 
 
 @options(runs=RUNS, seed=SEED, judge=Optional(Having("a tinyae.evaluation.judge.Judge", "count", "figures")))
-def compare(runs, x, seed=0, labels=None, judge=None):
+def side_by_side(runs, x, seed=0, labels=None, judge=None):
     """Figures and rows of images for [(label, model), ...] on images x (N, H, W, C), and their labels (N,) or None.
 
     Returns (figures, rows): figures a list of dicts, one a model:
@@ -33,7 +33,7 @@ def compare(runs, x, seed=0, labels=None, judge=None):
     and with a `Judge` its figures of drawn images; and rows a list of (label, images (10, H, W, C)) for a picture,
     without those between two codes where there is a judge. Raises the errors of `check`.
     """
-    check(runs, x)
+    check_comparable(runs, x)
     x, labels = as_array(x), as_labels(labels)
     x = to_float(x)
     shown = x[:COLUMNS]
@@ -42,12 +42,12 @@ def compare(runs, x, seed=0, labels=None, judge=None):
         found, coder = {"run": label, "rms": None, "sharpness": None}, autoencoder(model)
         drawn = np.clip(random_images(model, x, max(DRAWN, judge.count if judge else 0), seed), 0, 1)
         if coder is not None:
-            back = np.clip(coder.reconstruct(x, **coder.given(labels)), 0, 1)
+            back = np.clip(coder.reconstruct(x, **coder.label_arguments(labels)), 0, 1)
             found |= {"rms": float(np.sqrt(np.mean((back - x) ** 2))), "sharpness": sharpness(back) / sharpness(x)}
             rows.append((f"{label}: reconstruction", back[:COLUMNS]))
         if coder is model and not model.code.discrete and judge is None:  # between two maps of codes there is nothing
-            ends = model.encode(shown[:2], **model.given(None if labels is None else labels[:2]))
-            under = model.given(None if labels is None else labels[:1].repeat(COLUMNS))
+            ends = model.encode(shown[:2], **model.label_arguments(None if labels is None else labels[:2]))
+            under = model.label_arguments(None if labels is None else labels[:1].repeat(COLUMNS))
             rows.append((f"{label}: from first to second", model.decode(linear(*ends, COLUMNS), **under)))
         what = "samples" if coder is not model or model.prior.exists else "random codes"
         rows.append((f"{label}: {what}", drawn[:COLUMNS]))
@@ -57,7 +57,7 @@ def compare(runs, x, seed=0, labels=None, judge=None):
 
 
 @options(runs=RUNS)
-def check(runs, x):
+def check_comparable(runs, x):
     """Raises ShapeError where x are no images, and the errors of `check_runs`."""
     x = as_array(x)
     if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) < COLUMNS:

@@ -13,7 +13,7 @@ from ..layers import REGISTRY
 from ..layers.base import Layer
 from ..options import RATE, SEED, Count, Counts, Flag, Optional, options
 from . import contract
-from .differences import POINTS, TOLERANCE, check
+from .differences import POINTS, TOLERANCE, check_problems
 from .formulas import functions
 from .operations import OPERATIONS, check_operation
 from .problems import FunctionCase, LayerCase, PhaseCase, modes
@@ -68,7 +68,7 @@ def _check(report, case, faults, what, batch, seed, directions):
             report.fault(line if size == batch or line in report.faults else f"at a batch of 1, {line}")
         if measurable:
             problems.append((make, directions if size == batch else 1))
-    check(report, problems, seed)
+    check_problems(report, problems, seed)
 
 
 @options(**CHECKED)
@@ -86,7 +86,7 @@ def gradcheck_function(name, function, arrays, *, seed=0, tolerance=TOLERANCE, d
     problems = [(make, directions)]
     if "batch_size" in inspect.signature(function).parameters:
         problems.append((functools.partial(make, batch_size=OTHER_BATCH_SIZE), 1))
-    return check(report, problems if measurable else [], seed)
+    return check_problems(report, problems if measurable else [], seed)
 
 
 def names():

@@ -24,7 +24,7 @@ POINTS = 20  # how often a point with a kink nearby is drawn again
 FINEST, LARGE = 1e-10, 0.03  # below the steps of float32, and well above those of float64; above those of float16
 
 
-def check(report, problems, seed):
+def check_problems(report, problems, seed):
     """Add to `report` what is found for each problem.
 
     problems: (make, directions) pairs. make(noise) gives a problem with `point`, a dict of float64 arrays, and

@@ -30,7 +30,7 @@ class Case:
         self.label, self.arrays, self.run, self.terms = label, arrays, run, terms
         self.magnitudes = magnitudes or (lambda **given: run(**{name: abs(value) for name, value in given.items()}))
 
-    def compare(self, report, way):
+    def check_rounding(self, report, way):
         """Add the errors of float32 to `report`. way: who computes."""
         exact_arrays = {name: value.astype("float64") for name, value in self.arrays.items()}
         exact, magnitudes = self.run(**exact_arrays), self.magnitudes(**exact_arrays)
@@ -57,9 +57,9 @@ def check_operation(name, seed=0):
     report = Report(name, EPS)
     for case in OPERATIONS[name](Noise(seed).child(name)):
         if operations.compile_now():
-            case.compare(report, "compiled")
+            case.check_rounding(report, "compiled")
         with operations.formulas_alone():
-            case.compare(report, "NumPy")
+            case.check_rounding(report, "NumPy")
     yield report
 
 

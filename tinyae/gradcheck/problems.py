@@ -74,7 +74,7 @@ class PhaseCase:
         self.noise, self.model = noise, twin(model, noise)
         (self.phase,) = (phase for phase in self.model.phases if phase.name == name)
         self.batch = self.model.example_batch(noise, batch)
-        self.trained = self.model.store.part(self.phase.trains)
+        self.trained = self.model.store.subset(self.phase.trains)
         self.point = {key: view.copy() for key, view in self.trained.named.items()}
         self.frozen = {}
 

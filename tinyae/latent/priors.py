@@ -58,7 +58,7 @@ class NamedPrior(Prior):
         return array_module(u).where(labels < 0, u, (labels.astype(u.dtype) + u) / self.classes)
 
 
-class Gaussian(NamedPrior):
+class GaussianPrior(NamedPrior):
     """N(0, scale^2 I). Regions: sectors of the first two dimensions."""
 
     name, in_regions = "gaussian", 2
@@ -76,7 +76,7 @@ class Gaussian(NamedPrior):
         return log_density(z, 0.0, 2 * math.log(self.scale))
 
 
-class Uniform(NamedPrior):
+class UniformPrior(NamedPrior):
     """U(-2, 2) in each dimension, times the scale. Regions: stripes across the first dimension."""
 
     name = "uniform"
@@ -87,8 +87,8 @@ class Uniform(NamedPrior):
         return 4 * array_module(u).concatenate((first, u[:, 1:]), axis=1) - 2
 
 
-class Ring(NamedPrior):
-    """A Gaussian for each class, or ten, their means on a circle of radius 2.8, longer outwards (standard
+class RingPrior(NamedPrior):
+    """A GaussianPrior for each class, or ten, their means on a circle of radius 2.8, longer outwards (standard
     deviation 1) than along the circle (0.2): petals, as in figure 4 of Makhzani et al. 2015. Regions: the petals.
     """
 
@@ -106,7 +106,7 @@ class Ring(NamedPrior):
         return along[:, None] * axis + across[:, None] * normal
 
 
-class SwissRoll(NamedPrior):
+class SwissRollPrior(NamedPrior):
     """Two turns of a spiral out to radius 3, all of its length alike, with N(0, 0.1^2 I) around it.
 
     Its radius grows with its angle, so the length up to a radius r is about r^2: r = 3 sqrt(u). Regions: stretches.
@@ -127,7 +127,7 @@ def polar(radius, turns):
     return xp.stack((radius * xp.cos(angle), radius * xp.sin(angle)), axis=1)
 
 
-PRIORS = {prior.name: prior for prior in (Gaussian, Uniform, Ring, SwissRoll)}
+PRIORS = {prior.name: prior for prior in (GaussianPrior, UniformPrior, RingPrior, SwissRollPrior)}
 PRIOR = Option(
     "gaussian", Choice(PRIORS), 'The prior of the codes: "gaussian", "uniform" (a square), "ring" (a ring of '
     'Gaussians) or "swiss-roll" (a spiral).',

@@ -18,7 +18,7 @@ from .model import Model, Phase
 # What the two sides' phases multiply the learning rate by, and their momentum (beta1 of Adam). The reference's are
 # published. With 0.5 and 1.0 the codes of the digits crowd in the middle of a Gaussian and leave 95 % of its draws
 # without one near (60 epochs), with 1.0 and 0.5 it is 13 %. A still slower generator keeps more of the image.
-NETWORKS = {
+AAE_NETWORKS = {
     "small": dict(discriminator=1.0, generator=0.5, momentum=0.5),
     "reference": dict(discriminator=0.5, generator=0.5, momentum=0.9),
 }
@@ -64,7 +64,7 @@ class AAE(Labelled, AE):
         self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM, prior=PRIOR, scale=SCALE,
         classes=Option(0, Count(0), "The number of classes of the labels, each of which has a region of the prior; "
                        "0 trains without labels."),
-        network=Option("small", Choice(NETWORKS), 'The networks: "small", with layers of `hidden` and `units`, or '
+        network=Option("small", Choice(AAE_NETWORKS), 'The networks: "small", with layers of `hidden` and `units`, or '
                        '"reference", those of the paper\'s MNIST experiments, meant for latent_dim=120, scale=5 and '
                        "a learning rate of 0.0001."),
         hidden=HIDDEN.of((512, 256)),
@@ -82,7 +82,7 @@ class AAE(Labelled, AE):
     ):  # fmt: skip
         self.input_shape, self.latent_dim = input_shape, latent_dim
         self.use_loss(loss)
-        self.sides = dict(NETWORKS[network])
+        self.sides = dict(AAE_NETWORKS[network])
         given = {"discriminator": discriminator_rate, "generator": generator_rate}
         self.sides |= {side: rate for side, rate in given.items() if rate}
         self.classes, self.labels = classes, Labels(least=-1, without="leave classes out") if classes else None

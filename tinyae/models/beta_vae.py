@@ -9,7 +9,7 @@ from ..errors import ConfigError
 from ..latent import gaussian, kl_forms
 from ..losses.likelihood import LIKELIHOOD, SIGMA
 from ..losses.likelihood import likelihood as likelihood_of
-from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, NETWORKS, encoder_and_decoder
+from ..networks.autoencoder import ACTIVATION, HIDDEN, INIT, LATENT_DIM, VAE_NETWORKS, encoder_and_decoder
 from ..networks.own import own
 from ..options import WEIGHT, Choice, Count, Source
 from ..traits import Best, Parts, Whole
@@ -56,7 +56,7 @@ class BetaVAE(VAE):
                               "0."),
         free_bits=Option(0.0, WEIGHT, "The KL of a dimension, in bits, that is free: a smaller KL costs as much as "
                          "this one. 0 means none."),
-        network=Option("dense", Choice(NETWORKS), 'The networks: "dense" (with layers of `hidden` units), "conv" '
+        network=Option("dense", Choice(VAE_NETWORKS), 'The networks: "dense" (with layers of `hidden` units), "conv" '
                        '(those of conv-vae), "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. '
                        "2019)."),
         hidden=HIDDEN, activation=ACTIVATION, likelihood=LIKELIHOOD, sigma=SIGMA, init=INIT,

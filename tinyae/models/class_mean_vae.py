@@ -90,5 +90,5 @@ class ClassMeanVAE(Labelled, VAE):
         return z - self.class_means[self.known(labels, len(z))]
 
     def styled(self, z, labels):
-        z = self.code.check(self, z)
+        z = self.code.admit(self, z)
         return self.decode(z + self.class_means[self.known(labels, len(z))])

@@ -80,7 +80,7 @@ class Context:
 
     def check_version(self):
         """StaleParamsError if an optimiser has changed the parameters since this context was made."""
-        self.store.check(self.version)
+        self.store.check_version(self.version)
 
 
 RESERVED = {"noise", "training", "needs_grads", "count", "dtype", "store", "stateful", "caches", "version", "normal",

@@ -108,7 +108,7 @@ class CVAE(Labelled, VAE):
             y = self.one_hot(self.backend.asarray(labels))
             return self._outputs(self._decode(self.join(self.backend.asarray(z, self.dtype), y)))
 
-        z = self.code.check(self, z)
+        z = self.code.admit(self, z)
         return self.in_chunks(means, z, self.known(labels, len(z)))
 
     def reconstruct(self, x, labels=None):

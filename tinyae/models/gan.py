@@ -12,7 +12,7 @@ from ..traits import Last, Monitored, StandardNormal, Vector
 from ..wording import either
 from .model import Model, Phase
 
-NETWORKS = ("dense", "conv")
+GAN_NETWORKS = ("dense", "conv")
 OUTPUTS = ("sigmoid", "linear")
 LOSSES = {"non-saturating": ("accuracy",), "wasserstein": ("distance", "penalty")}  # terms besides the two sides' own
 
@@ -48,8 +48,8 @@ class GAN(Model):
     @declared
     def __init__(
         self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(64),
-        network=Option("dense", Choice(NETWORKS), 'The networks: "dense", with layers of `hidden` units, or "conv", '
-                       "with convolutions of `channels`."),
+        network=Option("dense", Choice(GAN_NETWORKS), 'The networks: "dense", with layers of `hidden` units, or '
+                       '"conv", with convolutions of `channels`.'),
         hidden=HIDDEN.of((512, 256)).meaning("Units of the hidden layers of the dense D, from the first on; G mirrors "
                                              "them."),
         channels=STRIDED_CHANNELS.meaning("Channels of the convolutional D, a level for each halving of the image; G "
@@ -57,8 +57,8 @@ class GAN(Model):
                                           "..., as many as bring the image to 7 pixels or fewer."),
         loss=Option("non-saturating", Choice(LOSSES), 'The loss: "non-saturating", or "wasserstein" with a gradient '
                     "penalty (Gulrajani et al. 2017)."),
-        smoothing=Option(0.0, Number(least=0, below=0.5), "What is subtracted from D's label 1 of real images, from 0 "
-                         "to below 0.5 (one-sided label smoothing), for the non-saturating loss."),
+        smoothing=Option(0.0, Number(least=0, below=0.5), "What is subtracted from D's label 1 of real images, from "
+                         "0 to below 0.5 (one-sided label smoothing), for the non-saturating loss."),
         penalty=Option(10.0, WEIGHT, "The weight of the gradient penalty, for the Wasserstein loss."),
         critic_steps=Option(5, Count(), "Training steps of D for each one of G, for the Wasserstein loss."),
         dropout=Option(0.3, Number(least=0, below=1), "The rate of dropout in D. Without dropout the dense form "

@@ -31,7 +31,7 @@ class GaussianCodes(Model):
 
         labels: (N,), where the model uses them.
         """
-        return gaussian.kl_elements(*self.posterior(x, **self.given(labels))).mean(axis=0, dtype="float64")
+        return gaussian.kl_elements(*self.posterior(x, **self.label_arguments(labels))).mean(axis=0, dtype="float64")
 
     def draw_prior(self, n, seed=0):
         """n codes z ~ N(0, I), (n, latent_dim), as a NumPy array."""

@@ -96,7 +96,7 @@ class Model:
         state = {name: net.state_shapes(shape) for name, (net, shape) in networks.items()}
         count = sum(math.prod(shape) for tree in (params, state) for _, shape in walk(tree))
         # Twice: the initial values, and the buffer that they are copied into.
-        memory.check(2 * count, self.dtype.itemsize, f"{self.name} of {count:,} parameters", "give smaller sizes")
+        memory.require(2 * count, self.dtype.itemsize, f"{self.name} of {count:,} parameters", "give smaller sizes")
         self.stateful = {name for name, tree in state.items() if any(True for _ in walk(tree))}
         check_names(self.name, self.networks)
         xp = self.backend.xp
@@ -111,14 +111,14 @@ class Model:
 
     def room_for(self, values):
         """Keep how many numbers the layers put out for one example; ConfigError if they do not fit into memory."""
-        memory.check(values, self.dtype.itemsize, f"{self.name}: one example in all layers", "give smaller sizes")
+        memory.require(values, self.dtype.itemsize, f"{self.name}: one example in all layers", "give smaller sizes")
         self.values = values
 
     def draw(self, n, seed):
         """(n, the noise of the seed) for n new examples; ConfigError if n is no count, or memory cannot hold them."""
         n = Count(1, None).check("n", n)
         numbers = 2 * n * math.prod(self.input_shape)  # in chunks, then joined
-        memory.check(numbers, self.dtype.itemsize, f"{n:,} examples", "draw fewer at a time")
+        memory.require(numbers, self.dtype.itemsize, f"{n:,} examples", "draw fewer at a time")
         return n, self.backend.noise(seed)
 
     def __repr__(self):
@@ -177,10 +177,10 @@ class Model:
         """
         terms, grads, given, batch = {}, {}, self._given(noise), self.admit_batch(batch)
         for phase in self.phases:
-            own = self.store.part(phase.trains).like()
+            own = self.store.subset(phase.trains).like()
             terms |= self.phase_terms(phase, batch, given, seed, step, grads=own.tree)
             grads[phase.name] = own.named
-        given.check(self)
+        given.check_asked(self)
         return terms, grads.get("", grads)
 
     @options(train=Flag())
@@ -189,7 +189,7 @@ class Model:
         terms, given, batch = {}, self._given(noise), self.admit_batch(batch)
         for phase in self.phases:
             terms |= self.phase_terms(phase, batch, given, seed, step, train)
-        given.check(self)
+        given.check_asked(self)
         return terms
 
     def phase_terms(self, phase, batch, given, seed, step, train=True, grads=None):
@@ -314,7 +314,7 @@ class Model:
             [self.backend.to_host(function(x[rows], *(other[rows] for other in others))) for rows in parts]
         )
 
-    def given(self, labels):
+    def label_arguments(self, labels):
         """The further arguments of `encode` and `decode`: {"labels": labels} if the networks take labels, else {}."""
         return {"labels": labels} if self.labels and self.labels.networks else {}
 
@@ -324,7 +324,7 @@ class Model:
 
     def decode(self, z):
         """Images (N, *input_shape) of codes z (N, latent_dim), as a NumPy array."""
-        z = self.code.check(self, z)
+        z = self.code.admit(self, z)
         return self.in_chunks(lambda part: self._outputs(self._decode(self.backend.asarray(part, self.dtype))), z)
 
     def reconstruct(self, x):
@@ -366,7 +366,7 @@ class _Given(dict):
         self.asked.add(name)
         return super().get(name)
 
-    def check(self, model):
+    def check_asked(self, model):
         """Raise ConfigError for a name that nobody asked for."""
         for name in self:
             if name not in self.asked:

@@ -20,7 +20,7 @@ from ..traits import Autoregressive, Floats, Integers, Labels, NoCode, Parts
 from .labelled import Labelled
 from .model import Model
 
-NETWORKS = {  # name: (networks, their usual width and blocks)
+PIXELCNN_NETWORKS = {  # name: (networks, their usual width and blocks)
     "residual": (residual_networks, 128, 2),
     "gated": (gated_networks, 64, 15),
 }
@@ -59,8 +59,8 @@ class PixelCNN(Labelled, Model):
         self, input_shape=INPUT_SHAPE.of((7, 7)),
         levels=Option(128, Count(), "The number of values of a pixel: the number of codes, or the grey levels to "
                       "which images are rounded."),
-        network=Option("residual", Choice(NETWORKS), 'The network: "residual", whose receptive field has a blind '
-                       'spot, or "gated", which sees all pixels before.'),
+        network=Option("residual", Choice(PIXELCNN_NETWORKS), 'The network: "residual", whose receptive field has a '
+                       'blind spot, or "gated", which sees all pixels before.'),
         width=Option(0, Count(0), "Channels of the network's layers; 0 takes the network's own (residual 128, gated "
                      "64)."),
         blocks=Option(0, Count(0, MOST_BLOCKS), "The number of blocks of layers; 0 takes the network's own "
@@ -71,7 +71,7 @@ class PixelCNN(Labelled, Model):
         self.input_shape, self.levels = input_shape, levels
         if len(self.input_shape) not in (2, 3):
             raise ConfigError(f"input_shape: pixelcnn takes maps (H, W) or images (H, W, C), got {input_shape!r}")
-        networks, usual_width, usual_blocks = NETWORKS[network]
+        networks, usual_width, usual_blocks = PIXELCNN_NETWORKS[network]
         self.classes, self.labels = classes, Labels(without="leave classes out") if classes else None
         self.input = Integers() if len(self.input_shape) == 2 else Floats()
         parts = networks(self.map_shape, levels, width or usual_width, blocks or usual_blocks, classes)

@@ -70,10 +70,10 @@ class SemiAAE(Labelled, AE):
         self.input_shape, self.classes, self.labelled = input_shape, classes, labelled
         self.use_loss(loss)
         if labelled % classes:
-            nearest = max(classes, labelled - labelled % classes)
+            rounded = max(classes, labelled - labelled % classes)
             raise ConfigError(
                 f"labelled={labelled} examples cannot be as many of each of {classes} classes: "
-                f"use {setting('labelled', nearest)}"
+                f"use {setting('labelled', rounded)}"
             )
         self.noise = noise
         self.style_prior = PRIORS[prior](latent_dim, 0, scale)

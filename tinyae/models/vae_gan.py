@@ -176,7 +176,7 @@ class VAEGAN(GaussianCodes):
                 remedy = "give both the same" if name in names else f"train the {ConvVAE.name} with {name}={value}"
                 raise ConfigError(f"start: {differ}: {remedy}")
         both = ("encoder", "decoder")
-        self.store.part(both).flat[...] = found.model(self.backend).store.part(both).flat
+        self.store.subset(both).flat[...] = found.model(self.backend).store.subset(both).flat
         self.store.version += 1
 
     def _decode(self, z):

@@ -11,7 +11,7 @@ from ..layers.base import Layer
 from ..losses import mse
 from ..networks.autoencoder import image_shape
 from ..networks.own import output_of, own
-from ..networks.vq import NETWORKS, code_size, network_for
+from ..networks.vq import VQ_NETWORKS, code_size, network_for
 from ..options import SHARE, WEIGHT, Choice, Count, Flag, Source
 from ..traits import Best, IntegerMap, Whole
 from .context import Context
@@ -55,7 +55,7 @@ class VQVAE(Model):
     @declared
     def __init__(
         self, input_shape=INPUT_SHAPE,
-        network=Option("auto", Choice(("auto", *NETWORKS)), "The encoder and its decoder, for images of any size: "
+        network=Option("auto", Choice(("auto", *VQ_NETWORKS)), "The encoder and its decoder, for images of any size: "
                        '"small" (published for 28 pixels), "paper" (for 32 pixels) or "residual" (for 128 pixels); '
                        '"auto" takes the one published for about the size of the images. "keras" and "bojone" are '
                        '"small" and "residual" as published code has them, see `source`.'),
@@ -83,7 +83,7 @@ class VQVAE(Model):
     ):  # fmt: skip
         self.input_shape = image_shape(input_shape)
         network = network_for(self.input_shape) if network == "auto" else network
-        self.kind = NETWORKS[network]
+        self.kind = VQ_NETWORKS[network]
         self.signed = self.kind.shift == -1  # whether the networks see images in [-1, 1]
         self.latent_dim, self.code_count = latent_dim or self.kind.units, codes or self.kind.codes
         self.config |= dict(
@@ -196,7 +196,7 @@ class VQVAE(Model):
 
     def decode(self, z):
         """Images (N, *input_shape) of maps of codes as `encode` gives them, as a NumPy array."""
-        return self.in_chunks(lambda part: self._decode(self.backend.asarray(part)), self.code.check(self, z))
+        return self.in_chunks(lambda part: self._decode(self.backend.asarray(part)), self.code.admit(self, z))
 
     def sample(self, n, seed=0):
         raise ConfigError(f"{self.name} has no prior: train one on its codes with tinyae train pixelcnn --codes RUN")

@@ -97,7 +97,7 @@ PUBLISHED = {
     "burgess": ((32, 32, 32, 32), (4, 4, 4, 4), (256, 256)),  # Burgess et al. 2018
     "locatello": ((32, 32, 64, 64), (4, 4, 2, 2), (256,)),  # Locatello et al. 2019
 }
-NETWORKS = ("dense", "conv", *PUBLISHED)
+VAE_NETWORKS = ("dense", "conv", *PUBLISHED)
 
 
 def encoder_and_decoder(network, hidden, input_shape, outputs, output_shape, activation):

@@ -39,7 +39,7 @@ class _BlockConv2D(Conv2D):
         self.check_params(params, x)
         return operations.convolution(x, params["weight"], self.geometry(x.shape[1:3]), params["bias"], fast=False), x
 
-    def part(self, params, x, rows, columns):
+    def window(self, params, x, rows, columns):
         """The output's rows (first, stop) and columns (first, stop), from the pixels of x that they see."""
         geometry = self.geometry(x.shape[1:3])
         return region(rows, columns, x, params["weight"], geometry, params["bias"], fast=False)
@@ -188,7 +188,7 @@ class _GatedPixels:
                 rows.map[:, -1] = v
             vertical = layer.parts["vertical"]
             top = vertical.padding[0][0]
-            a = vertical.part(params["vertical"], rows.map, (top, top + 1), (0, self.width))
+            a = vertical.window(params["vertical"], rows.map, (top, top + 1), (0, self.width))
             self.said[k], _ = layer.parts["across"].forward(params["across"], a)
             v = gate(plus(a, self.shares[k]))[0][:, 0]
 
@@ -200,7 +200,7 @@ class _GatedPixels:
             params, row = self.params[str(k)], self.h[k].map
             if k:
                 row[:, :, j : j + 1] = h
-            b = self.said[k][:, :, j : j + 1] + layer.parts["horizontal"].part(
+            b = self.said[k][:, :, j : j + 1] + layer.parts["horizontal"].window(
                 params["horizontal"], row, (0, 1), (j, j + 1)
             )
             y, _ = layer.parts["out"].forward(params["out"], gate(plus(b, self.shares[k]))[0])

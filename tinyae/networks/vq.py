@@ -74,7 +74,7 @@ def residual(shape, units, blocks=3, momentum=0.9, epsilon=1e-5):
 
 # By name: encoder and decoder, D, K; images are seen as scale x + shift; source: all else as its code has it (`VQVAE`).
 Network = namedtuple("Network", "make units codes scale shift source", defaults=(1, 0, False))
-NETWORKS = {
+VQ_NETWORKS = {
     "small": Network(small, 16, 128),
     "paper": Network(paper, 256, 512),
     "residual": Network(residual, 128, 64, 2, -1),

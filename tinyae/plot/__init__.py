@@ -19,7 +19,7 @@ from .feature_sheet import features
 from .prior_sheet import priors
 from .regions import regions
 from .report import training_report
-from .scatter import codes
+from .scatter import scatter_codes
 from .sheets import manifold, reconstructions, restorations, samples
 from .style_sheet import styles, transfers
 from .table import columns
@@ -27,7 +27,7 @@ from .training_curves import curves
 from .usage import usage
 
 __all__ = [
-    "COLOURS", "SERIES", "check_viz", "clusters", "code_maps", "codebook", "codes", "codes_beside", "columns", "curves",
+    "COLOURS", "SERIES", "check_viz", "clusters", "code_maps", "codebook", "codes_beside", "columns", "curves",
     "drawable", "features", "grid", "manifold", "priors", "reconstructions", "regions", "restorations", "samples",
-    "styles", "training_report", "transfers", "usage",
+    "scatter_codes", "styles", "training_report", "transfers", "usage",
 ]  # fmt: skip

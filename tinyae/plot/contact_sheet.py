@@ -80,7 +80,7 @@ def grid(
     width = math.ceil(max(right, left + heading) + MARGIN)
     height = bottom + (line + 6 if x_label else 0) + MARGIN
 
-    memory.check(3 * height * width, 1, f"a picture of {height}x{width} pixels", "give a smaller scale")
+    memory.require(3 * height * width, 1, f"a picture of {height}x{width} pixels", "give a smaller scale")
     canvas = np.full((height, width, 3), 255, np.uint8)
     corners = [(tops[i // columns], left + i % columns * (cell_w + gap)) for i in range(n)]
     for image, (y, x) in zip(images, corners, strict=True):

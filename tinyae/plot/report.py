@@ -16,7 +16,7 @@ from .code_sheet import code_maps, codebook
 from .contact_sheet import WIDTH
 from .feature_sheet import features
 from .prior_sheet import priors
-from .scatter import codes
+from .scatter import scatter_codes
 from .sheets import manifold, reconstructions, restorations, rms, samples
 from .style_sheet import styles, transfers
 from .table import columns
@@ -54,8 +54,8 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
         except ConfigError:
             pass
 
-    def given(chosen):
-        return {} if labels is None else model.given(labels[chosen])
+    def arguments(chosen):
+        return {} if labels is None else model.label_arguments(labels[chosen])
 
     def name_of(chosen):
         return None if labels is None else [class_name(labels[i], class_names) for i in chosen]
@@ -63,7 +63,7 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
     def draw_reconstructions(path):
         chosen = _spread(labels, len(x))
         inputs = to_float(x[chosen])
-        outputs, words = model.reconstruct(inputs, **given(chosen)), {}
+        outputs, words = model.reconstruct(inputs, **arguments(chosen)), {}
         if model.code.discrete:
             size = " x ".join(map(str, model.code_shape))
             words["title"] = f"Inputs and their reconstructions from {size} codes of {model.code_count}"
@@ -79,9 +79,9 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
         return transfers(path, model, x[chosen], labels[chosen], class_names)
 
     def draw_codes(path):
-        z = model.encode(x, **given(slice(None)))
+        z = model.encode(x, **arguments(slice(None)))
         prior = model.prior.standard or (model.prior.exists and model.draw_prior(PRIOR_DRAWS))
-        return codes(path, z.reshape(len(z), -1), labels, class_names, prior, model.prior.class_means(model))
+        return scatter_codes(path, z.reshape(len(z), -1), labels, class_names, prior, model.prior.class_means(model))
 
     def draw_manifold(path):
         z = None if model.prior.standard else model.encode(x)

@@ -14,7 +14,7 @@ SIDE = 7.5  # inches of a picture of one model
 
 
 @options(path=Path(), class_names=Optional(NAMES))
-def codes(path, z, labels=None, class_names=None, prior=True, means=None):
+def scatter_codes(path, z, labels=None, class_names=None, prior=True, means=None):
     """Scatter of codes z (N, D), coloured by class. More than two dimensions are projected on the first two principal
     directions of the codes; one dimension is spread at random over the other axis.
 

@@ -44,7 +44,7 @@ from .prepared import Prepared
 from .run import LAST, Run
 from .signals import stop_signals
 from .step import Optimizers, Step, check_memory
-from .threads import workers
+from .workers import workers
 
 LONG = 500  # steps before which a model's warnings mean nothing: sound trainings begin with a hundred of the same look
 MOMENTA = {"sgd": "momentum", "adam": "beta1", "adamw": "beta1", "keras-adam": "beta1"}  # what optimisers call it
@@ -124,7 +124,7 @@ def fit(
     checkpoints within an epoch. progress: True, False, or a display (`tinyae.training.progress`). on_start():
     called once the folder is this run's, before it writes there. on_epoch(model, record): called after each epoch, e.g.
     for pictures. threads: worker threads on the CPU, by default the cores; the
-    result is the same bits for any number (`tinyae.training.threads`).
+    result is the same bits for any number (`tinyae.training.workers`).
 
     Ctrl-C finishes the step, saves and returns with `interrupted` set; a second one stops at once. Raises DivergedError
     if a term becomes NaN or infinite: the last checkpoint is from before.

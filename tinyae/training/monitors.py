@@ -160,7 +160,7 @@ class Adversaries(Monitor):
             return {"spread": _ratio(spread(drawn), spread(real))}
         drawn, real = (model.backend.to_host(model._inputs(images)) for images in (model.sample(n, seed=1), x))
         codes = model.backend.to_host(model.backend.noise(1).normal("codes", (n, model.latent_dim), model.dtype))
-        apart = _ratio(nearest(drawn), min(nearest(real), nearest(codes)))
+        apart = _ratio(mean_nearest_distance(drawn), min(mean_nearest_distance(real), mean_nearest_distance(codes)))
         found = {"spread": _ratio(spread(drawn), spread(real)), "nearest": apart}
         if "distance" in model.terms:
             found["gap"] = float(np.linalg.norm((drawn - real).reshape(n, -1), axis=1).mean())
@@ -201,7 +201,7 @@ def spread(x):
     return float(np.sqrt(np.mean((x - x.mean(axis=0)) ** 2)))
 
 
-def nearest(x):
+def mean_nearest_distance(x):
     """The mean distance of examples (N, ...) from the nearest other one, over the root mean squared one of any two."""
     x = (x - x.mean(axis=0)).reshape(len(x), -1)
     squares = (x * x).sum(axis=1)

@@ -6,8 +6,7 @@ import numpy as np
 
 from ..backend import Noise
 from ..data import Dataset, Split
-from ..data.binarize import check as check_pixels
-from ..data.binarize import static
+from ..data.binarize import check_pixels, static
 from ..data.drawn import Drawn
 from ..data.examples import admit, as_array, bounds, check_dtype, seen
 from ..data.labels import as_labels, check_numbered, without_examples

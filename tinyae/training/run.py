@@ -169,7 +169,7 @@ class Run:
         for number, line in enumerate([*lines, torn], 1):
             try:
                 record = json.loads(line)
-                RECORD.check(record, "it")
+                RECORD.validate(record, "it")
             except (ValueError, RecursionError, Unfit):
                 if number <= len(lines):
                     damaged += 1

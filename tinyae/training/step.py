@@ -7,7 +7,7 @@ from ..errors import CheckpointError
 from ..optim import clip_by_global_norm, slices
 from ..traits import DENSE
 from ..wording import flag
-from .threads import cut
+from .workers import cut
 
 
 class Step:
@@ -16,7 +16,7 @@ class Step:
         terms = step.gradients(batch, rng)
         step.update()
 
-    phase: by default the model's only one. team: `threads.Workers` or None. A batch is cut into parts (`threads.cut`)
+    phase: by default the model's only one. team: `workers.Workers` or None. A batch is cut into parts (`workers.cut`)
     if there is a team and the loss is a sum over examples; each part adds into gradients of its own, summed in the
     parts' order.
     """
@@ -24,7 +24,7 @@ class Step:
     def __init__(self, model, optimizer, clip_norm=None, team=None, phase=None):
         self.model, self.optimizer, self.clip_norm, self.team = model, optimizer, clip_norm, team
         self.phase = phase or model.phases[0]
-        self.store = model.store.part(self.phase.trains)
+        self.store = model.store.subset(self.phase.trains)
         self.each = map if team is None else team.map
         self.buffers = []  # gradients for as many parts as ever were
         self.grads, self.net = [], None  # of the last batch: its parts' gradients, and its first part's context
@@ -93,7 +93,7 @@ def check_memory(model, optimizers, examples):
     examples = min(examples, model.cut.least) if model.separable else examples
     numbers = copies * model.store.flat.size + examples * model.values // 2
     smaller = f"give smaller sizes, or a smaller {flag('batch_size')}"
-    memory.check(numbers, model.dtype.itemsize, f"training {model.name} on {examples:,} examples at once", smaller)
+    memory.require(numbers, model.dtype.itemsize, f"training {model.name} on {examples:,} examples at once", smaller)
 
 
 class Optimizers:
@@ -123,7 +123,7 @@ class Optimizers:
         """
         for phase, optimizer in zip(self.phases, self.each, strict=True):
             own = {n.removeprefix(phase.prefix): a for n, a in state.items() if n.startswith(phase.prefix)}
-            moved = store.part(phase.trains).flat
+            moved = store.subset(phase.trains).flat
             for name, array in own.items():
                 if name in optimizer.moments and (array.shape, array.dtype) != (moved.shape, moved.dtype):
                     raise CheckpointError(

@@ -19,7 +19,7 @@ import numpy as np
 from .. import native
 from ..native.address import address
 from ..threads import available
-from .geometry import Geometry, Phase, input_phases, output_phase, split
+from .geometry import Geometry, StridePhase, input_phases, output_phase, split
 
 FAST_CHANNELS = 64  # the fewest channels, in and out, for which the fast algorithm pays
 CHUNK = 1 << 16  # numbers of padded images at a time: 256 KiB, a part of the second-level cache
@@ -180,7 +180,8 @@ def _pays(geometry, kernel_shape):
 def _fast_plan(image_shape, start, size, kw, filters):
     """(Fast, Border, floats of a workspace): the padded image has whole pairs of rows."""
     (rows, columns), channels = size, image_shape[2]
-    phase = Phase(0, 1, rows + rows % 2, start[0], 1, 1, 3, None), Phase(0, 1, columns, start[1], 1, 1, kw, None)
+    down = StridePhase(0, 1, rows + rows % 2, start[0], 1, 1, 3, None)
+    phase = down, StridePhase(0, 1, columns, start[1], 1, 1, kw, None)
     border = _border(image_shape, [phase])
     border.padded = border.padded or border.height
     width = columns + kw - 1

@@ -38,7 +38,7 @@ class Geometry:
         return Geometry(self.stride, padding, self.dilation, self.groups)
 
 
-class Phase:
+class StridePhase:
     """Along one axis, the results first, first + step, ... (`count` of them) and the windows that they see:
 
     result m has positions start + m stride + t dilation, t < taps. kernel: the slice of the kernel's taps for them.
@@ -53,7 +53,7 @@ def output_phase(length, kernel, geometry, axis):
     """The one phase of the output's axis, over an image axis of `length`."""
     count = geometry.output_size((length,) * 2, (kernel,) * 2)[axis]
     start, stride, dilation = geometry.start[axis], geometry.stride[axis], geometry.dilation[axis]
-    return Phase(0, 1, count, start, stride, dilation, kernel, slice(None))
+    return StridePhase(0, 1, count, start, stride, dilation, kernel, slice(None))
 
 
 def input_phases(length, kernel, geometry, axis):
@@ -67,12 +67,12 @@ def input_phases(length, kernel, geometry, axis):
         first = next((u for u in range(min(period, kernel)) if (q + p - u * d) % s == 0), None)
         count = -(-(length - q) // s)
         if first is None:
-            yield Phase(q, s, count, 0, 1, 1, 0, slice(0, 0))
+            yield StridePhase(q, s, count, 0, 1, 1, 0, slice(0, 0))
             continue
         taps = -(-(kernel - first) // period)
         last = first + (taps - 1) * period
         backwards = slice(last, first - 1 if first else None, -period)
-        yield Phase(q, s, count, (q + p - last * d) // s, 1, d * period // s, taps, backwards)
+        yield StridePhase(q, s, count, (q + p - last * d) // s, 1, d * period // s, taps, backwards)
 
 
 def split(weight, groups):

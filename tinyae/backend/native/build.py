@@ -101,7 +101,7 @@ def _path(compiler):
     programs = [Path(found) for word in compiler if (found := shutil.which(word))]  # CXX may name another one before it
     states = [f"{path.resolve()} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in programs]
     parts = shlex.join(compiler), *states, " ".join(FLAGS), _processor(), *texts
-    return _folder() / f"primitives-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
+    return _folder() / f"operations-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
 
 
 def _compile(compiler, path):

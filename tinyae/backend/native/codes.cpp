@@ -111,7 +111,7 @@ extern "C" void nearest_code(const float *z, long m, long d, const float *codebo
         for (long i = 0; i < ROWS * row; i++) own[i] = -INFINITY;
         for (long first = start; first < stop; first += ROWS) {
             const long rows = stop - first < ROWS ? stop - first : ROWS;
-            const Phase all{rows, 1, 0, row, 0, 0, d, 0, {1, 0, 1, 0, d}, 0};
+            const StridePhase all{rows, 1, 0, row, 0, 0, d, 0, {1, 0, 1, 0, d}, 0};
             correlate_phase(all, k, packed, z + first * d, 0, 1, own, 0);
             for (long i = 0; i < rows; i++) codes[first + i] = book.nearest(z + (first + i) * d, own + i * row);
         }

@@ -121,7 +121,7 @@ extern "C" long packed_size(long size, long filters) {
 }
 
 // All outputs of a phase, over `images` images: tiles run on over the ends of rows and images.
-void correlate_phase(const Phase &p, long filters, const float *weights, const float *in, long in_size, long images,
+void correlate_phase(const StridePhase &p, long filters, const float *weights, const float *in, long in_size, long images,
                      float *out, long out_size) {
     const long size = p.window.taps * p.window.runs * p.window.length;
     for (long f = 0; f < filters;) {
@@ -145,7 +145,7 @@ void correlate_phase(const Phase &p, long filters, const float *weights, const f
 
 // out (images, out_size) from x, `chunk` images at a time, by all phases. workspaces: for `chunk` padded images and
 // each thread. products: multiply-adds of an image.
-extern "C" void correlate(const Phase *phases, long count, long filters, const float *packed, long images, long chunk,
+extern "C" void correlate(const StridePhase *phases, long count, long filters, const float *packed, long images, long chunk,
                           const float *x, const Border *border, float *workspaces, float *out, long out_size,
                           long products, long threads) {
     std::atomic<long> workspace_of_next(0);
@@ -155,7 +155,7 @@ extern "C" void correlate(const Phase *phases, long count, long filters, const f
         for (long n = start; n < stop; n += chunk) {
             const long some = stop - n < chunk ? stop - n : chunk;
             const float *in = border->copy(x + n * border->height * border->row, some, workspace);
-            for (const Phase *p = phases; p < phases + count; p++)
+            for (const StridePhase *p = phases; p < phases + count; p++)
                 correlate_phase(*p, filters, packed + p->weights, in, border->size(), some, out + n * out_size,
                                 out_size);
         }

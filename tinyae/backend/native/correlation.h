@@ -2,7 +2,7 @@
 #pragma once
 #include "tiles.h"
 
-struct Phase {  // a grid of outputs that see the image in one way
+struct StridePhase {  // a grid of outputs that see the image in one way
     long rows, columns, out, out_row, out_column;  // the grid, its first output, and the steps between outputs
     long in, in_row, in_column;                    // its first window in the image, and the steps between windows
     Window window;
@@ -10,7 +10,7 @@ struct Phase {  // a grid of outputs that see the image in one way
 };
 
 // All outputs of a phase, over `images` images: see correlate.cpp.
-void correlate_phase(const Phase &p, long filters, const float *weights, const float *in, long in_size, long images,
+void correlate_phase(const StridePhase &p, long filters, const float *weights, const float *in, long in_size, long images,
                      float *out, long out_size);
 
 struct Operand {  // one factor of a product, from its first number at the first position

@@ -78,7 +78,7 @@ extern "C" void correlate_fast(const Fast *fast, const float *packed, long packe
             for (long i = 0; i < pairs; i += f.pairs) {
                 const long count = pairs - i < f.pairs ? pairs - i : f.pairs;
                 transform(f, in, row, i, count, t);
-                const Phase p{count, f.columns, 0, line, f.filters, 0, f.width() * f.channels, f.channels,
+                const StridePhase p{count, f.columns, 0, line, f.filters, 0, f.width() * f.channels, f.channels,
                               {1, 0, 1, 0, f.taps * f.channels}, 0};
                 for (long q = 0; q < 4; q++)
                     correlate_phase(p, f.filters, packed + q * packed_size, t + q * f.tile(), 0, 1, m + q * f.sums(),
