@@ -1,6 +1,6 @@
-"""The command line: `tinyae COMMAND ...`. What the commands do, and their options, stands in `commands`.
+"""The command line `tinyae COMMAND ...`. The package `commands` holds the commands and their options.
 
-Whatever is wrong is one line on stderr, without a traceback.
+Every error is one line on stderr, without a traceback.
 """
 
 import argparse
@@ -40,7 +40,7 @@ EXIT_CODES = """exit codes:
 
 
 def main(argv=None):
-    """Run one command; returns its exit code, one of EXIT_CODES."""
+    """Run one command and return its exit code, one of EXIT_CODES."""
     try:
         startup.over()
         with on_the_command_line(), warnings.catch_warnings():
@@ -57,7 +57,7 @@ def main(argv=None):
 def _main(argv):
     argv = sys.argv[1:] if argv is None else argv
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold characters that the terminal cannot show
     code = 2
     try:
         if not argv:
@@ -70,22 +70,22 @@ def _main(argv):
             import_file(arguments.networks)
         with _threads(getattr(arguments, "threads", None)):
             done = arguments.run(arguments) or 0
-        if sys.stdout is not None:  # None where the user closed it
-            sys.stdout.flush()  # what goes wrong with it, goes wrong here
+        if sys.stdout is not None:  # it is None if the user closed it
+            sys.stdout.flush()  # a failing output raises here, where it is reported
         return done
     except BrokenPipeError:
-        return 0  # the reader (head, less) has left: nothing to say to it
+        return 0  # the reader of the pipe (head, less) has closed it
     except DivergedError as error:
         problem, code = str(error), 3
     except TinyaeError as error:
         problem = str(error)
     except MemoryError as error:
-        problem = f"not enough memory ({error or 'no detail'}): ask for less at a time, or for a smaller model"
+        problem = f"not enough memory ({error or 'no detail'}): use smaller batches, fewer images or a smaller model"
     except OSError as error:
         problem = f"cannot read or write {error.filename or 'the output'}: {error.strerror or error}"
     say(f"tinyae: {problem}")
-    if _asks_for_json(argv) and argv[0] in COMMANDS.keys() - {"bench"}:  # whose --json is a file
-        with contextlib.suppress(OSError):  # where stdout cannot be written to, the line on stderr has said it
+    if _asks_for_json(argv) and argv[0] in COMMANDS.keys() - {"bench"}:  # bench's own --json names a file
+        with contextlib.suppress(OSError):  # the line on stderr suffices if stdout cannot be written to
             print_json({"error": problem, "exit_code": code})
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -93,12 +93,12 @@ def _main(argv):
 
 
 def _asks_for_json(argv):
-    """Whether --json is among the words, in full or abbreviated as argparse takes it."""
+    """Whether the words contain --json, in full or in a short form that argparse accepts."""
     return any(len(word) > 2 and "--json".startswith(word) for word in argv)
 
 
 def _threads(count):
-    """The command's --threads, where it was given."""
+    """A context that limits the CPU threads to --threads, if it is given."""
     if count is None:
         return contextlib.nullcontext()
     from .training.workers import at_most
@@ -107,17 +107,18 @@ def _threads(count):
 
 
 def _flush_or_drop(stream):
-    """Write what is still buffered; where that fails, drop it, or it would fail once more as Python ends."""
+    """Flush a stream; if that fails, discard its buffer, which would otherwise fail again when Python exits."""
     try:
         if stream is not None:
             stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except Exception:
-        pass  # closed already, or a host program's own stream
+        pass  # the stream is closed already, or is a host program's own object
 
 
 def build_parser():
+    """The argparse parser of all commands, whose help texts are the first lines of their docstrings."""
     parser = Parser(
         prog="tinyae",
         description="Autoencoders from scratch on NumPy and CuPy. First steps: tinyae train vae",
@@ -127,7 +128,7 @@ def build_parser():
     parser.add_argument("--version", action="version", version=f"tinyae {__version__}")
     add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser
     for name, (function, options) in COMMANDS.items():
-        text = function.__doc__ or ""  # without docstrings under python -OO
+        text = function.__doc__ or ""  # python -OO removes docstrings
         command = add(name, help=text.partition("\n")[0], description=text)
         options(command)
         command.set_defaults(run=function)

@@ -105,7 +105,7 @@ def test_evaluate_is_the_loss_on_the_test_part(place):
 
 def test_evaluate_in_words(place):
     done = run("evaluate", "ae", "--split", "train", cwd=place)
-    assert done.stdout.startswith("ae on digits, train part, 1,437 images; nats")
+    assert done.stdout.startswith("ae on digits, train split, 1,437 images; nats")
     assert "elbo" not in done.stdout
 
 
@@ -209,7 +209,7 @@ REFUSED = [
     ((*TRAIN, "--schedule", "cosin"), "unknown schedule 'cosin': did you mean 'cosine'?"),
     ((*TRAIN, "--backend", "foo"), "unknown backend 'foo': known: numpy, cupy"),
     ((*TRAIN, "--size", "8"), "takes no size"),
-    ((*TRAIN, "--size", "²"), "--size: expected pixels as 28 or 28x32"),
+    ((*TRAIN, "--size", "²"), "--size: expected a size in pixels, 28 or 28x32"),
     ((*TRAIN, "--resume", "--overwrite"), "exclude each other"),
     ((*TRAIN, "--set", "hidden"), "--set hidden: expected KEY=VALUE"),
     ((*TRAIN, "--set", "hiden=3"), "unknown option of vae 'hiden': did you mean 'hidden'?"),
@@ -242,14 +242,14 @@ REFUSED = [
     ((*TRAIN, "--out", "words.txt"), "cannot make the output folder words.txt"),
     ((*TRAIN, "--out", "words.txt/a"), "cannot make the output folder words.txt/a"),
     ((*TRAIN, "--out", ""), "cannot make the output folder"),
-    *(((name, "nothing"), "no run nothing: give the folder that tinyae train wrote")
+    *(((name, "nothing"), "no run nothing: give a folder that tinyae train wrote")
       for name in ("sample", "reconstruct", "encode", "manifold", "map", "traverse", "neighbours", "evaluate")),
     (("evaluate", "empty"), "empty holds no run: no best.npz or last.npz in it"),
     (("evaluate", "no_x.npz"), "no_x.npz is damaged: it has no 'meta', so tinyae did not write it"),
     (("evaluate", "words.txt"), "words.txt is damaged or no tinyae checkpoint"),
     (("evaluate", "vae", "--data", "rows.npy"), "expected x of shape (N, 8, 8, 1), got (5, 7)"),
     (("reconstruct", "vae", "--data", "fashion-mini"), "expected x of shape (N, 8, 8, 1), got (10, 28, 28, 1)"),
-    (("evaluate", "table", "--data", "one.npy"), "one has no test part: use --split train"),
+    (("evaluate", "table", "--data", "one.npy"), "one has no test split: use --split train"),
     (("evaluate", "vae", "--split", "half"), "--split: invalid choice: 'half'"),
     (("evaluate", "vae", "--seed", "-1"), "--seed: expected an integer of at least 0"),
     (("sample", "ae"), "ae has no prior to sample from"),
@@ -290,7 +290,7 @@ def test_refused_by_the_process(words, says, place):
 def test_pictures_refuse_what_is_no_image(place):
     pytest.importorskip("PIL")
     said = refused("sample", "table", "--out", "s.png", cwd=place)
-    assert said == "--out s.png: a vae of rows gives rows, no images: write .npy or .npz"
+    assert said == "--out s.png: this vae makes table rows, no images: give a .npy or .npz file"
 
 
 def test_a_folder_is_no_output_file(place):
@@ -350,7 +350,7 @@ def test_a_reader_that_leaves(tmp_path):
         process.stdout.readline()
         process.stdout.close()
         said = process.stderr.read().splitlines()
-    assert process.returncode == 0 and all(line.startswith("float32 by NumPy alone") for line in said)
+    assert process.returncode == 0 and all(line.startswith("checking float32 operations of") for line in said)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")

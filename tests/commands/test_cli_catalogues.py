@@ -74,4 +74,4 @@ def test_an_installation_holds_no_benchmarks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "PACKAGE", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["bench", "step"]) == 2
-    assert "not in an installation: run this in a checkout" in capsys.readouterr().err
+    assert "does not contain the benchmarks: run 'tinyae bench' in a checkout" in capsys.readouterr().err

@@ -223,7 +223,7 @@ def test_evaluate_says_the_exact_likelihood_of_pixels(here, capsys):
     nats = -model.log_prob(DIGITS.test.x).mean()
     assert answer["bits_per_dimension"] == pytest.approx(nats / 64 / math.log(2), rel=1e-5)
     assert "nats_per_code" not in answer and "compression" not in answer
-    assert answer["notes"] == ["the likelihood is that of images rounded to 4 levels"]
+    assert answer["notes"] == ["the likelihood is for images rounded to 4 levels"]
 
 
 def test_encode_writes_maps_of_codes(here, tmp_path):
@@ -265,10 +265,10 @@ REFUSALS = [
     ((*PRIOR, "--codes", "nowhere"), "--codes nowhere: no such run: give the folder of a vq-vae"),
     ((*PRIOR, "--codes", "empty"), "empty holds no run"),
     ((*PRIOR, "--codes", "unlabelled.npy"), "unlabelled.npy is damaged or no tinyae checkpoint"),
-    ((*PRIOR, "--codes", "vae"), "--codes vae holds a run of vae: codes come from a run of vq-vae"),
-    ((*PRIOR, "--codes", "prior"), "--codes prior holds a run of pixelcnn: codes come from a run of vq-vae"),
-    (("train", "vae", "--codes", "vq"), "--codes is for pixelcnn, which learns codes, and vae learns from images"),
-    ((*PRIOR, "--codes", "vq", "--set", "levels=9"), "levels=9, and the vq-vae in vq/best.npz has 8 codes"),
+    ((*PRIOR, "--codes", "vae"), "--codes vae holds a run of vae: give a run of vq-vae"),
+    ((*PRIOR, "--codes", "prior"), "--codes prior holds a run of pixelcnn: give a run of vq-vae"),
+    (("train", "vae", "--codes", "vq"), "--codes is for pixelcnn, which is trained on codes, and vae is"),
+    ((*PRIOR, "--codes", "vq", "--set", "levels=9"), "levels=9, but the vq-vae in vq/best.npz has 8 codes"),
     ((*PRIOR, "--codes", "vq", "--binarize", "static"), "--binarize is for images or rows"),
     ((*PRIOR, "--codes", "vq", "--standardize"), "--standardize is for images or rows"),
     ((*PRIOR, "--codes", "vq", "--out", "prior"), "prior holds a run already: go on with it (--resume)"),
@@ -283,14 +283,14 @@ REFUSALS = [
     ((*PRIOR[:2], "--codes", "vq", "--out", "pixels", "--resume"), "the run in pixels was not trained on codes"),
     (("train", "pixelcnn", "--out", "prior", "--resume", "--set", "levels=9"), "the run in prior has levels=8, not 9"),
     (("sample", "vq"), "vq-vae has no prior: train one on its codes with tinyae train pixelcnn --codes RUN"),
-    (("sample", "plain", "--labels", "1"), "pixelcnn draws without labels: leave --labels out"),
+    (("sample", "plain", "--labels", "1"), "pixelcnn samples without labels: leave --labels out"),
     (("sample", "prior", "--labels", "10"), "unknown class of pixelcnn '10'"),
     (("sample", "prior", "-n", "1000000000000"), "not enough memory"),
     (("sample", "prior", "--temperature", "0"), "--temperature: expected a number above 0, got 0"),
     (("sample", "prior", "--temperature", "hot"), "--temperature: expected a number, got 'hot'"),
     (("sample", "prior", "--top-k", "9"), "--top-k: expected an integer from 0 to 8, got 9"),
-    (("sample", "vae", "--temperature", "2"), "vae does not draw value by value, as pixelcnn does: leave --temp"),
-    (("sample", "vae", "--top-k", "2"), "leave --top-k out"),
+    (("sample", "vae", "--temperature", "2"), "--temperature is for pixelcnn, and this is a run of vae: leave it out"),
+    (("sample", "vae", "--top-k", "2"), "--top-k is for pixelcnn, and this is a run of vae"),
     (("evaluate", "vq", "--probe"), f"--probe: {NO_VECTORS}"),
     (("evaluate", "vq", "--disentanglement"), f"--disentanglement: {NO_VECTORS}"),
     (("evaluate", "vq", "--samples", "3"), "vq-vae has no likelihood p(x)"),
@@ -358,7 +358,8 @@ def test_another_vq_vae_is_not_taken_for_the_run_s_own(place, moved, capsys):
     call(*VQ, "--seed", 1, "--out", "other")
     capsys.readouterr()
     call("train", "pixelcnn", "--codes", "other", "--out", "prior", "--resume", code=2)
-    assert "the run in prior is of another vq-vae than --codes other: leave --codes out" in capsys.readouterr().err
+    why = "the run in prior was trained on codes of another vq-vae than other: leave --codes out"
+    assert why in capsys.readouterr().err
 
 
 def test_a_prior_that_diverges_says_so_and_keeps_its_vq_vae(place, tmp_path, capsys):

@@ -60,7 +60,7 @@ def test_everything_at_once_is_what_the_functions_give(place, digits):
 
 def test_in_words(place):
     lines = run("evaluate", "binary", *ALL, cwd=place).stdout.splitlines()
-    assert lines[0] == "vae on digits, test part, 360 images, binarized; nats, means per image"
+    assert lines[0] == "vae on digits, test split, 360 images, binarized; nats, means per image"
     rows = {line[:36].strip(): line[36:].strip() for line in lines[1:]}
     found = answer("binary", *ALL, cwd=place)
     assert float(rows["log likelihood"]) == pytest.approx(found["log_likelihood"], abs=1e-4)
@@ -82,7 +82,7 @@ def test_standardised_columns_have_a_likelihood_in_their_own_units(place):
     run("train", "vae", *options, "--out", "standardised", cwd=place)
     (note,) = answer("standardised", cwd=place)["notes"]
     scale = tinyae.load(place / "standardised").standardization.scale
-    assert note.endswith(f"in their own units, subtract {np.log(scale).sum():.4f} nats")
+    assert note.endswith(f"in their original units, subtract {np.log(scale).sum():.4f} nats")
 
 
 def test_an_autoencoder_has_all_but_a_likelihood(place):
@@ -107,8 +107,8 @@ def test_models_that_need_labels(name, place, digits):
 
 def test_greys_under_a_bernoulli_are_no_likelihood(place):
     found = answer("grey", cwd=place)
-    assert "bits_per_dimension" not in found and "greys have no likelihood" in found["notes"][0]
-    assert "  note: greys have no likelihood" in run("evaluate", "grey", cwd=place).stdout
+    assert "bits_per_dimension" not in found and "grey values have no likelihood" in found["notes"][0]
+    assert "  note: grey values have no likelihood" in run("evaluate", "grey", cwd=place).stdout
 
 
 def test_other_seeds_are_other_draws(place):

@@ -158,7 +158,8 @@ def test_a_map_of_too_few_images_says_how_many_it_needs(here, tmp_path, capsys):
     np.savez(tmp_path / "few.npz", x_train=np.zeros((4, 8, 8)), x_test=np.zeros((2, 8, 8)), y_train=[0, 1, 0, 1],
              y_test=[0, 1])  # fmt: skip
     assert cli.main(["map", "vae", "--data", str(tmp_path / "few.npz"), "--out", str(tmp_path / "m.png")]) == 2
-    assert "the test part of few has 2 images, and a map needs 3: choose another by --split" in capsys.readouterr().err
+    why = "the test split of few has 2 images, and a map needs 3: choose another split with --split"
+    assert why in capsys.readouterr().err
 
 
 # arithmetic
@@ -222,8 +223,8 @@ def test_rows_that_are_no_images_give_arrays(here, tmp_path):
 
 
 REFUSED = [
-    (("interpolate", "vae", "--index", 1, 360), "--index 360: the test part of digits has examples 0 to 359"),
-    (("interpolate", "vae", "--index", 1), "needs images two and two, --index I J, got 1"),
+    (("interpolate", "vae", "--index", 1, 360), "--index 360: the test split of digits has examples 0 to 359"),
+    (("interpolate", "vae", "--index", 1), "needs pairs of images, --index I J, got 1"),
     (("interpolate", "vae", "--index", -1, 2), "--index: expected an integer of at least 0, got '-1'"),
     (("interpolate", "vae", "--steps", 1), "--steps: expected an integer of at least 2"),
     (("interpolate", "vae", "--steps", 10**9), "--steps: expected an integer of at most 1000"),
@@ -234,12 +235,12 @@ REFUSED = [
     (("interpolate", "vae", "--codes", "nothing.npz"), "nothing.npz: holds no array named codes"),
     (("interpolate", "vae", "--codes", "three.npy", "--index", 1, 3), "--index 3: three.npy has codes 0 to 2"),
     (("interpolate", "vae", "--codes", "fives.npy"), "fives.npy: expected codes of shape (N, 4), got (4, 5)"),
-    (("interpolate", "vae", "--codes", "nan.npy"), "nan.npy: holds codes that are NaN or infinite"),
+    (("interpolate", "vae", "--codes", "nan.npy"), "nan.npy: some codes are NaN or infinite"),
     (("traverse", "vae", "--dims", 5), "dimension 5: vae has dimensions 1 to 4"),
     (("traverse", "vae", "--dims", 0), "--dims: expected an integer of at least 1"),
     (("traverse", "vae", "--range", "nan"), "--range: expected a number, got 'nan'"),
     (("traverse", "vae", "--range", "-2"), "--range -2: expected a number above 0"),
-    (("traverse", "vae", "--index", 400), "--index 400: the test part of digits has examples 0 to 359"),
+    (("traverse", "vae", "--index", 400), "--index 400: the test split of digits has examples 0 to 359"),
     (("manifold", "flat"), "a plane needs a code of two dimensions or more, ae has 1"),
     (("manifold", "vae", "--dims", 2, 2), "two different dimensions, got 2 and 2"),
     (("manifold", "vae", "--dims", 2), "--dims: expected 2 arguments"),
@@ -247,16 +248,16 @@ REFUSED = [
     (("map", "vae", "--data", "one.npz", "--split", "train"), "needs examples of two classes or more"),
     (("map", "vae", "--out", "m.npz"), "--out m.npz: expected a file name that ends in .png"),
     (("map", "flat"), "a plane needs a code of two dimensions or more, ae has 1"),
-    (("map", "table"), "pictures show images, and vae has examples of shape (7,)"),
+    (("map", "table"), "pictures need images, and vae has examples of shape (7,)"),
     (("arithmetic", "vae"), "the following arguments are required: --add"),
     (("arithmetic", "vae", "--add", "ten"), "unknown class of digits 'ten': known: 0, 1, 2"),
-    (("arithmetic", "vae", "--add", 3, "--subtract", 3), "--subtract 3 is the class of --add"),
+    (("arithmetic", "vae", "--add", 3, "--subtract", 3), "--subtract 3 is the same class as --add"),
     (("arithmetic", "vae", "--add", 0, "--data", "one.npz"), "there are no examples without the attribute among 3"),
-    (("arithmetic", "table", "--add", 3, "--out", "a.npz"), "rows has no labels, which an attribute is made of"),
+    (("arithmetic", "table", "--add", 3, "--out", "a.npz"), "between classes, and rows has no labels"),
     (("arithmetic", "vae", "--add", 3, "--strengths", "much"), "--strengths: expected a number, got 'much'"),
-    (("neighbours", "vae", "-k", 360), "-k 360: beside an image there are 359 others"),
+    (("neighbours", "vae", "-k", 360), "-k 360: an image has only 359 others"),
     (("neighbours", "vae", "-k", 0), "-k: expected an integer of at least 1"),
-    (("neighbours", "table"), "pictures show images, and vae has examples of shape (7,): write arrays, with --out"),
+    (("neighbours", "table"), "pictures need images, and vae has examples of shape (7,): write arrays, with --out"),
     *(((name, "vae", *REQUIRED.get(name, ()), "--data", "rows.npy"), "expected x of shape (N, 8, 8, 1), got ")
       for name in ("interpolate", "traverse", "neighbours")),
 ]  # fmt: skip
@@ -346,10 +347,10 @@ def test_a_style_moves_to_other_labels(run, labelled, here, tmp_path, test):
     [
         (("transfer", "vae"), "vae knows no labels to move a style to: train cvae or class-mean-vae"),
         (("transfer", "cvae", "--to", "ten"), "unknown class of digits 'ten'"),
-        (("transfer", "cvae", "--index", 360), "--index 360: the test part of digits has examples 0 to 359"),
-        (("transfer", "cvae", "--data", "plain.npz"), "plain has no labels, which a style is found beside"),
+        (("transfer", "cvae", "--index", 360), "--index 360: the test split of digits has examples 0 to 359"),
+        (("transfer", "cvae", "--data", "plain.npz"), "a style is what the label leaves out, and plain has no labels"),
         (("interpolate", "cvae", "--data", "plain.npz"), "cvae needs labels, and there are none: give labelled data"),
-        (("traverse", "vae", "--label", 3), "--label 3: the decoder of vae is told no label"),
+        (("traverse", "vae", "--label", 3), "--label 3: vae decodes without labels"),
         (("traverse", "cvae", "--label", "ten"), "unknown class of digits 'ten'"),
     ],
 )

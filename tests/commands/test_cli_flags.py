@@ -55,10 +55,10 @@ def test_every_option_of_a_model_typed_as_a_flag(name, capsys):
 
 def test_flags_that_mean_something_else(capsys):
     words = ("train", "beta-vae", "--warmup", "linear")
-    assert said(*words, capsys=capsys).endswith("got 'linear'; of the model: use --set warmup=linear")
-    assert "of the model" not in said("train", "vae", "--warmup", "linear", capsys=capsys)
+    assert said(*words, capsys=capsys).endswith("got 'linear'; to set the model's option, use --set warmup=linear")
+    assert "the model's option" not in said("train", "vae", "--warmup", "linear", capsys=capsys)
     words = ("train", "vq-vae", "--codes", "512")
-    assert said(*words, capsys=capsys).endswith("learns from images: the number of codes is --set codes=512")
+    assert said(*words, capsys=capsys).endswith("trained on images: the number of codes is --set codes=512")
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_diversity(here, capsys, quick_probe):
         assert found[f"{name}_class_entropy"] == pytest.approx(-(p[p > 0] * np.log(p[p > 0])).sum())
     assert found["classifier_accuracy"] > 0.85
     few = [str(label) for label in range(10) if found["sample_classes"][label] < 0.1 * found["data_classes"][label]]
-    assert found.get("notes", []) == ([f"hardly drawn: {', '.join(few)}"] if few else [])
+    assert found.get("notes", []) == ([f"rare among the samples: {', '.join(few)}"] if few else [])
 
 
 def test_diversity_names_copies_and_classes_that_are_missing(here, capsys, monkeypatch, quick_probe):
@@ -117,11 +117,12 @@ def test_diversity_names_copies_and_classes_that_are_missing(here, capsys, monke
     monkeypatch.setattr(tinyae.models.GAN, "sample", lambda self, n, seed=0: np.repeat(copy, n, axis=0))
     found = told(capsys, "evaluate", "gan", "--diversity")
     copied, missing = found["notes"]
-    assert found["sample_to_training"] == pytest.approx(0, abs=1e-7) and "learned by heart" in copied
-    assert found["sample_class_entropy"] == 0 and missing.startswith("hardly drawn: ") and missing.count(",") == 8
+    assert found["sample_to_training"] == pytest.approx(0, abs=1e-7) and "perhaps memorised" in copied
+    assert found["sample_class_entropy"] == 0
+    assert missing.startswith("rare among the samples: ") and missing.count(",") == 8
     (note,) = [note for note in told(capsys, "evaluate", "gan", "--diversity", "--split", "train")["notes"]
                if "--split" in note]  # fmt: skip
-    assert note == "images of the training part are at distance 0 from themselves: use --split test"
+    assert note == "images of the training split are at distance 0 from themselves: use --split test"
 
 
 def test_diversity_without_labels_is_distances_alone(here, capsys):
@@ -152,7 +153,7 @@ def test_what_needs_an_encoder_is_refused_in_one_line(words, here, capsys):
         (("train", "gan", "--set", "loss=hinge"), "unknown loss 'hinge'"),
         (("train", "gan", "--set", "smoothing=0.7"), "smoothing: expected a number of at least 0 and below 0.5, got"),
         (("train", "gan", "--data", "rows.npy"), "output=sigmoid needs [0, 1]: use output=linear"),
-        (("interpolate", "gan", "--index", 1), "an interpolation needs images two and two"),
+        (("interpolate", "gan", "--index", 1), "an interpolation needs pairs of images"),
         (("evaluate", "gan", "--samples", 3), "gan has no likelihood p(x)"),
     ],
 )

@@ -61,7 +61,10 @@ def test_compiled_alone(library, capsys):
     "words, said",
     [
         (["--compiled"], "--compiled: there is no compiled library (none: no C++ compiler)"),
-        (["Dense", "--compiled"], "--compiled: Dense is no float32 operation: leave it out, or give operations."),
+        (
+            ["Dense", "--compiled"],
+            "--compiled: Dense is no float32 operation: leave --compiled out, or name one of operations.",
+        ),
     ],
 )
 def test_compiled_that_cannot_be_is_refused(words, said, monkeypatch, capsys):
@@ -75,7 +78,8 @@ def test_without_a_library_numpy_is_checked_and_a_line_says_so(monkeypatch, caps
     monkeypatch.setattr(native, "_answer", (None, "none: no C++ compiler"))
     assert main(["gradcheck", "operations.batch_norm"]) == 0
     done = capsys.readouterr()
-    assert done.err == "float32 by NumPy alone: no compiled library (none: no C++ compiler)\n"
+    reason = "there is no compiled library (none: no C++ compiler)"
+    assert done.err == f"checking float32 operations of NumPy only: {reason}\n"
     assert "(NumPy" in done.out and "(compiled" not in done.out
 
 

@@ -88,7 +88,7 @@ def test_signposts(words, says, capsys):
 
 def test_what_cannot_be_measured_names_the_option(run, capsys):
     call("evaluate", run, "--clusters", code=2)
-    assert capsys.readouterr().err == "tinyae: --clusters: vae finds no classes, mixture-vae does\n"
+    assert capsys.readouterr().err == "tinyae: --clusters: vae finds no classes: use a mixture-vae\n"
 
 
 @pytest.fixture(scope="module")

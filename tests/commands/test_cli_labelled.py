@@ -119,11 +119,11 @@ REFUSALS = [
     (("sample", "cvae", "--labels", "three"), "unknown class of cvae 'three'"),
     (("sample", "cvae", "-n", "9" * 20), "not enough memory"),
     (("sample", "cvae", "-n", 10**12, "--out", "a.npy"), "not enough memory"),
-    (("sample", "vae", "--labels", "3"), "vae draws without labels: leave --labels out"),
+    (("sample", "vae", "--labels", "3"), "vae samples without labels: leave --labels out"),
     (("reconstruct", "cvae", "--data", "images.npy", "--split", "train"), "cvae needs labels, and there are none"),
     (("evaluate", "class-mean-vae", "--data", "images.npy", "--split", "train"), "class-mean-vae needs labels"),
     (("evaluate", "cvae", "--data", "twelve.npz", "--split", "train"), "so labels are 0 to 9, got 0 to 11"),
-    (("compare", "vae", "cvae"), "cvae: its decoder needs labels, and random codes have none: leave it out"),
+    (("compare", "vae", "cvae"), "cvae: its decoder needs labels, which random codes do not have: leave this run out"),
 ]
 
 

@@ -54,7 +54,7 @@ def test_a_run_with_own_layers_is_trained_resumed_and_sampled(folder):
     assert "Double: give the Python file" in said and "overwrite" not in said
     (folder / "other.py").write_text(ONLY_TINYAES)
     said = refused(*resume, *own, "--set", "networks=other.py", cwd=folder)
-    assert said.startswith("the run in run has encoder={") and said.endswith("leave it out, or choose --out")
+    assert said.startswith("the run in run has encoder={") and said.endswith("leave it out, or choose another --out")
 
 
 def test_layers_of_tinyaes_need_no_file_afterwards(folder):
@@ -93,7 +93,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, name, text, message):
 @pytest.mark.parametrize("name", ["json", "wave"])  # imported already, and not yet
 def test_a_file_does_not_take_the_place_of_another_module(tmp_path, name):
     (tmp_path / f"{name}.py").write_text("raise SystemExit")
-    with pytest.raises(ConfigError, match=f"{name}.py has the name of another module, {name}: rename the file"):
+    with pytest.raises(ConfigError, match=f"{name}.py has the same name as another module, {name}: rename the file"):
         import_file(tmp_path / f"{name}.py")
 
 

@@ -150,7 +150,7 @@ def test_resume_of_what_is_done_changes_nothing(copy):
 
 def test_resume_of_nothing_says_so_and_begins(tmp_path):
     done = run(*TRAIN, "--epochs", 1, "--out", "r", "--resume", cwd=tmp_path)
-    assert done.stderr.startswith("nothing to resume in r: a new run begins\n")
+    assert done.stderr.startswith("there is no run to resume in r: a new one begins\n")
     assert (tmp_path / "r" / "last.npz").exists()
 
 
@@ -178,7 +178,7 @@ def test_resume_of_a_run_whose_data_were_moved_asks_for_them(tmp_path):
     run("train", "vae", "--data", "a.npy", "--epochs", 1, "--no-pictures", "--out", "r", cwd=tmp_path)
     (tmp_path / "a.npy").rename(tmp_path / "b.npy")
     said = refused(*RESUME, cwd=tmp_path)
-    assert said.endswith("(the run was trained on it; if it was moved, say where to with --data)")
+    assert said.endswith("(the run was trained on it; if it was moved, give its new path with --data)")
     run(*RESUME, "--data", "b.npy", "--epochs", 2, cwd=tmp_path)
     assert run(*RESUME, cwd=tmp_path).stdout.startswith("done: 2 steps")  # from now on they are there
 
@@ -187,7 +187,7 @@ def test_resume_of_a_run_that_does_not_say_what_data_it_had(tmp_path):
     """It is not resumed on the data that a new run would have."""
     x = np.random.default_rng(0).random((30, 28, 28, 1), dtype="float32")
     tinyae.fit(tinyae.models.VAE(hidden=4), x, epochs=1, out=tmp_path / "r", progress=False)
-    assert refused(*RESUME, cwd=tmp_path) == "this model does not say what data it was trained on: give --data"
+    assert refused(*RESUME, cwd=tmp_path) == "this model does not name its training data: give --data"
 
 
 def test_resume_as_another_model(done):

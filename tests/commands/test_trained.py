@@ -63,7 +63,7 @@ def test_the_part_that_is_asked_about(split, name, count, run):
 
 def test_a_part_that_the_data_do_not_have(run):
     model, origin = load_run(run)
-    with pytest.raises(ConfigError, match="^made has no validation part: use --split test or train$"):
+    with pytest.raises(ConfigError, match="^made has no validation split: use --split test or train$"):
         load_data(origin, model, split="validation")
 
 

@@ -62,7 +62,7 @@ def test_rows_are_not_called_images(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "x: 18 rows" in said and "examples/s" in said and "image" not in said
     assert cli.main(["evaluate", "runs/ae"]) == 0
-    assert "test part, 2 rows; nats, means per row" in capsys.readouterr().out
+    assert "test split, 2 rows; nats, means per row" in capsys.readouterr().out
 
 
 def test_values_just_above_one_are_told_in_all_their_digits(tmp_path):

@@ -255,6 +255,6 @@ def test_columns_in_another_order_than_the_runs_are_refused(write, tmp_path, mon
     capsys.readouterr()
     assert main(["encode", "runs/ae", "--data", "moved.csv"]) == 2
     said = capsys.readouterr().err
-    assert "moved has columns at other places than the run's data (b, a): bring them into its order, a, b, b" in said
+    assert "moved has columns in another order than the run's data (b, a): reorder them as a, b, b" in said
     for same in ("table.csv", "others.csv"):
         assert main(["encode", "runs/ae", "--data", same]) == 0

@@ -229,7 +229,7 @@ def test_a_run_remembers_how_its_images_were_fitted(photographs, monkeypatch, ca
     said = STRETCHED.replace("fit='crop'", "--fit crop").replace("fit='pad'", "--fit pad")
     assert said in capsys.readouterr().err
     assert main(["compare", "runs/ae", "runs/c", "--split", "train"]) == 2
-    assert "say with --data on which to compare them" in capsys.readouterr().err
+    assert "give the data to compare them on with --data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("size", (np.int64(4), (np.int32(4), 4)))

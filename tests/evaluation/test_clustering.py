@@ -95,7 +95,7 @@ def test_evaluate_reports_the_accuracy(tmp_path, monkeypatch, capsys):
 
     tell("train", "ae", *small, "--set", "hidden=8", "--out", "ae")
     said = tell("evaluate", "ae", "--clusters", code=2)
-    assert said == "tinyae: --clusters: ae finds no classes, mixture-vae does\n"
+    assert said == "tinyae: --clusters: ae finds no classes: use a mixture-vae\n"
     np.save("x.npy", test.x)
     said = tell("evaluate", "r", "--clusters", "--data", "x.npy", code=2)
     assert said == "tinyae: --clusters needs labels, and x has none\n"

@@ -187,8 +187,9 @@ def test_runs_of_different_data_are_not_compared_unless_told(tmp_path, monkeypat
     for kind in ([], ["--codes"]):
         assert cli.main(["compare", "gan", "ae", "--split", "train", *kind]) == 2
         said = capsys.readouterr()
-        assert said.err.startswith("tinyae: gan is of digits and ae is of ") and said.err.count("\n") == 1
-        assert said.err.endswith("images.npy: say with --data on which to compare them\n") and said.out == ""
+        assert said.err.startswith("tinyae: gan was trained on digits and ae was trained on ")
+        assert said.err.count("\n") == 1
+        assert said.err.endswith("images.npy: give the data to compare them on with --data\n") and said.out == ""
     assert cli.main(["compare", "gan", "ae", "--data", "digits"]) == 0
 
 

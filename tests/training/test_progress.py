@@ -189,7 +189,7 @@ def test_training_goes_on_when_the_reader_leaves(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_training_goes_on_when_the_log_is_full(tmp_path):
     said, done, _ = shell("{} 2>/dev/full", tmp_path).stdout.splitlines()
-    assert said == "the progress could not be shown to the end: [Errno 28] No space left on device"
+    assert said == "the progress display stopped early: [Errno 28] No space left on device"
     assert done == "done: 24 steps; checkpoints and 0 pictures in r"
 
 

@@ -251,7 +251,7 @@ def test_a_table_from_train_to_samples(table, tmp_path, monkeypatch, capsys):
     tell("encode", "r", "--out", "codes.csv")
     assert (tmp_path / "codes.csv").read_text().startswith("z1,z2,parts,rows\n")
     said = tell("sample", "r", "--out", "s.png", code=2)
-    assert said == "tinyae: --out s.png: a vae of rows gives rows, no images: write .npy or .npz\n"
+    assert said == "tinyae: --out s.png: this vae makes table rows, no images: give a .npy or .npz file\n"
     said = tell("train", "conv-vae", *words[:2], "--out", "new", code=2)
     assert said.startswith("tinyae: input_shape: a convolutional model takes images (H, W, C)")
 

@@ -1,4 +1,5 @@
-"""What the commands of the command line do, and their options.
+"""The commands of the command line, one file for each or for a few related ones.
 
-COMMAND(arguments) returns an exit code, None for 0; COMMAND_options(parser) adds the command's options.
+COMMAND(arguments) runs a command and returns its exit code, or None for 0. COMMAND_options(parser) adds its options to
+an argparse parser.
 """

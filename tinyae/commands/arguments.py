@@ -1,4 +1,4 @@
-"""What several commands have in common: options, how their values are read, and answers for programs."""
+"""Options that several commands share, the parsing of their values, and output as JSON."""
 
 import argparse
 import functools
@@ -7,21 +7,21 @@ import math
 
 from ..terminal import printable
 
-# What names a class, on every command.
-CALLED = "by its name, or by its number from 0 where no class is named by a number"
+# Every command names a class in this way.
+CALLED = "by its name, or by its number from 0 if no class has a number as its name"
 
 
 def size(text):
-    """For argparse: (height, width) in pixels, from "28" or "28x32"."""
+    """Parse an image size, "28" or "28x32", into (height, width) in pixels."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"expected pixels as 28 or 28x32 (height x width), got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a size in pixels, 28 or 28x32 (height x width), got {text!r}")
     height, width = parts * 2 if len(parts) == 1 else parts
     return int(height), int(width)
 
 
 def at_least(least, most=None):
-    """For argparse: integers from `least` on, to `most` where a larger one would only be a typing error."""
+    """A function that parses an integer from `least` to `most`, for argparse. `most` catches typing errors."""
 
     def read(text):
         try:
@@ -37,7 +37,7 @@ def at_least(least, most=None):
 
 
 def yes_or_no(text):
-    """For argparse: whether it is yes."""
+    """Parse "yes" or "no" into True or False, for argparse."""
     if text not in ("yes", "no"):
         raise argparse.ArgumentTypeError(f"expected yes or no, got {text!r}")
     return text == "yes"
@@ -47,7 +47,7 @@ POSITIVE, NATURAL = at_least(1), at_least(0)
 
 
 def number(text):
-    """For argparse: finite numbers."""
+    """Parse a finite number, for argparse."""
     try:
         value = float(text)
     except ValueError:
@@ -58,13 +58,13 @@ def number(text):
 
 
 PARTS = ("train", "validation", "test")
-LOADING = ("size", "fit", "header", "label_column")  # what `data.load` takes beside a name or path
+LOADING = ("size", "fit", "header", "label_column")  # the options of `data.load`
 
 
 class DataOption(argparse.Action):
-    """Keeps an option's value by its name in the dict `data_options`: the keyword arguments of `trained.load_data`.
+    """An option whose value goes into the dict `data_options`, the keyword arguments of `trained.load_data`.
 
-    An option that is not given is not in the dict.
+    The dict holds only the options that are given.
     """
 
     def __init__(self, option_strings, dest, **options):
@@ -76,10 +76,11 @@ class DataOption(argparse.Action):
 
 
 def run_options(parser, out_help=None, data=True, seed=False, several=False, split=True):
-    """Add the options of a command on a trained run to an argparse parser; returns its `add_argument`.
+    """Add the options of a command on a trained run to an argparse parser, and return its `add_argument`.
 
-    out_help: what --out is, for a command that writes a file. data, seed, split: whether there are options to choose
-    the data, the seed of the noise, and the part of the data. several: whether the command takes several runs.
+    out_help: help text of --out, for a command that writes a file. data, seed, split: whether to add the options that
+    choose the data, the seed of the noise, and the split of the data set. several: whether the command takes several
+    runs.
     """
     add, meaning = parser.add_argument, "a run's folder, such as runs/vae, or a checkpoint file"
     if several:
@@ -87,55 +88,57 @@ def run_options(parser, out_help=None, data=True, seed=False, several=False, spl
     else:
         add("run_path", metavar="RUN", help=meaning)
     if data:
-        add_data(add, "a data set or path (default: the one the run was trained on)")
+        add_data(add, "name or path of a data set (default: the run's training data)")
         add_loading(add)
         if split:
-            which = "which part of the data (default test, without one validation)"
+            which = "split of the data set (default: test, or validation if there is no test split)"
             add("--split", action=DataOption, choices=PARTS, help=which)
     if seed:
-        add("--seed", type=NATURAL, default=0, metavar="N", help="of the noise (default 0)")
+        add("--seed", type=NATURAL, default=0, metavar="N", help="seed of the noise (default 0)")
     if out_help:
         add("--out", metavar="FILE", help=out_help)
-    add("--networks", metavar="FILE", help="the Python file of the run's own layer classes (train --set networks=FILE)")
+    networks = "Python file with the layer classes of a run that was trained with --set networks=FILE"
+    add("--networks", metavar="FILE", help=networks)
     add_backend(add)
     return add
 
 
 def add_data(add, data_help):
-    """--data, by an argparse parser's `add_argument`."""
+    """Add --data. add: an argparse parser's `add_argument`."""
     add("--data", action=DataOption, metavar="DATA", help=data_help)
 
 
 def add_loading(add):
-    """What `data.load` takes beside a name or path; one not given means the run's own value, else the default."""
+    """Add the options of `data.load`. One that is not given has the run's value, or else the default."""
     add_option = functools.partial(add, action=DataOption)
     resize = "resize the images of a folder, e.g. 28 or 32x32 (height x width)"
     add_option("--size", type=size, metavar="HxW", help=resize)
-    add_option("--fit", metavar="HOW", help="how --size makes them fit: stretch (default), crop, or pad with black")
-    header = "whether a .csv has a line of names (default: recognised)"
+    add_option("--fit", metavar="HOW", help="how --size changes the shape: stretch (default), crop, or pad with black")
+    header = "whether a .csv file begins with a line of column names (default: detected)"
     add_option("--header", type=yes_or_no, metavar="yes|no", help=header)
-    column = "of a .csv: name or number (from 1) of the labels (default: label)"
+    column = "column of a .csv file that holds the labels, by name or number from 1 (default: label)"
     add_option("--label-column", metavar="COLUMN", help=column)
 
 
 def add_backend(add):
-    add("--backend", default="numpy", metavar="numpy|cupy", help="where to compute: numpy (CPU) or cupy (GPU)")
+    """Add --backend and --threads."""
+    add("--backend", default="numpy", metavar="numpy|cupy", help="compute with numpy (CPU, default) or cupy (GPU)")
     add_threads(add)
 
 
 def add_threads(add):
-    add("--threads", type=POSITIVE, metavar="N", help="threads on the CPU (default: its cores)")
+    add("--threads", type=POSITIVE, metavar="N", help="CPU threads (default: one for each core)")
 
 
 def add_json(add):
-    add("--json", action="store_true", help="print the answer as JSON")
+    add("--json", action="store_true", help="print the results as JSON")
 
 
 def print_line(text):
-    """One line, whatever names and paths are in it."""
+    """Print a text in one line: unprintable characters of names and paths are escaped."""
     print(printable(text))
 
 
 def print_json(answer):
-    """One line of JSON; NaN and infinity, which JSON does not know, become null."""
+    """Print one line of JSON. NaN and infinity, which JSON lacks, become null."""
     print(json.dumps(json.loads(json.dumps(answer), parse_constant=lambda name: None)))

@@ -1,4 +1,4 @@
-"""`tinyae models`, `tinyae data` and `tinyae info`: what there is."""
+"""`tinyae models`, `tinyae data` and `tinyae info` list models, data sets, and facts about the installation."""
 
 import contextlib
 import shutil
@@ -18,9 +18,10 @@ def models_options(parser):
 
 
 def models(arguments):
-    """List the models, or explain one's options: 'tinyae models vq-vae'.
+    """List the models, or explain the options of one: 'tinyae models vq-vae'.
 
-    A model has its name, its parameter count at 28x28 (pixelcnn: 7x7), what it is, and its options for --set.
+    The list shows each model's name, its number of parameters for images of 28x28 (pixelcnn: 7x7), a description, and
+    its options for --set.
     """
     from ..models import NAMES
 
@@ -43,6 +44,7 @@ def models(arguments):
 
 
 def about_model(model_class):
+    """{name: value} of the facts about a model, for the list and for --json."""
     options = default_options(model_class)
     return {
         "name": model_class.name, "params": model_class().param_count,
@@ -53,7 +55,7 @@ def about_model(model_class):
 
 
 def explain(row):
-    """Print what the options of a model mean."""
+    """Print the options of a model with their meanings."""
     size = "7x7" if row["name"] == "pixelcnn" else "28x28"
     print(f"{row['name']}: {row['summary']}\n{row['params']:,} parameters at {size} with these defaults.\n")
     print(f"Options, for tinyae train {row['name']} --set KEY=VALUE, which may be repeated:")
@@ -68,7 +70,7 @@ def explain(row):
 
 
 def wrapped(text, indent):
-    """`text` in lines that fit the terminal."""
+    """`text` wrapped to the width of the terminal, each line indented."""
     width = min(120, shutil.get_terminal_size().columns)
     space = " " * indent
     return textwrap.fill(
@@ -78,7 +80,7 @@ def wrapped(text, indent):
 
 def data_options(parser):
     parser.add_argument("action", nargs="?", choices=("list", "fetch"), default="list", help="list (default) or fetch")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="what to fetch")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the data set to fetch")
     add_json(parser.add_argument)
 
 
@@ -104,14 +106,14 @@ def data(arguments):
         return
     for row in rows:
         shape = "x".join(map(str, row["shape"]))
-        where = row["where"] if row["available"] else f"not here: tinyae data fetch {row['name']}"
+        where = row["where"] if row["available"] else f"not here, get it with: tinyae data fetch {row['name']}"
         print(f"{row['name']:<15}{row['description']}; {row['train']:,} + {row['test']:,} images of {shape}")
         print_line(f"{'':<15}{row['licence']}; {where}")
 
 
 @contextlib.contextmanager
 def _download_progress():
-    """A function of (file, bytes done, bytes in all) that draws a bar; None without tqdm or without a terminal."""
+    """A function of (file, bytes done, total bytes) that shows a progress bar; None without tqdm or a terminal."""
     screen, tqdm, bars = Screen(), None, {}
     if screen.columns:
         with contextlib.suppress(ImportError):
@@ -134,7 +136,7 @@ def info_options(parser):
 
 
 def info(arguments):
-    """Say what this machine and installation have: versions, threads, backends, extras."""
+    """Show what this machine and this installation have: versions, cores, backends, extras."""
     from .info import facts
 
     answer = facts()

@@ -1,4 +1,4 @@
-"""What the commands on codes share: the model, the examples that they start from, and the ways to answer."""
+"""Shared by the commands on codes: loading the model and its examples, and writing the result."""
 
 from functools import cached_property
 
@@ -11,39 +11,52 @@ from ..errors import ConfigError
 from .arguments import CALLED, add_json, print_json, print_line, run_options
 from .trained import evenly_spaced, load_data, load_run, output_file, save_arrays, tell_notes
 
-SAMPLE, MANY = 2000, 20_000  # examples over which dimensions are measured, and over which classes are learned
+SAMPLE, MANY = 2000, 20_000  # numbers of examples to measure dimensions on, and to learn classes from
 
 
 def coded_options(parser, name, kinds="a .png, or arrays: .npy (images), .npz (with codes)"):
-    """Add the options of `Coded` to an argparse parser; returns its `add_argument`. name: as `Coded` takes it."""
-    add = run_options(parser, f"{kinds} (default {name}.png beside the run)")
+    """Add the options of `Coded` to an argparse parser, and return its `add_argument`. name: see `Coded`."""
+    add = run_options(parser, f"{kinds} (default {name}.png in the run's folder)")
     add_json(add)
     return add
 
 
 def label_option(add):
-    """Add --label by an argparse parser's `add_argument`."""
-    own = f"for a model that is told the class: decode as this one, {CALLED} (default: the image's own, or the first)"
+    """Add --label. add: an argparse parser's `add_argument`."""
+    own = f"class for a decoder that takes labels, {CALLED} (default: the image's own, or the first)"
     add("--label", metavar="CLASS", help=own)
 
 
 class Coded:
-    """A trained model, the data it is asked about, and the file to answer in.
+    """A trained model, the split of a data set that a command works on, and the file that it writes.
 
     Parameters
     ----------
-    name: of the picture to write beside the run where there is no `out`.
-    path: a run's folder or a checkpoint file. backend: "numpy" or "cupy". data_options: arguments of `load_data`.
-    out: a path to write to, or None. as_json: whether the answer is printed for programs.
-    label: the class, in words, under which codes are decoded, or None.
-    kinds: the endings that the file may have.
+    name : str
+        Name of the picture in the run's folder, if `out` is None.
+    path : str
+        A run's folder or a checkpoint file.
+    backend : str
+        "numpy" or "cupy".
+    data_options : dict
+        Keyword arguments of `load_data`.
+    out : str or None
+        Path of the file to write.
+    as_json : bool
+        Whether the results are printed as JSON.
+    label : str or None
+        The class to decode codes as, by name or number.
+    kinds : tuple of str
+        File extensions that are allowed.
 
-    Attributes
-    ----------
-    model; data, the Dataset, loaded where it is asked for; part, the Split of it that is asked about; labels (N,) or
-    None; out, kind: the file's path and ending; told: whether encoder and decoder are told the label.
+    The attributes are `model`; `data`, a Dataset that is loaded when it is first used; `split`, a Split of it;
+    `labels`, (N,) or None; `out` and `kind`, the file's path and extension; `told`, whether encoder and decoder take
+    labels.
 
-    Raises `ConfigError` for a model without codes that are vectors, or whose examples no picture shows.
+    Raises
+    ------
+    ConfigError
+        If the model's codes are not vectors, or a picture is wanted of examples that are not images.
     """
 
     def __init__(
@@ -54,14 +67,15 @@ class Coded:
         self.model, self.origin = load_run(path, backend)
         shape = tuple(self.model.input_shape)
         self.told = bool(self.model.label_arguments(()))
-        if self.model.code.encoded or self.model.prior.autoregressive:  # otherwise codes are vectors of the prior
+        # The other models, such as gan, have vectors sampled from the prior as codes.
+        if self.model.code.encoded or self.model.prior.autoregressive:
             nothing = np.zeros((1, *shape), self.model.dtype)
             code = self.model.encode(nothing, **self.model.label_arguments(np.zeros(1, int)))
             if code.ndim != 2 or code.dtype.kind != "f":
                 raise ConfigError(f"{self.model.name} has no codes that are vectors of numbers")
         if self.kind == ".png" and (len(shape) != 3 or shape[2] not in (1, 3)):
             hint = ": write arrays, with --out FILE.npz" if ".npz" in kinds else ""
-            raise ConfigError(f"pictures show images, and {self.model.name} has examples of shape {shape}{hint}")
+            raise ConfigError(f"pictures need images, and {self.model.name} has examples of shape {shape}{hint}")
 
     @cached_property
     def loaded(self):
@@ -80,51 +94,53 @@ class Coded:
         return self.split.labels
 
     def find(self, indices):
-        """Indices of examples as an array (N,); `ConfigError` for one that the part does not have."""
+        """Indices of examples as an array (N,). Raises `ConfigError` for an index beyond the split's end."""
         for i in indices:
             if i >= len(self.split):
-                where = f"the {self.loaded.split} part of {self.data.name}"
+                where = f"the {self.loaded.split} split of {self.data.name}"
                 raise ConfigError(f"--index {i}: {where} has examples 0 to {len(self.split) - 1}")
         return np.array(indices)
 
     def evenly_spaced(self, most=SAMPLE):
-        """The indices of `most` examples of the part at most, evenly spaced."""
+        """Evenly spaced indices of at most `most` examples of the split."""
         return evenly_spaced(len(self.split), most)
 
     def sample(self):
-        """Some examples, and their labels or None."""
+        """(examples, their labels or None) of at most SAMPLE examples, evenly spaced."""
         rows = self.evenly_spaced()
         return self.split.x[rows], None if self.labels is None else self.labels[rows]
 
     def encode(self, rows=None):
-        """The codes of the part, or of some rows of it."""
+        """The codes (N, latent_dim) of the whole split, or of the examples with indices `rows`."""
         x, labels = self.split.x, self.labels
         if rows is not None:
             x, labels = x[rows], None if labels is None else labels[rows]
         return self.model.encode(x, **self.model.label_arguments(labels))
 
     def decoded_as(self, rows=None):
-        """The label, or labels of rows of the part, to decode codes under: that of --label, else the examples' own,
-        else the first class; None where the model is told none."""
+        """The label that codes are decoded with, or None for a decoder that takes none.
+
+        It is the class of --label, else the own labels (N,) of the examples with indices `rows`, else the first class.
+        """
         if not self.told:
             if self.label is not None:
-                raise ConfigError(f"--label {self.label}: the decoder of {self.model.name} is told no label")
+                raise ConfigError(f"--label {self.label}: {self.model.name} decodes without labels: leave --label out")
             return None
         if self.label is not None:
             return self.data.find_class(self.label)
         return 0 if rows is None else self.labels[rows]
 
     def as_class(self, labels):
-        """ ", as Bag" for a label, or for labels that are all the same; else ""."""
+        """Words for a title, such as ", as Bag", if all labels are the same, and "" otherwise."""
         same = labels is not None and len(np.unique(labels)) == 1
         return f", as {self.class_name(np.ravel(labels)[0])}" if same else ""
 
     def need_labels(self, why):
         if self.labels is None:
-            raise ConfigError(f"{self.data.name} has no labels, which {why}: give labelled data with --data")
+            raise ConfigError(f"{why}, and {self.data.name} has no labels: give labelled data with --data")
 
     def name(self, i):
-        """Example i in words: its class, where it has one, and its index."""
+        """A name for example i: its class, if it has one, and its index, as in "Bag #7"."""
         label = "" if self.labels is None else f"{self.class_name(self.labels[i])} "
         return f"{label}#{i}"
 
@@ -132,13 +148,16 @@ class Coded:
         return class_name(label, self.data.class_names)
 
     def images(self, indices):
-        """Examples as floats (N, *input_shape)."""
+        """Examples by their indices, as floats (N, *input_shape)."""
         x = to_float(self.split.x[np.asarray(indices)], self.model.dtype)
         return shaped(x, self.model.input_shape, self.model.name)
 
     def answer(self, images, arrays, facts, **words):
-        """Write images (rows, columns, *input_shape) as a picture with `words` around, or with `arrays` as arrays; then
-        print `facts` as JSON, or the file's name."""
+        """Write the result and print `facts` as JSON, or the file's name.
+
+        images (rows, columns, *input_shape) become a picture with titles and labels from `words`, or are written
+        together with `arrays` as a file of arrays.
+        """
         if self.kind == ".png":
             from .. import plot
 
@@ -148,7 +167,7 @@ class Coded:
         self.finish(facts)
 
     def finish(self, facts):
-        """Print `facts` as JSON, or the file's name; then what there is to say of the data, where they were loaded."""
+        """Print `facts` as JSON, or the file's name; then the notes on the data, if data were loaded."""
         if self.as_json:
             print_json({"model": self.model.name} | facts | {"out": self.out})
         else:

@@ -1,4 +1,4 @@
-"""`tinyae compare`: trained models side by side."""
+"""`tinyae compare` shows trained models side by side."""
 
 import os
 
@@ -8,23 +8,23 @@ from ..wording import counted, example
 from .arguments import LOADING, add_json, print_json, print_line, run_options
 from .trained import codec_of, load_data, load_run, output_file, tell_notes
 
-BESIDE = {False: "comparison.png", True: "comparison-codes.png"}  # the first run, with --codes or without
+PICTURES = {False: "comparison.png", True: "comparison-codes.png"}  # {whether --codes is given: file name}
 
 
 def compare_options(parser):
-    out_help = f"a .png picture (default {BESIDE[False]}, or {BESIDE[True]}, beside the first run)"
+    out_help = f"a .png picture (default {PICTURES[False]}, or {PICTURES[True]}, in the first run's folder)"
     add = run_options(parser, out_help, seed=True, several=True)
-    frechet = "judge samples by a classifier trained on the data first: Frechet distance, diversity, nearest images"
+    frechet = "train a classifier first, and judge samples by it: Frechet distance, diversity, nearest images"
     add("--frechet", action="store_true", help=frechet)
-    codes = "show codes over draws of the prior instead, and the shares of holes between them and of codes outside it"
+    codes = "compare codes with samples of the prior instead: the holes between codes, and the codes outside the prior"
     add("--codes", action="store_true", help=codes)
     add_json(add)
 
 
 def compare(arguments):
-    """Show trained models side by side: reconstructions, interpolations, images from random codes; or their codes."""
+    """Show trained models side by side: reconstructions, interpolations and random samples, or their codes."""
     if arguments.codes and arguments.frechet:
-        raise ConfigError("--codes compares codes and --frechet drawn images: give one of them at a time")
+        raise ConfigError("--codes compares codes and --frechet compares sampled images: give only one of them")
     paths, chosen = arguments.runs, arguments.data_options
     runs, origins = [], {}
     short = [os.path.basename(os.path.normpath(path)) for path in paths]
@@ -33,7 +33,7 @@ def compare(arguments):
         model, origin = load_run(path, arguments.backend)
         runs.append((f"{model.name} ({name})", model))
         origins[path] = origin
-    out, _ = output_file(arguments.out, paths[0], BESIDE[arguments.codes], (".png",))
+    out, _ = output_file(arguments.out, paths[0], PICTURES[arguments.codes], (".png",))
     origin = origins[paths[0]] if "data" in chosen else one_origin(origins)
     data, split, part = load_data(origin, *(model for _, model in runs), **chosen)
     if arguments.codes:
@@ -44,39 +44,40 @@ def compare(arguments):
     if arguments.json:
         print_json({"data": data.name, "split": split, "picture": out} | answer)
     else:
-        for line in (f"{data.name}, {split} part, {counted(len(part), example(data.shape))}", *lines, out):
+        for line in (f"{data.name}, {split} split, {counted(len(part), example(data.shape))}", *lines, out):
             print_line(line)
     tell_notes(data)
 
 
 def one_origin(origins):
-    """Where the data of all runs {path: origin or None} are from; `ConfigError` where that differs."""
+    """The origin of the data that all runs {path: origin or None} share. Raises `ConfigError` if the origins differ."""
     of = {path: origin and (origin["data"], *map(origin.get, LOADING)) for path, origin in origins.items()}
     first, *others = of
     for path in others:
         if of[path] != of[first]:
-            told = (f"{run} is of {of[run][0] if of[run] else 'unknown data'}" for run in (first, path))
-            raise ConfigError(f"{' and '.join(told)}: say with --data on which to compare them")
+            told = (f"{run} was trained on {of[run][0] if of[run] else 'unknown data'}" for run in (first, path))
+            raise ConfigError(f"{' and '.join(told)}: give the data to compare them on with --data")
     return origins[first]
 
 
 def check_comparable(models):
-    """Refuse (`ConfigError`) models {path: model} that no images can be compared of."""
+    """Raise `ConfigError` if one of the models {path: model} cannot make images to compare."""
     for path, model in models.items():
         if model.input.integers:
             codec_of(model)
         if model.label_arguments(None):
-            raise ConfigError(f"{path}: its decoder needs labels, and random codes have none: leave it out")
+            raise ConfigError(f"{path}: its decoder needs labels, which random codes do not have: leave this run out")
 
 
 def compare_images(runs, data, part, out, seed, frechet):
-    """(answer for programs, lines of text) on [(name, model)] and a part of a Dataset; draws the picture `out`.
+    """Compare the images of models [(name, model)], write the picture `out`, return (results for JSON, lines of text).
 
-    seed: of the noise. frechet: whether a classifier trained on the data judges samples.
+    part: a split of the Dataset `data`. seed: seed of the noise. frechet: whether a classifier trained on the data
+    judges samples.
     """
     from ..evaluation import side_by_side
 
-    side_by_side.check_comparable(runs, part.x)  # before a long wait
+    side_by_side.check_comparable(runs, part.x)  # fails early
     judge = judge_of(data, seed) if frechet else None
     figures, rows = side_by_side.side_by_side(runs, part.x, seed, part.labels, judge)
     side_by_side.draw(out, rows)
@@ -87,7 +88,7 @@ def compare_images(runs, data, part, out, seed, frechet):
 
 
 def compare_codes(runs, data, part, out, seed):
-    """(answer for programs, lines of text) on the codes of [(name, model)]; draws the picture `out`."""
+    """Compare the codes of models [(name, model)], write the picture `out`; returns as `compare_images` does."""
     from ..evaluation import codes_side_by_side as over_priors
     from ..evaluation.side_by_side import table
 
@@ -99,7 +100,7 @@ def compare_codes(runs, data, part, out, seed):
 
 
 def judge_of(data, seed):
-    """The `Judge` of samples, a classifier that is trained on a Dataset now."""
+    """Train a classifier on a Dataset and return it as the `Judge` of samples."""
     from ..evaluation.judge import Judge, check_labelled_images
 
     check_labelled_images(data)

@@ -1,4 +1,4 @@
-"""`tinyae encode`: the codes of images or rows, and which ones they are of, for other programs."""
+"""`tinyae encode` writes codes, with the split, row and label of each, to a file for other programs."""
 
 import csv
 import io
@@ -12,16 +12,16 @@ from .trained import load_data, load_run, output_file, save_arrays, tell_notes, 
 
 
 def encode_options(parser):
-    add = run_options(parser, "a .npz or .csv file (default codes.npz beside the run)", split=False)
-    add("--split", choices=("all", *PARTS), default="all", help="which part of the data (default all)")
+    add = run_options(parser, "a .npz or .csv file (default codes.npz in the run's folder)", split=False)
+    add("--split", choices=("all", *PARTS), default="all", help="split of the data set (default: all)")
     add_json(add)
 
 
 def encode(arguments):
-    """Write the codes of all images or rows of the data, and which ones they are of, to .npz or .csv.
+    """Write the codes of all images or rows of a data set to a .npz or .csv file.
 
-    Beside the codes stand the part (train, validation or test), the row in the data's file or in the part, counted from
-    0, and where there are any the label, its class's name, and the image's file.
+    Each code has its split (train, validation or test) and its row, counted from 0, in the data's file or in the split;
+    and its label, class name and image file, if there are any.
     """
     out, kind = output_file(arguments.out, arguments.run_path, "codes.npz", (".npz", ".csv"))
     model, origin = load_run(arguments.run_path, arguments.backend)
@@ -29,7 +29,7 @@ def encode(arguments):
     parts = {name: part for name, part in data.parts.items() if split in ("all", name)}
     columns = described(parts, data.class_names)
     codes = np.concatenate([model.encode(part.x, **model.label_arguments(part.labels)) for part in parts.values()])
-    if all(part.rows is not None for part in parts.values()):  # as they stand in the file
+    if all(part.rows is not None for part in parts.values()):  # the order of the data's file
         order = np.argsort(columns["rows"], kind="stable")
         codes, columns = codes[order], {name: column[order] for name, column in columns.items()}
     if kind == ".npz":
@@ -48,7 +48,7 @@ def encode(arguments):
 
 
 def described(parts, class_names):
-    """{column: array (N,)} of what is known of the examples of {name: Split}, one part after the other."""
+    """{column: array (N,)} that identifies the examples of the splits {name: Split}, one split after the other."""
     columns = {
         "labels": [part.labels for part in parts.values()],
         "parts": [np.full(len(part), name) for name, part in parts.items()],
@@ -62,7 +62,7 @@ def described(parts, class_names):
 
 
 def as_csv(codes, columns):
-    """A line for each code, maps of codes row by row, and a line of names first."""
+    """CSV text: a line of column names, then one line for each code. A map of codes is written row by row."""
     codes = codes.reshape(len(codes), -1)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")

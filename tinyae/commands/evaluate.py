@@ -1,4 +1,4 @@
-"""`tinyae evaluate`: the loss and its terms on held-out data, and on request what else a model is worth."""
+"""`tinyae evaluate` measures a trained model: the loss and its terms on held-out data, and more on request."""
 
 import math
 
@@ -13,36 +13,37 @@ from .trained import codec_of, evenly_spaced, load_checkpoint, load_data, tell_n
 
 PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
 NEIGHBOURS = 5
-DRAWN = 1000  # samples for --diversity, and images beside them
-LEARNED, KNOWN = 20_000, 60_000  # training images that classes are learned from, and that samples may be near to
-BESIDE = (
+DRAWN = 1000  # samples, and as many images of the data, for --diversity
+LEARNED, KNOWN = 20_000, 60_000  # training images to learn classes from, and to search for the nearest image
+EXTRAS = (
     "samples", "quality", "parzen", "diversity", "probe", "clusters", "disentanglement", "held_out",
 )  # fmt: skip
-BLOCK = 4096  # examples looked at together
-TITLE = ("model", "data", "split", "images", "unit", "binarized", "notes")  # what is not a row of the table
+BLOCK = 4096  # examples that `is_binary` compares at a time
+TITLE = ("model", "data", "split", "images", "unit", "binarized", "notes")  # these are no rows of the table
 
 
 def evaluate_options(parser):
     add = run_options(parser, seed=True)
-    bound = "bound log p(x) by importance sampling with K draws per image"
+    bound = "bound log p(x) from below by importance sampling with K samples per image"
     add("--samples", type=at_least(1, 10**6), metavar="K", help=bound)
-    add("--quality", action="store_true", help="errors of the reconstructions by pixel, at edges and by structure")
-    parzen = f"Parzen-window log-likelihood of {PARZEN_SAMPLES:,} images drawn from the model"
+    add("--quality", action="store_true", help="reconstruction errors: per pixel, at edges, and of structure (SSIM)")
+    parzen = f"Parzen-window log-likelihood of the data, estimated from {PARZEN_SAMPLES:,} samples of the model"
     add("--parzen", action="store_true", help=parzen)
-    diversity = f"classes of {DRAWN:,} images drawn from the model, and how near they are to training images"
+    diversity = f"classes of {DRAWN:,} samples of the model, and their distances to the nearest training images"
     add("--diversity", action="store_true", help=diversity)
-    probe = f"classes from codes: a linear probe, and a vote of the {NEIGHBOURS} nearest training images"
+    probe = f"accuracy of classifying codes: by a linear probe, and by the {NEIGHBOURS} nearest training images"
     add("--probe", action="store_true", help=probe)
-    factors = "how far each factor is told by one number of the code: Higgins' metric and the mutual information gap"
-    add("--disentanglement", action="store_true", help=f"{factors} (data with factors: dsprites, or your .npz)")
-    add("--clusters", action="store_true", help="how well classes that the model found agree with the labels")
-    add("--held-out", metavar="CLASS", help=f"how well scores tell this class, {CALLED}, from the others: ROC-AUC")
+    factors = "disentanglement of the code: Higgins' metric and the mutual information gap"
+    add("--disentanglement", action="store_true", help=f"{factors} (for data with factors: dsprites, or your .npz)")
+    add("--clusters", action="store_true", help="how well the classes that the model found agree with the labels")
+    held = f"ROC-AUC of scores that detect this class as an anomaly; the class is given {CALLED}"
+    add("--held-out", metavar="CLASS", help=held)
     add_json(add)
 
 
 def evaluate(arguments):
-    """Report the loss and its terms on held-out images, and on request likelihood, image quality, codes, anomalies."""
-    options = {name: value for name in BESIDE if (value := getattr(arguments, name)) not in (None, False)}
+    """Measure the loss and its terms on held-out images; optionally likelihood, image quality, codes, anomalies."""
+    options = {name: value for name in EXTRAS if (value := getattr(arguments, name)) not in (None, False)}
     asked = Asked(arguments.run_path, arguments.backend, arguments.data_options, arguments.seed, options)
     answer = asked.about() | asked.terms()
     for option, section in {
@@ -66,12 +67,23 @@ def evaluate(arguments):
 
 
 class Asked:
-    """A trained model and the data it is asked about; each method answers with a dict of numbers by name.
+    """A trained model and the data that it is measured on. Each method returns a dict of numbers by name.
 
-    path: a run's folder or a checkpoint file. backend: "numpy" or "cupy". data_options: arguments of `load_data`.
-    seed: of the noise. options: {name: value} of the options of BESIDE that are given.
+    Parameters
+    ----------
+    path : str
+        A run's folder or a checkpoint file.
+    backend : str
+        "numpy" or "cupy".
+    data_options : dict
+        Keyword arguments of `load_data`.
+    seed : int
+        Seed of the noise.
+    options : dict
+        {name: value} of the options of EXTRAS that are given.
 
-    x, labels: of the part that is asked about, binarized as the run's were; `grey` is that part as it is.
+    The attributes x, (N, *input_shape), and labels, (N,) or None, hold the examples of the split, binarized if the
+    run's training data were. `grey` holds the same examples before binarization.
     """
 
     def __init__(self, path, backend, data_options, seed, options):
@@ -84,7 +96,7 @@ class Asked:
         self.settings = training.get("settings", {})
         self.data, self.split, self.examples = load_data(found.origin, self.model, **data_options)
         if self.model.input.integers:
-            as_split(self.examples)  # which looks at the images
+            as_split(self.examples)  # checks the images
             self.examples = split_of_codes(self.examples, codec_of(self.model))
         self.grey, self.labels = admitted(self.model, self.examples, self.model.trained_on)
         self.x = self.grey
@@ -95,12 +107,13 @@ class Asked:
             self.x = static(self.grey, self.split)
 
     def about(self):
+        """What is measured: the names of model, data and split, the number of images, and the unit of the losses."""
         about = {"model": self.model.name, "data": self.data.name, "split": self.split}
         about |= {"images": len(self.examples), "unit": self.model.unit}
         return about | ({"binarized": True} if self.settings.get("binarize") else {})
 
     def terms(self):
-        """The loss and its terms; for variational models the ELBO, bits per dimension and the dimensions' use."""
+        """The loss and its terms; for variational models also the ELBO, bits per dimension and active units."""
         if self.model.prior.autoregressive:
             return self.exact_likelihood()
         from ..evaluation.likelihood import active_units
@@ -115,13 +128,15 @@ class Asked:
             return terms | {"error_over_variance": error_over_variance(model, self.x)} | usage(model, self.x)
         if not model.density:
             return terms
-        # A loss may weigh the KL or tighten the bound; its reconstruction and KL are the ELBO's.
+        # A loss may weight the KL or be a tighter bound, but its reconstruction and KL terms give the ELBO.
         terms["elbo"] = -sum(value for name, value in terms.items() if name.startswith(("reconstruction", "kl")))
         if model.standardization is not None:
             shift = np.log(model.backend.to_host(model.standardization.scale)).sum()
-            self.notes.append(f"for the likelihood of the data in their own units, subtract {shift:.4f} nats")
+            self.notes.append(f"for the log-likelihood of the data in their original units, subtract {shift:.4f} nats")
         if model.config["likelihood"] == "bernoulli" and not is_binary(self.x):
-            self.notes.append("greys have no likelihood under a Bernoulli: train with --binarize or another likelihood")
+            self.notes.append(
+                "grey values have no likelihood under a Bernoulli: train with --binarize or another likelihood"
+            )
         elif len(model.input_shape) == 3:
             dimensions = math.prod(model.input_shape)
             terms["bits_per_dimension"] = model.likelihood.bits_per_dimension(-terms["elbo"], dimensions)
@@ -132,7 +147,7 @@ class Asked:
         return terms
 
     def exact_likelihood(self):
-        """-log p(x) in nats, by code and in bits; of codes, what an image costs that is coded by this prior."""
+        """The exact -log p(x) in nats and in bits; for a prior over codes also the bits of a compressed image."""
         model = self.model
         found = model.measures(self.x, self.labels)
         nats = found["nats_per_code"] * math.prod(model.input_shape)
@@ -142,10 +157,11 @@ class Asked:
 
             return terms | {"nats_per_code": found["nats_per_code"]} | rate(model.codec, nats / math.log(2))
         if model.levels != 256:
-            self.notes.append(f"the likelihood is that of images rounded to {model.levels} levels")
+            self.notes.append(f"the likelihood is for images rounded to {model.levels} levels")
         return terms
 
     def log_likelihood(self):
+        """The importance-weighted bound on log p(x), nats per image, and its standard errors."""
         from ..evaluation.likelihood import importance_weighted
 
         samples = self.options["samples"]
@@ -156,11 +172,13 @@ class Asked:
         return found | {"log_likelihood_samples": samples}
 
     def quality(self):
+        """Errors of the reconstructions."""
         from ..evaluation.quality import reconstruction_quality
 
         return reconstruction_quality(self.model, self.x, self.labels)
 
     def parzen(self):
+        """The Parzen-window log-likelihood of the data under samples of the model."""
         from ..evaluation.parzen import parzen
 
         train = self.data.train.x
@@ -168,12 +186,14 @@ class Asked:
         samples = self.model.sample(PARZEN_SAMPLES, seed=self.seed)
         found = parzen(samples, validation, self.grey)
         if found.pop("at_the_edge"):
-            self.notes.append("the best Parzen bandwidth is the least or largest that was tried")
+            self.notes.append("the best Parzen bandwidth is at the end of the range that was tried")
         return {f"parzen_{name}": value for name, value in found.items()}
 
     def diversity(self):
-        """Distances to the nearest training image, of samples and of images of the part; where there are labels, the
-        classes of both by a `DenseProbe` of pixels, and how often that is right."""
+        """Distances from samples, and from images of the split, to the nearest training image.
+
+        With labels also the predicted classes of both, by a `DenseProbe` on pixels, and the accuracy of that probe.
+        """
         from ..evaluation import diversity as measure
         from ..evaluation.dense_probe import DenseProbe
 
@@ -183,9 +203,9 @@ class Asked:
         distances = {name: measure.nearest_images(images, known)[1].mean() for name, images in both.items()}
         found = {f"{name}_to_training": float(distance) for name, distance in distances.items()}
         if self.split == "train":
-            self.notes.append("images of the training part are at distance 0 from themselves: use --split test")
+            self.notes.append("images of the training split are at distance 0 from themselves: use --split test")
         elif distances["sample"] < 0.5 * distances["data"]:
-            self.notes.append("samples are much nearer to training images than other images: learned by heart?")
+            self.notes.append("samples are much nearer to training images than other images are: perhaps memorised")
         if self.labels is None or train.labels is None:
             return found
 
@@ -198,10 +218,11 @@ class Asked:
         missing = measure.hardly_drawn(shares["sample"], shares["data"])
         if len(missing):
             names = self.data.class_names or range(classes)
-            self.notes.append(f"hardly drawn: {', '.join(str(names[label]) for label in missing)}")
+            self.notes.append(f"rare among the samples: {', '.join(str(names[label]) for label in missing)}")
         return found
 
     def probe(self):
+        """Accuracy of two classifiers of codes: a linear probe, and a vote of the nearest training codes."""
         from ..evaluation.neighbours import nearest_neighbours, vote
         from ..evaluation.probe import LinearProbe
 
@@ -212,7 +233,7 @@ class Asked:
         probe = LinearProbe(self.data.class_count).fit(known, train.labels)
         near, _ = nearest_neighbours(asked, known, min(NEIGHBOURS, len(known)))
         if not probe.converged:
-            self.notes.append("the linear probe did not converge: its accuracy is not that of the best one")
+            self.notes.append("the linear probe did not converge: the best linear probe may be more accurate")
         voted = vote(train.labels[near])
         return {
             "probe_accuracy": probe.score(asked, self.labels),
@@ -220,6 +241,7 @@ class Asked:
         }
 
     def disentanglement(self):
+        """Higgins' metric and the mutual information gap, overall and for each factor."""
         from ..evaluation.disentanglement import disentanglement
 
         factors = self.examples.factors
@@ -234,16 +256,18 @@ class Asked:
         return found | {f"gap_{name}": gap for name, gap in gaps}
 
     def clusters(self):
+        """Agreement of the classes that the model found with the labels."""
         from ..evaluation.clustering import clustering_accuracy
 
         self.need_labels("--clusters")
         if "clusters" not in self.model.pictures:
-            raise ConfigError(f"--clusters: {self.model.name} finds no classes, mixture-vae does")
+            raise ConfigError(f"--clusters: {self.model.name} finds no classes: use a mixture-vae")
         clusters = self.model.cluster(self.x)
         accuracy, _ = clustering_accuracy(clusters, self.labels)
         return {"clustering_accuracy": accuracy, "clusters_used": len(set(clusters.tolist()))}
 
     def anomalies(self):
+        """ROC-AUC of each anomaly score, with the class of --held-out as the anomaly."""
         from ..evaluation.anomaly import roc_auc, scores
 
         self.need_labels("--held-out")
@@ -260,10 +284,11 @@ class Asked:
             raise DataError(f"{option} needs labels, and {self.data.name} has none")
 
     def print(self, answer):
+        """Print {name: value} as a table, and the notes below it."""
         binarized = ", binarized" if "binarized" in answer else ""
         noun = example(self.model.input_shape)
         count = counted(answer["images"], noun)
-        title = f"{answer['model']} on {answer['data']}, {answer['split']} part, {count}{binarized}"
+        title = f"{answer['model']} on {answer['data']}, {answer['split']} split, {count}{binarized}"
         print_line(f"{title}; {answer['unit']}, means per {noun}")
         for name, value in answer.items():
             if name in TITLE:
@@ -283,9 +308,9 @@ def in_words(value):
 
 
 def refuse(options, model):
-    """ConfigError for an option, of {name: value}, that asks a model of maps of integers for what it has not."""
+    """Raise ConfigError for an option in {name: value} that needs vector codes, if the model's codes are integers."""
     if model.prior.autoregressive:
-        refused = BESIDE
+        refused = EXTRAS
         why = f"{model.name} has no codes of its own and no reconstructions, and its likelihood is exact without it"
     elif model.code.discrete:
         refused = ("probe", "disentanglement")
@@ -294,7 +319,7 @@ def refuse(options, model):
         return
     for option in refused:
         if option in options:
-            raise ConfigError(f"--{option.replace('_', '-')}: {why}: leave it out")
+            raise ConfigError(f"--{option.replace('_', '-')}: {why}: leave this option out")
 
 
 def is_binary(x):

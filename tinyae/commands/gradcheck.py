@@ -1,4 +1,4 @@
-"""`tinyae gradcheck`: every gradient against central differences, and float32 against float64."""
+"""`tinyae gradcheck` compares gradients with central differences, and float32 operations with float64."""
 
 import sys
 
@@ -10,19 +10,19 @@ from .arguments import NATURAL, add_json, add_threads, print_json
 
 def gradcheck_options(parser):
     add = parser.add_argument
-    what = "a layer, loss, latent operation, model or float32 operation (default all)"
+    what = "a layer, loss, latent operation, model or float32 operation (default: all)"
     add("name", nargs="?", default="all", metavar="NAME", help=what)
-    add("--compiled", action="store_true", help="only the float32 operations that the compiled library has")
-    add("--seed", type=NATURAL, default=0, metavar="N", help="of points and directions (default 0)")
+    add("--compiled", action="store_true", help="check only the float32 operations of the compiled library")
+    add("--seed", type=NATURAL, default=0, metavar="N", help="seed of the points and directions (default 0)")
     add_threads(add)
     add_json(add)
 
 
 def gradcheck(arguments):
-    """Check gradients against central differences in float64, and the float32 operations against float64.
+    """Compare gradients with central differences in float64, and float32 operations with float64.
 
-    Fails if a gradient is off by more than 1e-6, an operation by more than rounding explains, or a layer breaks the
-    contract.
+    The check fails if the relative error of a gradient is above 1e-6, if an operation's error is above its rounding
+    bound, or if a layer breaks the contract of layers.
     """
     from ..gradcheck import check_by_name
 
@@ -43,7 +43,7 @@ def gradcheck(arguments):
 
 
 def _wanted(name, compiled):
-    """({name: kind} of what is to be checked, whether one was named); compiled: only what the library has."""
+    """({name: kind} to check, whether a single name was given). compiled: only operations of the compiled library."""
     from ..gradcheck import names
 
     known = names()
@@ -52,18 +52,21 @@ def _wanted(name, compiled):
     if compiled:
         known = {name: kind for name, kind in known.items() if kind == "float32"}
         if name not in ("all", *known):
-            raise ConfigError(f"--compiled: {name} is no float32 operation: leave it out, or give {', '.join(known)}")
+            raise ConfigError(
+                f"--compiled: {name} is no float32 operation: leave --compiled out, or name one of {', '.join(known)}"
+            )
     return (known, False) if name == "all" else ({name: known[name]}, True)
 
 
 def _without_library(needed):
+    """Report that the compiled library is missing, or raise `BackendError` if it is needed."""
     if needed:
         raise BackendError(f"--compiled: there is no compiled library ({operations.status()})")
-    say(f"float32 by NumPy alone: no compiled library ({operations.status()})")
+    say(f"checking float32 operations of NumPy only: there is no compiled library ({operations.status()})")
 
 
 def _row(name, kind, reports):
-    """What a program reads of one name's reports: the errors are the worst of all of them."""
+    """The JSON entry of one name: each error is the largest over all of its reports."""
     worst = max(reports, key=lambda report: (not report.passed, report.max_relative_error))
     arrays = {}
     for report in reports:
@@ -82,7 +85,7 @@ def _unique(groups):
 
 
 def _print(row, reports, single):
-    """A line, and below it what is wrong; of a single name all arrays."""
+    """Print a line with the verdict, and below it the failures; for a single name all arrays."""
     failed = [report for report in reports if not report.passed]
     verdict = f"FAILED: {len(failed)} of {len(reports)} cases" if failed else "passed"
     print(f"{row['kind']:<10}{row['name']:<28}{row['max_relative_error']:>21.2e}{row['checks']:>8}  {verdict}")

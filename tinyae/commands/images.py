@@ -1,4 +1,4 @@
-"""`tinyae sample` and `tinyae reconstruct`: what a trained model draws."""
+"""`tinyae sample` and `tinyae reconstruct` write images made by a trained model."""
 
 import numpy as np
 
@@ -8,41 +8,41 @@ from ..errors import ConfigError
 from .arguments import CALLED, POSITIVE, add_json, number, print_json, print_line, run_options
 from .trained import load_data, load_run, output_file, save_arrays, tell_notes
 
-OF_EACH, ACROSS = 8, 12  # samples of a class by default, and at most beside each other
+OF_EACH, ACROSS = 8, 12  # default number of samples of a class, and largest number in a row of the picture
 
 
 def picture_or_arrays(out, run_path, model, name):
-    """`output_file`, by default a picture, and arrays for a model of rows, which no picture shows."""
+    """(path, extension) of the output: by default a picture, or an array for a model of rows."""
     rows = len(model.input_shape) == 1
     out, kind = output_file(out, run_path, f"{name}.npy" if rows else f"{name}.png", (".png", ".npy", ".npz"))
     if rows and kind == ".png":
-        raise ConfigError(f"--out {out}: a {model.name} of rows gives rows, no images: write .npy or .npz")
+        raise ConfigError(f"--out {out}: this {model.name} makes table rows, no images: give a .npy or .npz file")
     return out, kind
 
 
 def sample_options(parser):
-    out_help = "a .png, or .npy or .npz for arrays (default samples.png beside the run; samples.npy for rows)"
+    out_help = "a .png, .npy or .npz file (default samples.png in the run's folder; samples.npy for rows)"
     add = run_options(parser, out_help, data=False, seed=True)
-    add("-n", type=POSITIVE, metavar="N", help=f"how many (default 64; {OF_EACH} of each class of a model with labels)")
-    asked = f"of a model with labels: draw these classes in turn, each {CALLED} (default all)"
+    add("-n", type=POSITIVE, metavar="N", help=f"number of samples (default 64; with labels, {OF_EACH} per class)")
+    asked = f"classes to sample in turn, for a model with labels; each {CALLED} (default: all)"
     add("--labels", metavar="CLASS[,CLASS...]", help=f"{asked}; a .png has a row for each")
-    add("--temperature", type=number, metavar="T", help="of pixelcnn: below 1 nearer the most probable (default 1)")
-    add("--top-k", type=POSITIVE, metavar="K", help="of pixelcnn: draw among the K most probable values (default all)")
+    add("--temperature", type=number, metavar="T", help="for pixelcnn: below 1 favours probable values (default 1)")
+    add("--top-k", type=POSITIVE, metavar="K", help="for pixelcnn: sample among the K likeliest values (default: all)")
     add_json(add)
 
 
 def sample(arguments):
-    """Draw new images from the model's prior."""
+    """Sample new images: codes are sampled from the model's prior and decoded."""
     model, _ = load_run(arguments.run_path, arguments.backend)
     out, kind = picture_or_arrays(arguments.out, arguments.run_path, model, "samples")
     options, seed = sampling_options(model, temperature=arguments.temperature, top_k=arguments.top_k), arguments.seed
     turn, n = arguments.labels, arguments.n
     if model.labels:
         turn = list(range(model.classes)) if turn is None else asked_classes(turn, model)
-        n, _ = model.draw(OF_EACH * len(turn) if n is None else n, seed)  # no more than memory holds
+        n, _ = model.draw(OF_EACH * len(turn) if n is None else n, seed)  # checks the memory
         options["labels"] = np.array(turn)[np.arange(n) % len(turn)]
     elif turn is not None:
-        raise ConfigError(f"{model.name} draws without labels: leave --labels out")
+        raise ConfigError(f"{model.name} samples without labels: leave --labels out")
     drawn = model.sample(64 if n is None else n, seed=seed, **options)
     images = model.images(drawn) if model.input.integers else drawn
     if kind == ".png":
@@ -54,7 +54,7 @@ def sample(arguments):
 
 
 def answer(model, count, out, as_json):
-    """Print how many images were written to the file `out`: as JSON, or the file's name alone."""
+    """Print the name of the file `out`, or with as_json the number of images in it as well."""
     if as_json:
         print_json({"model": model.name, "images": count, "out": out})
     else:
@@ -62,13 +62,13 @@ def answer(model, count, out, as_json):
 
 
 def asked_classes(text, model):
-    """The labels of the classes that --labels names; a name may have a comma in it."""
+    """The labels of the classes in the text of --labels. A class's own name may contain a comma."""
     texts = [text] if canonical(text) in map(canonical, model.class_names or ()) else text.split(",")
     return [find_class(name, model.class_names, model.classes, model.name) for name in texts]
 
 
 def show(out, images, turn, class_names=None):
-    """A picture of images whose classes are those of `turn`, one after the other: a row for each where that fits."""
+    """Write a picture of images whose classes follow `turn` cyclically, with a row for each class if that fits."""
     from .. import plot
 
     columns, rest = divmod(len(images), max(1, len(turn)))
@@ -84,25 +84,25 @@ def show(out, images, turn, class_names=None):
 
 
 def sampling_options(model, **options):
-    """{name: value} of the options that are not None, for the `sample` of a model that draws value by value.
+    """{name: value} of the given options (not None), which only a model that samples value by value has.
 
-    Raises `ConfigError` where one is given and the model is another.
+    Raises `ConfigError` if one is given for another model.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if given and model.name != "pixelcnn":
         option = next(iter(given)).replace("_", "-")
-        raise ConfigError(f"{model.name} does not draw value by value, as pixelcnn does: leave --{option} out")
+        raise ConfigError(f"--{option} is for pixelcnn, and this is a run of {model.name}: leave it out")
     return given
 
 
 def reconstruct_options(parser):
-    add = run_options(parser, "a .png, or .npy or .npz for arrays (default: reconstructions beside the run)")
-    add("-n", type=POSITIVE, default=10, metavar="N", help="how many images to show in a .png (default 10)")
+    add = run_options(parser, "a .png, .npy or .npz file (default reconstructions.png in the run's folder)")
+    add("-n", type=POSITIVE, default=10, metavar="N", help="number of images in a .png (default 10)")
     add_json(add)
 
 
 def reconstruct(arguments):
-    """Encode and decode images, and show them beside their reconstructions."""
+    """Encode and decode images, and show each image next to its reconstruction."""
     model, origin = load_run(arguments.run_path, arguments.backend)
     out, kind = picture_or_arrays(arguments.out, arguments.run_path, model, "reconstructions")
     data, _, part = load_data(origin, model, **arguments.data_options)

@@ -1,4 +1,4 @@
-"""What this machine and this installation have."""
+"""The facts that `tinyae info` shows about this machine and this installation."""
 
 import importlib.metadata
 import os
@@ -16,7 +16,7 @@ EXTRAS = {"viz": ("pillow", "matplotlib", "tqdm"), "threads": ("threadpoolctl",)
 
 
 def facts():
-    """{name: text}: versions, cores, BLAS, backends and extras."""
+    """{name: text} of versions, cores, BLAS, backends and extras."""
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
         "tinyae": __version__,

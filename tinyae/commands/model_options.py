@@ -1,4 +1,4 @@
-"""A model's class and its options as text: what --set, --latent-dim and `tinyae models` are about."""
+"""Find a model by its name, and convert its options from and to the text of --set and `tinyae models`."""
 
 import math
 
@@ -9,6 +9,7 @@ from .own_networks import network_options, networks_in
 
 
 def find_model(name):
+    """The class of a model by its name. Raises `ConfigError` with a similar name, if there is one."""
     from ..models import NAMES
 
     if name not in NAMES:
@@ -17,9 +18,9 @@ def find_model(name):
 
 
 def given_options(model_class, latent_dim, texts):
-    """{name: value} of the model's options that are given: an integer or None for latent_dim, and texts "KEY=VALUE".
+    """{name: value} of the model's options from --latent-dim, an integer or None, and the texts "KEY=VALUE" of --set.
 
-    Raises `ConfigError` for an option that the model has not, and a value of another kind.
+    Raises `ConfigError` for an option that the model does not have, or a value of the wrong kind.
     """
     defaults = default_options(model_class)
     first = [] if latent_dim is None else [f"latent_dim={latent_dim}"]
@@ -38,7 +39,7 @@ def given_options(model_class, latent_dim, texts):
 
 
 def _whose(option):
-    """Which models have an option, for the message to one that has not."""
+    """The end of a message about an unknown option: the names of models that have it."""
     from ..models import NAMES
 
     owners = [name for name, model_class in NAMES.items() if option in default_options(model_class)]
@@ -46,9 +47,9 @@ def _whose(option):
 
 
 def default_options(model_class):
-    """{name: default} of the options for --set; the other arguments of a model come from elsewhere.
+    """{name: default} of the options that --set takes.
 
-    A user's own networks, None by default, come from a program or from a file (--set networks=FILE.py).
+    Arguments for a user's own networks, None by default, are left out: they come from --set networks=FILE.py.
     """
     elsewhere = ("input_shape", "seed", "backend", "dtype")
     defaults = {name: option.default for name, option in options_of(model_class).items()}
@@ -56,12 +57,12 @@ def default_options(model_class):
 
 
 def meanings(model_class):
-    """{name: text} of the options for --set."""
+    """{name: help text} of the options that --set takes."""
     return {name: options_of(model_class)[name].help for name in default_options(model_class)}
 
 
 def kinds_of(model_class):
-    """{name: text} of the values that --set takes for the options."""
+    """{name: description of the values} of the options that --set takes."""
     return {name: _kind_of(options_of(model_class)[name]) for name in default_options(model_class)}
 
 
@@ -69,12 +70,12 @@ def _kind_of(option):
     if isinstance(option.kind, Choice):
         return ", ".join(option.kind.known)
     if isinstance(option.default, tuple):
-        return "integers, with commas between them"
+        return "integers, separated by commas"
     return READERS[type(option.default)][0]
 
 
 def read_value(option, text, default):
-    """`text` read as what the default is: an integer, a number, true or false, several by commas, or text."""
+    """Convert `text` to the type of the default: an integer, a number, a bool, a tuple, or text."""
     if isinstance(default, (tuple, list)):
         return tuple(read_value(option, part, default[0] if default else 0) for part in text.split(",") if part)
     wanted, read = READERS.get(type(default), READERS[str])
@@ -100,7 +101,7 @@ READERS = {
 
 
 def as_text(value):
-    """An option's value as --set takes it."""
+    """Format an option's value as --set takes it."""
     if isinstance(value, tuple):
         return ",".join(map(as_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""`tinyae neighbours`: the images whose codes are nearest to those of others."""
+"""`tinyae neighbours` finds the images whose codes are nearest to an image's code."""
 
 import numpy as np
 
@@ -10,18 +10,18 @@ from .coded import Coded, coded_options
 
 def neighbours_options(parser):
     add = coded_options(parser, "neighbours")
-    add("--index", type=NATURAL, nargs="+", metavar="I", help="images whose neighbours to find (default 0 to 7)")
-    add("-k", type=POSITIVE, default=8, metavar="K", help="neighbours of each (default 8)")
+    add("--index", type=NATURAL, nargs="+", metavar="I", help="images to find neighbours for (default 0 to 7)")
+    add("-k", type=POSITIVE, default=8, metavar="K", help="neighbours per image (default 8)")
 
 
 def neighbours(arguments):
-    """Find the images with the nearest codes, among all of the same split of the data."""
+    """Find the nearest neighbours of images, by the distance between codes, in a split of the data set."""
     coded = Coded(
         "neighbours", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json
     )
     queries = coded.find(range(min(8, len(coded.split))) if arguments.index is None else arguments.index)
     if arguments.k >= len(coded.split):
-        raise ConfigError(f"-k {arguments.k}: beside an image there are {len(coded.split) - 1} others, ask for no more")
+        raise ConfigError(f"-k {arguments.k}: an image has only {len(coded.split) - 1} others: give at most that many")
     codes = coded.encode()
     found, distances = others(queries, *nearest_neighbours(codes[queries], codes, arguments.k + 1))
 
@@ -32,14 +32,16 @@ def neighbours(arguments):
     coded.answer(
         images, {"codes": codes[everything], "indices": everything, "distances": distances},
         {"images": queries.tolist(), "neighbours": found.tolist(), "distances": distances.tolist()},
-        title="Images, and those with the nearest codes (Euclidean distance)",
+        title="Images and their nearest neighbours, with the Euclidean distance between codes",
         column_labels=["image", *(f"{i + 1}." for i in range(arguments.k))], captions=sum(captions, []),
     )  # fmt: skip
 
 
 def others(queries, found, distances):
-    """(Q, k) indices and distances of (Q, k + 1) without the query itself; without the last, where others at distance 0
-    have pushed it out."""
+    """Remove each query from its own neighbours: indices and distances (Q, k + 1) become (Q, k).
+
+    If other images at distance 0 have displaced the query from the list, the last neighbour is removed instead.
+    """
     keep = found != queries[:, None]
     keep[keep.all(axis=1), -1] = False
     return (array[keep].reshape(len(queries), -1) for array in (found, distances))

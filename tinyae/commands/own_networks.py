@@ -1,4 +1,4 @@
-"""Networks and layers from a user's own Python file, which runs only where the user names it on the command line."""
+"""Load networks and layers from a user's own Python file, which runs only if it is named on the command line."""
 
 import importlib.util
 import inspect
@@ -11,14 +11,14 @@ from ..layers import Layer
 
 
 def network_options(model_class):
-    """The names of the networks that a model takes from its user."""
+    """The names of the networks that a user can replace in a model."""
     return [name for name, p in inspect.signature(model_class).parameters.items() if p.default is None]
 
 
 def networks_in(path, model_class):
-    """{name: config} of the networks that a Python file defines for a model: layers, or functions that make them.
+    """{name: config} of the networks that a Python file defines for a model, as layers or as functions that return one.
 
-    A function or a class is called without arguments. Raises ConfigError in one line, whatever the file does.
+    A function or a class is called without arguments. Whatever the file raises becomes a ConfigError of one line.
     """
     module, known = import_file(path), network_options(model_class)
     found = {name: getattr(module, name) for name in known if hasattr(module, name)}
@@ -37,7 +37,7 @@ def _layer(path, name, value):
 
 
 def import_file(path):
-    """The module in a Python file, imported under the file's name, which checkpoints have in front of its classes."""
+    """Import a Python file as a module with the file's name. Checkpoints refer to its classes by that name."""
     name, extension = os.path.splitext(os.path.basename(path))
     if extension != ".py" or not name.isidentifier():
         raise ConfigError(f"expected a Python file whose name can be imported, such as my_networks.py, got {path}")
@@ -46,7 +46,7 @@ def import_file(path):
     there = sys.modules.get(name) or importlib.util.find_spec(name)
     origin = getattr(there, "__file__", None) or getattr(there, "origin", None)
     if there is not None and not (origin and os.path.exists(origin) and os.path.samefile(origin, path)):
-        raise ConfigError(f"{path} has the name of another module, {name}: rename the file")
+        raise ConfigError(f"{path} has the same name as another module, {name}: rename the file")
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -60,7 +60,7 @@ def import_file(path):
 
 
 def _run(path, function, *arguments):
-    """function(*arguments) of a user's file. What it raises becomes a ConfigError that names the line."""
+    """Call a function of a user's file. Any exception becomes a ConfigError that names the line."""
     try:
         return function(*arguments)
     except TinyaeError as error:

@@ -1,4 +1,4 @@
-"""argparse, with what is wrong in one line, and signposts for flags that a command does not have."""
+"""An argparse parser that reports errors in one line and suggests a replacement for an unknown flag."""
 
 import argparse
 from difflib import get_close_matches
@@ -6,12 +6,14 @@ from difflib import get_close_matches
 from ..errors import ConfigError
 from .model_options import as_text, default_options
 
-NO_SHORT_FORMS = ("--label",)  # a class on some commands: on others it must not be short for --label-column
+NO_SHORT_FORMS = ("--label",)  # an option of some commands; on others it must not abbreviate --label-column
 
 
 class Parser(argparse.ArgumentParser):
-    """For a flag that a command does not have, the message names what to type instead: a flag of the command that is
-    nearly the same, or --set with the model's option of that name."""
+    """A parser whose message about an unknown flag suggests what to type instead.
+
+    That is a flag with a similar name, or --set with the model's option of that name.
+    """
 
     def parse_known_args(self, args=None, namespace=None):
         self.words = list(args)
@@ -20,12 +22,11 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message):
-        """Bad input is reported like all other bad input, in one line; where it is about a flag, and the model has an
-        option of the same name, with a word on that."""
+        """Raise `ConfigError`, in one line, for bad input. A model's option with the flag's name is suggested."""
         flag = message.removeprefix("argument ").partition(":")[0]
         owner, _ = self._options().get(flag.strip("-"), (None, None))
         if owner in self.words and flag in self.words:
-            message += f"; of the model: use {self._settings(self._values_after(flag))[flag.strip('-')]}"
+            message += f"; to set the model's option, use {self._settings(self._values_after(flag))[flag.strip('-')]}"
         self._refuse(message)
 
     def _refuse(self, message):
@@ -39,13 +40,13 @@ class Parser(argparse.ArgumentParser):
     def _check_flags(self):
         for word in self.words:
             if word == "--" or self._subparsers is not None and not word.startswith("-"):
-                return  # what follows is no flag, or is another parser's
+                return  # the words that follow are no flags, or belong to a subcommand's parser
             flag, equals, value = word.partition("=")
             if self._is_unknown(flag):
                 self._refuse(f"{self.prog} has no option {flag}{self._signpost(flag, [value] if equals else None)}")
 
     def _is_unknown(self, flag):
-        """Whether a word begins as a flag does and is none, in full or abbreviated. "-n8" is the flag -n, "-8" none."""
+        """Whether a word looks like a flag but is none of this parser's. "-n8" is the flag -n, and "-8" is a number."""
         if not flag.startswith("-") or not flag.strip("-") or flag[1] in "0123456789.":
             return False
         if flag.startswith("--"):
@@ -54,9 +55,9 @@ class Parser(argparse.ArgumentParser):
         return flag[:2] not in self._option_string_actions
 
     def _signpost(self, flag, values=None):
-        """ ": use --set hidden=512", ": did you mean --seed?", or "" where nothing is like the flag.
+        """The end of the message: ": use --set hidden=512", ": did you mean --seed?", or "" without a suggestion.
 
-        values: what was given to it, by default the words after it.
+        values: the flag's values, by default the words after it.
         """
         name = flag.strip("-").replace("-", "_")
         known = self._settings(self._values_after(flag) if values is None else values)
@@ -79,7 +80,7 @@ class Parser(argparse.ArgumentParser):
         return values
 
     def _settings(self, values):
-        """{name: how --set gives a model's option these values}, and {no_NAME: how it turns it off}."""
+        """{name: the text of --set that gives a model's option these values}, and {no_NAME: the text for false}."""
         found = {}
         for option, (owner, default) in self._options().items():
             whose = "" if owner in self.words else f", an option of {owner}"
@@ -91,7 +92,7 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def _options(self):
-        """{option: (model, default)} of the model among the words first, and of the others; {} of other commands."""
+        """{option: (model, default)} for commands with --set; a model named on the command line comes first."""
         found = {}
         if "--set" in self._option_string_actions:
             for name in sorted(_models(), key=lambda name: name not in self.words):

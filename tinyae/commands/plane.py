@@ -1,4 +1,4 @@
-"""`tinyae manifold` and `tinyae map`: a plane of the code, decoded, and the classes of its regions."""
+"""`tinyae manifold` and `tinyae map` show a plane of the latent space: decoded images, and regions of classes."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ..wording import counted, example
 from .arguments import POSITIVE, at_least
 from .coded import MANY, Coded, coded_options, label_option
 
-FEWEST = 3  # images of a map: some to learn the classes from, and one to try them on
+FEWEST = 3  # images that a map needs: two to train the probe, and one to test it
 
 
 def manifold_options(parser):
@@ -19,14 +19,14 @@ def manifold_options(parser):
 
 
 def manifold(arguments):
-    """Picture what a plane of the code decodes to, at the quantiles of the prior, or of the codes without a prior."""
+    """Decode a grid of points in a plane of the latent space, at quantiles of the prior (or else of the codes)."""
     coded = Coded(
         "manifold", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json,
         arguments.label,
     )  # fmt: skip
     model, chosen = coded.model, _chosen(arguments.dims, coded)
     codes = None if model.prior.standard else coded.encode(coded.evenly_spaced())
-    # In many dimensions no draw lies near the prior's mean, and a model without an encoder learned from draws alone.
+    # In many dimensions no sample of the prior is near its mean, and a GAN's generator is trained on samples alone.
     centre = None if model.code.encoded else model.draw_prior(1)[0]
     label = coded.decoded_as()
     if coded.kind == ".png":
@@ -50,7 +50,7 @@ def map_options(parser):
 
 
 def map_classes(arguments):
-    """Colour a plane of the code by the class that a probe gives each region."""
+    """Colour a plane of the latent space by the class that a classifier of codes predicts at each point."""
     from .. import plot
     from ..evaluation.dense_probe import DenseProbe
     from ..plot.axes import check_classes
@@ -60,11 +60,11 @@ def map_classes(arguments):
         "map", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json,
         arguments.label, kinds=(".png",),
     )  # fmt: skip
-    coded.need_labels("name the regions")
+    coded.need_labels("a map colours regions by class")
     if len(coded.split) < FEWEST:
-        where = f"the {coded.loaded.split} part of {coded.data.name}"
+        where = f"the {coded.loaded.split} split of {coded.data.name}"
         there = counted(len(coded.split), example(coded.model.input_shape))
-        raise ConfigError(f"{where} has {there}, and a map needs {FEWEST}: choose another by --split")
+        raise ConfigError(f"{where} has {there}, and a map needs {FEWEST}: choose another split with --split")
     check_classes(coded.data.class_count)
     chosen = _chosen(arguments.dims, coded)
     rows = coded.evenly_spaced(MANY)
@@ -84,19 +84,18 @@ def map_classes(arguments):
     plot.regions(
         coded.out, points, labels, probe.probabilities, decode, coded.data.class_names,
         names=[f"z{i + 1}" for i in chosen],
-        title=f"Classes by a probe, right for {accuracy:.1%} of {len(held[0]):,} codes that it had not seen",
+        title=f"Classes predicted by a probe, with an accuracy of {accuracy:.1%} on {len(held[0]):,} held-out codes",
     )  # fmt: skip
     coded.finish({"dimensions": [i + 1 for i in chosen], "probe_accuracy": accuracy, "probed": len(held[0])})
 
 
 def _dims_option(add):
-    meaning = "two dimensions, from 1: across and up (default: the two most informative)"
+    meaning = "dimensions of the x and y axis, counted from 1 (default: the two most informative)"
     add("--dims", type=POSITIVE, nargs=2, metavar="D", help=meaning)
 
 
 def _chosen(dims, coded):
-    """The two dimensions of the plane, counted from 0: `dims`, counted from 1, or the code's only ones, or where `dims`
-    is None the most relevant."""
+    """The two dimensions of the plane, counted from 0: `dims`, counted from 1, or else the two most informative."""
     if dims is not None:
         chosen = [i - 1 for i in dims]
     elif coded.model.latent_dim <= 2:

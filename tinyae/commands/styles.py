@@ -1,4 +1,4 @@
-"""`tinyae transfer`: the style of an image under other labels."""
+"""`tinyae transfer` decodes the style of an image with other labels."""
 
 import numpy as np
 
@@ -9,17 +9,17 @@ from .coded import Coded, coded_options
 
 def transfer_options(parser):
     add = coded_options(parser, "transfer")
-    add("--index", type=NATURAL, nargs="+", metavar="I", help="images whose style to keep (default 0 to 7)")
-    add("--to", nargs="+", metavar="CLASS", help=f"classes to move it to, each {CALLED} (default: all)")
+    add("--index", type=NATURAL, nargs="+", metavar="I", help="images whose style is kept (default 0 to 7)")
+    add("--to", nargs="+", metavar="CLASS", help=f"classes to decode the style with, each {CALLED} (default: all)")
 
 
 def transfer(arguments):
-    """Keep an image's style and change its label, with a model that knows labels."""
+    """Keep an image's style and change its class, with a model that takes labels."""
     coded = Coded(
         "transfer", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json
     )
     indices = coded.find(range(min(8, len(coded.split))) if arguments.index is None else arguments.index)
-    coded.need_labels("a style is found beside")
+    coded.need_labels("a style is what the label leaves out")
     targets = range(coded.data.class_count) if arguments.to is None else map(coded.data.find_class, arguments.to)
     targets, labels = np.array(list(targets)), coded.labels[indices]
     images = explore.transfer(coded.model, coded.split.x[indices], labels, targets)
@@ -29,6 +29,6 @@ def transfer(arguments):
     names = [coded.class_name(label) for label in targets]
     coded.answer(
         images, {"styles": styles, "labels": targets}, {"images": indices.tolist(), "labels": targets.tolist()},
-        title="The style of an image under other labels", column_labels=["image", *names],
+        title="The style of each image, decoded with other labels", column_labels=["image", *names],
         row_labels=[coded.name(i) for i in indices],
     )  # fmt: skip

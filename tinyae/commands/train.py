@@ -1,4 +1,4 @@
-"""`tinyae train`: a new run, or one resumed; what it prints, and the command to go on with."""
+"""`tinyae train` starts a run or resumes one, and prints the command to go on with."""
 
 import os
 import shlex
@@ -14,8 +14,8 @@ from .model_options import as_text, find_model, given_options
 from .trained import given_or_known
 
 DEFAULT_DATA = "fashion-mini"
-SMALL = 10_000  # images; a smaller set is passed over more often by default
-# Options of `train` that `fit` takes as they are; None means the run's own value on --resume, else fit's default.
+SMALL = 10_000  # a data set with at most this many images is trained for more epochs by default
+# Options that `train` passes on to `fit`. None means the run's own value with --resume, else the default of `fit`.
 FIT_OPTIONS = (
     "epochs", "batch_size", "lr", "seed", "optimizer", "epsilon", "schedule", "warmup", "clip_norm", "validation",
     "standardize", "binarize", "without_class",
@@ -23,37 +23,40 @@ FIT_OPTIONS = (
 
 
 def train_options(parser):
-    add = parser.add_argument
+    add, source = parser.add_argument, ", or as --set source=NAME has it"
     add("model", metavar="MODEL", help="a name from 'tinyae models', such as vae")
     add_data(add, f"a name from 'tinyae data' or the path of your own data (default {DEFAULT_DATA})")
-    add("--codes", metavar="RUN", help="for pixelcnn: learn the codes that the vq-vae in this run gives the images")
+    add("--codes", metavar="RUN", help="for pixelcnn: train on the codes of the images, encoded by this run's vq-vae")
     add_loading(add)
-    add("--epochs", type=POSITIVE, metavar="N", help="passes over the training images (default 20; 100 of small sets)")
-    add("--batch-size", type=POSITIVE, metavar="N", help="images per step (default 128, or the source's)")
+    epochs = f"passes over the training images (default 20; 100 for up to {SMALL:,} images)"
+    add("--epochs", type=POSITIVE, metavar="N", help=epochs)
+    add("--batch-size", type=POSITIVE, metavar="N", help=f"images per step (default 128{source})")
     add("--latent-dim", type=POSITIVE, metavar="N", help="dimensions of the code (default: the model's)")
-    add("--lr", type=float, metavar="X", help="learning rate (default 0.001, or the source's)")
-    add("--optimizer", metavar="NAME", help="adam, adamw, keras-adam, rmsprop or sgd (default adam, or the source's)")
-    add("--epsilon", type=float, metavar="X", help="of the optimizer (default 1e-8; of keras-adam, as in Keras, 1e-7)")
-    add("--schedule", metavar="NAME", help="of the learning rate: constant, step or cosine (default constant)")
-    add("--warmup", type=NATURAL, metavar="STEPS", help="steps of linear rise of the learning rate (default 0)")
+    add("--lr", type=float, metavar="X", help=f"learning rate (default 0.001{source})")
+    add("--optimizer", metavar="NAME", help=f"adam, adamw, keras-adam, rmsprop or sgd (default adam{source})")
+    add("--epsilon", type=float, metavar="X", help="epsilon of the optimizer (default 1e-8; keras-adam: 1e-7)")
+    add("--schedule", metavar="NAME", help="learning rate schedule: constant, step or cosine (default constant)")
+    add("--warmup", type=NATURAL, metavar="STEPS", help="steps in which the learning rate rises from 0 (default 0)")
     add("--clip-norm", type=float, metavar="X", help="clip the gradient's global norm to X (default: no clipping)")
     add("--validation", type=float, metavar="SHARE", help="share of the training images held out (default 0)")
-    add("--standardize", action="store_const", const=True, help="bring a table's columns to mean 0 and deviation 1")
-    add("--binarize", metavar="HOW", help="draw pixels as black or white by their grey: static (once) or dynamic")
-    add("--without-class", metavar="CLASS", help=f"leave out the images of a class, {CALLED}, for anomaly detection")
-    add("--seed", type=NATURAL, metavar="N", help="of weights, order and noise (default 0)")
+    add("--standardize", action="store_const", const=True, help="scale table columns to mean 0, standard deviation 1")
+    binarize = "sample black or white pixels with the grey value as probability: static (once) or dynamic (every epoch)"
+    add("--binarize", metavar="HOW", help=binarize)
+    without = f"train without the images of a class, for anomaly detection; the class is given {CALLED}"
+    add("--without-class", metavar="CLASS", help=without)
+    add("--seed", type=NATURAL, metavar="N", help="seed of weights, shuffling and noise (default 0)")
     add_backend(add)
     add("--out", metavar="DIR", help="folder for checkpoints, metrics and pictures (default runs/MODEL)")
-    add("--resume", action="store_true", help="go on with the run in --out, with its own data and settings")
+    add("--resume", action="store_true", help="continue the run in --out, with its own data and settings")
     add("--overwrite", action="store_true", help="replace the run in --out")
     option = "an option of the model, e.g. hidden=512,256 or source=NAME; see 'tinyae models MODEL'; may be repeated"
     add("--set", action="append", default=[], metavar="KEY=VALUE", help=option)
-    add("--no-pictures", action="store_true", help="write no pictures")
+    add("--no-pictures", action="store_true", help="do not write pictures")
     add_json(add)
 
 
 def train(arguments):
-    """Train a model on images and leave checkpoints, metrics and pictures in a folder."""
+    """Train a model, and write checkpoints, metrics and pictures to a folder."""
     from ..training import fit
     from ..training.pictures import Pictures
     from ..training.run import Run
@@ -70,7 +73,7 @@ def train(arguments):
     if before is not None:
         model_options, fit_options, origin = _as_before(before, out, model_class, model_options, fit_options)
     elif resume:
-        opening.append(f"nothing to resume in {out}: a new run begins")
+        opening.append(f"there is no run to resume in {out}: a new one begins")
     encoded = None
     if arguments.codes is not None or (origin or {}).get("codes"):
         encoded = EncodedData(
@@ -78,7 +81,7 @@ def train(arguments):
             arguments.binarize, arguments.standardize, resume, overwrite,
         )  # fmt: skip
         origin, model_options = encoded.origin, encoded.options(model_options)
-    hint = "the run was trained on it; if it was moved, say where to with --data"
+    hint = "the run was trained on it; if it was moved, give its new path with --data"
     if before is None and encoded is None:
         origin, hint = {"data": DEFAULT_DATA}, None
     data = given_or_known(origin, hint, **arguments.data_options)
@@ -127,7 +130,7 @@ def train(arguments):
         } | ({"unshown": str(history.unshown)} if history.unshown else {}))  # fmt: skip
         return 130 if history.interrupted else 0
     if history.unshown:
-        print_line(f"the progress could not be shown to the end: {history.unshown}")
+        print_line(f"the progress display stopped early: {history.unshown}")
     if not history.interrupted:
         print_line(f"done: {history.steps} steps; checkpoints and {len(written)} pictures in {out}")
         own = [word for file in files for word in ("--networks", file)]
@@ -139,10 +142,15 @@ def train(arguments):
 
 
 def _as_before(before, out, model_class, model_options, fit_options):
-    """(the model's options, fit's options, origin of the data) of the Checkpoint `before`, where not given anew."""
+    """(options of the model, options of `fit`, origin of the data) of the Checkpoint `before`, which is resumed.
+
+    Given options of `fit` replace the run's own. A given option of the model must equal the run's own.
+    """
     if before.meta["model"] != model_class.name:
         name = before.meta["model"]
-        raise ConfigError(f"{out} holds a run of {name}, not of {model_class.name}: resume {name}, or choose --out")
+        raise ConfigError(
+            f"{out} holds a run of {name}, not of {model_class.name}: resume {name}, or choose another --out"
+        )
     training = before.training
     if training is None:
         raise CheckpointError(f"{before.path} holds a model, not a run: it cannot be resumed")
@@ -159,17 +167,17 @@ def _merge(whose, before, now):
     for name, value in json_ready(now).items():
         if before.get(name) != value:
             theirs, ours = shown(before.get(name)), shown(value)
-            raise ConfigError(f"{whose} has {name}={theirs}, not {ours}: leave it out, or choose --out")
+            raise ConfigError(f"{whose} has {name}={theirs}, not {ours}: leave it out, or choose another --out")
     return before
 
 
 def _files(texts):
-    """The Python files in texts of --set, "networks=FILE"."""
+    """The Python files among the texts of --set, which have the form "networks=FILE"."""
     return [text.partition("=")[2] for text in texts if text.startswith("networks=")]
 
 
 def _how_to_go_on(model, out, backend, files):
-    """In words, the command that resumes the run of a model (its name) in `out`. files: its own networks."""
+    """Text with the command that resumes the run in `out`. model: a name. files: Python files of its networks."""
     from ..training.run import Run
 
     if not Run(out).used:
@@ -180,7 +188,7 @@ def _how_to_go_on(model, out, backend, files):
 
 
 def _command_line(*words):
-    """A command as the user would type it, with the program as this user calls it."""
+    """A command as the user would type it, with the program's name as the user typed it."""
     called = sys.argv[0]
     if os.path.basename(called) == "__main__.py":
         program = "python -m tinyae"
@@ -190,7 +198,7 @@ def _command_line(*words):
 
 
 def _quoted(word):
-    """A word as a shell takes it, in one printable line."""
+    """A word quoted for a shell, in one printable line."""
     if word.isprintable():
         return shlex.quote(word)
     return "$'" + "".join(c if c.isprintable() and c not in "'\\" else _bytes(c) for c in word) + "'"

@@ -1,4 +1,4 @@
-"""A trained run, the data it is asked about, and the files that answer."""
+"""Load a trained run and the data to use it on, and write files of results."""
 
 import errno
 import os
@@ -10,55 +10,56 @@ from ..errors import CheckpointError, ConfigError, DataError
 from ..terminal import say
 from .arguments import LOADING
 
-# The data that a command is asked about, a Dataset; the name of one of its parts or "all"; that part, a Split, or None.
+# A Dataset; the name of one of its splits, or "all"; that Split, or None for "all".
 Loaded = namedtuple("Loaded", "data split part")
 
 
 def load_checkpoint(path):
-    """The Checkpoint of a run's folder, or of a checkpoint file. Raises `CheckpointError`."""
+    """Read the Checkpoint in a run's folder, or a checkpoint file. Raises `CheckpointError` if there is none."""
     from ..training.load import find
 
     if not os.path.exists(path):
-        raise CheckpointError(f"no run {path}: give the folder that tinyae train wrote, or a file in it")
+        raise CheckpointError(f"no run {path}: give a folder that tinyae train wrote, or a checkpoint file in it")
     return find(path)
 
 
 def load_run(path, backend="numpy"):
-    """(model on that backend, origin of its training data or None) of a run's folder or a checkpoint file."""
+    """Load (model, origin of its training data or None) from a run's folder or a checkpoint file."""
     found = load_checkpoint(path)
     return found.model(backend), found.origin
 
 
 def codec_of(model):
-    """The vq-vae whose codes are the examples of a model of codes. ConfigError where it is not known."""
+    """The vq-vae whose codes a model was trained on. Raises `ConfigError` if the model has none."""
     if model.codec is None:
-        raise ConfigError(f"{model.name} was trained on codes whose vq-vae is not known: give a run of train --codes")
+        raise ConfigError(f"this {model.name} has no vq-vae to encode images: give a run of 'tinyae train --codes'")
     return model.codec
 
 
 def what_to_load(known, data=None, **loading):
-    """The arguments of `data.load`: those that are given, else those that are known.
+    """The arguments of `data.load`: the given ones, or else a run's own.
 
-    known: a run's origin, or None. data: a data set's name or a path, or None. loading: options of LOADING.
+    known: a run's origin, or None. data: name or path of a data set, or None. loading: options of LOADING.
     """
     asked = dict.fromkeys(LOADING) | loading
     if data is not None:
         if asked["size"] is not None and asked["fit"] is None:
-            asked["fit"] = (known or {}).get("fit")  # the way the run's own images were brought to their size
+            asked["fit"] = (known or {}).get("fit")  # resize as for the run's own images
         return {"name_or_path": data} | asked
     own = {name: known.get(name) if value is None else value for name, value in asked.items()}
     return {"name_or_path": known["data"]} | own
 
 
 def given_or_known(origin, hint="the run was trained on it; give other data with --data", data=None, **loading):
-    """The Dataset that `data` names, else the one of a run's origin. Raises `ConfigError` where neither is known.
+    """Load the Dataset that `data` names, or else a run's training data. Raises `ConfigError` if neither is known.
 
-    hint: for the message of the `DataError` where the origin's data are not there. data, loading: as in `what_to_load`.
+    hint: advice that is added to the `DataError` if the run's training data are missing. data, loading: see
+    `what_to_load`.
     """
     from ..data import load
 
     if data is None and origin is None:
-        raise ConfigError("this model does not say what data it was trained on: give --data")
+        raise ConfigError("this model does not name its training data: give --data")
     try:
         return load(**what_to_load(origin, data, **loading))
     except DataError as error:
@@ -66,19 +67,19 @@ def given_or_known(origin, hint="the run was trained on it; give other data with
 
 
 def load_data(origin, *models, split=None, data=None, **loading):
-    """The `Loaded` data that `models` are asked about, by default the data of `origin`, the first run's.
+    """Load the data to use `models` on, by default the training data of the first run, whose origin is `origin`.
 
-    For a model that uses labels the classes are numbered as it has learned them, by their names.
+    If a model takes labels, classes are matched by name and numbered as in its training data.
 
-    split: a part's name or "all"; None takes the test part, else the validation part where there is one. data, loading:
-    as in `what_to_load`. Raises `DataError` for data that cannot be read or have other columns, and `ConfigError` for
-    models of different classes or a part that the data do not have.
+    split: a split's name or "all"; None means test, or validation if there is no test split. data, loading: see
+    `what_to_load`. Returns `Loaded`. Raises `DataError` for data that cannot be read or have other columns, and
+    `ConfigError` for models with different classes or a split that the data set does not have.
     """
     found = given_or_known(origin, data=data, **loading)
     check_columns(found, origin)
     learned = {model.class_names: model.name for model in models if model.labels and model.class_names}
     if len(learned) > 1:
-        raise ConfigError("these runs have learned different classes, or in another order: ask them one by one")
+        raise ConfigError("these runs have different classes, or in another order: give one run at a time")
     for names, whose in learned.items():
         found = found.numbered_as(names, whose)
     if split == "all":
@@ -87,25 +88,25 @@ def load_data(origin, *models, split=None, data=None, **loading):
         split = "validation" if "validation" in found.parts and "test" not in found.parts else "test"
     if split not in found.parts:
         others = " or ".join(reversed(found.parts))
-        raise ConfigError(f"{found.name} has no {split} part: use --split {others}")
+        raise ConfigError(f"{found.name} has no {split} split: use --split {others}")
     return Loaded(found, split, found.parts[split])
 
 
 def evenly_spaced(count, most):
-    """(n,) indices of `count` examples, `most` of them at most, evenly spaced from the first to the last."""
+    """Indices (n,) of at most `most` of `count` examples, evenly spaced from the first to the last."""
     return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
 def tell_notes(data):
-    """Say on stderr, when a command is done, what the loader recognised in the files of a Dataset and left out."""
+    """Print on stderr what the loader detected in the files of a Dataset and what it left out."""
     for note in data.notes:
         say(f"{data.name}: {note}")
 
 
 def check_columns(data, origin):
-    """Refuse a table that has columns of the run's names at other places, which would be taken for others: `DataError`.
+    """Raise `DataError` if a table has the columns of the run in another order, which would mix them up.
 
-    origin: the run's, or None.
+    origin: the run's origin, or None.
     """
     from ..data.files import listed
 
@@ -114,17 +115,17 @@ def check_columns(data, origin):
     moved = [name for i, name in enumerate(names) if known.get(name, i) != i]
     if moved and names != own:
         raise DataError(
-            f"{data.name} has columns at other places than the run's data ({listed(moved)}): bring them into its "
-            f"order, {listed(own)}"
+            f"{data.name} has columns in another order than the run's data ({listed(moved)}): reorder them as "
+            f"{listed(own)}"
         )
 
 
 def output_file(out, run_path, name, kinds):
-    """(path to write to, its ending): `out`, or where that is None the file `name` beside the run.
+    """(path to write to, its extension): `out`, or the file `name` in the run's folder if `out` is None.
 
-    run_path: a run's folder or a file in it. kinds: the endings that there may be, in lower case. Raises `ConfigError`
-    for another ending or a folder, `OSError` where no file can be written, and `MissingExtraError` for a picture
-    without the extra viz.
+    run_path: a run's folder or a file in it. kinds: the allowed extensions, in lower case. Raises `ConfigError` for
+    another extension or a folder, `OSError` if the file cannot be written, and `MissingExtraError` for a picture if the
+    extra viz is not installed.
     """
     path = out
     if path is None:
@@ -144,7 +145,7 @@ def output_file(out, run_path, name, kinds):
 
 
 def check_writable(path):
-    """Raises, before a long wait, the OSError that writing a new file there would meet with."""
+    """Raise the OSError that writing a new file would raise, before a long computation begins."""
     folder = os.path.dirname(os.path.abspath(path))
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
@@ -162,7 +163,7 @@ def save_arrays(path, arrays):
 
 
 def write_text(path, text):
-    """Write a text as UTF-8, with names of files as they are."""
+    """Write a text as UTF-8. File names that are not UTF-8 keep their bytes."""
     _replace(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
 

@@ -1,4 +1,4 @@
-"""`tinyae interpolate`, `tinyae traverse` and `tinyae arithmetic`: walks through the space of codes, decoded."""
+"""`tinyae interpolate`, `tinyae traverse` and `tinyae arithmetic` decode paths through the latent space."""
 
 import numpy as np
 
@@ -10,23 +10,23 @@ from .coded import MANY, Coded, coded_options, label_option
 
 PATHS = {"linear": explore.linear, "spherical": explore.spherical}
 
-COLUMNS = 1000  # of a picture, at most
+COLUMNS = 1000  # the largest number of columns in a picture
 
 
 def interpolate_options(parser):
     add = coded_options(parser, "interpolation")
-    index = "images of the data, or of gan draws of the prior, two and two (default 0 1 2 3 4 5)"
+    index = "pairs of images, or of samples of the prior for gan (default 0 1 2 3 4 5: three pairs)"
     add("--index", type=NATURAL, nargs="+", metavar="I", help=index)
-    add("--codes", metavar="FILE", help="a .npy of codes, or an .npz as 'tinyae encode' writes, in place of the data's")
-    path = "codes on a path, its ends included (default 10)"
+    add("--codes", metavar="FILE", help="a .npy of codes, or an .npz from 'tinyae encode', instead of codes of images")
+    path = "codes on a path, both ends included (default 10)"
     add("--steps", type=at_least(2, COLUMNS), default=10, metavar="N", help=path)
-    paths = "straight, turning at an even rate, or one below the other (default both)"
+    paths = "a straight line, an arc on a sphere, or both, one below the other (default both)"
     add("--path", choices=(*PATHS, "both"), default="both", help=paths)
     label_option(add)
 
 
 def interpolate(arguments):
-    """Walk from the code of one image to that of another, straight and over the sphere."""
+    """Interpolate between the codes of two images, along a straight line and along a sphere."""
     coded = Coded(
         "interpolation", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json,
         arguments.label,
@@ -41,7 +41,7 @@ def interpolate(arguments):
             raise ConfigError(f"--index {indices.max()}: {arguments.codes} has codes 0 to {len(given) - 1}")
         codes, names = given[indices], [f"code {i}" for i in indices]
     if len(indices) % 2 or not len(indices):
-        raise ConfigError(f"an interpolation needs images two and two, --index I J, got {len(indices)}")
+        raise ConfigError(f"an interpolation needs pairs of images, --index I J, got {len(indices)} images")
 
     chosen = list(PATHS) if arguments.path == "both" else [arguments.path]
     walks, rows, facts = [], [], []
@@ -60,14 +60,14 @@ def interpolate(arguments):
         ends = coded.images(indices).reshape(-1, 2, *images.shape[2:]).repeat(len(chosen), axis=0)
         images = np.concatenate((ends[:, :1], images, ends[:, 1:]), axis=1)
         columns = ["first image", *columns, "second image"]
-    title = "From one code to another" + (", under the first one's label" if coded.told else "")
+    title = "From one code to another" + (", decoded with the first image's label" if coded.told else "")
     coded.answer(images, {"codes": walks}, {"walks": facts}, title=title, row_labels=rows, column_labels=columns)
 
 
 def _given_codes(path, indices, model):
-    """Codes (N, latent_dim) to choose among that are not of images, or None where an encoder gives those of images.
+    """Codes (N, latent_dim) from the file `path`, or from the prior if the model has no encoder; otherwise None.
 
-    They are of the file `path`, or where that is None of the prior, so many that `indices` (a list or None) has them.
+    The prior gives enough codes for the largest of `indices`, a list or None.
     """
     if path is not None:
         return read_codes(path, model)
@@ -77,27 +77,28 @@ def _given_codes(path, indices, model):
 
 
 def read_codes(path, model):
-    """Codes (N, latent_dim) of a model from a .npy, or from an .npz as `tinyae encode` writes. Raises `DataError`."""
+    """Read codes (N, latent_dim) from a .npy, or from an .npz that `tinyae encode` wrote. Raises `DataError`."""
     codes = load_array(path, "codes").astype(model.dtype, copy=False)
     if codes.ndim != 2 or codes.shape[1] != model.latent_dim:
         raise DataError(f"{path}: expected codes of shape (N, {model.latent_dim}), got {codes.shape}")
     if not np.isfinite(codes).all():
-        raise DataError(f"{path}: holds codes that are NaN or infinite")
+        raise DataError(f"{path}: some codes are NaN or infinite")
     return codes
 
 
 def traverse_options(parser):
     add = coded_options(parser, "traversal")
-    index = "start from the code of this image (default: the prior's mean), or of gan this draw (default 0)"
+    index = "start from this image's code (default: the prior's mean), or for gan from this sample (default 0)"
     add("--index", type=NATURAL, metavar="I", help=index)
-    add("--dims", type=POSITIVE, nargs="+", metavar="D", help="dimensions, from 1 (default: the ten most informative)")
+    dims = "dimensions to change, counted from 1 (default: the ten most informative)"
+    add("--dims", type=POSITIVE, nargs="+", metavar="D", help=dims)
     add("--steps", type=at_least(2, COLUMNS), default=11, metavar="N", help="values of each dimension (default 11)")
-    add("--range", type=number, default=3.0, metavar="R", help="standard deviations either side (default 3)")
+    add("--range", type=number, default=3.0, metavar="R", help="go from -R to R standard deviations (default 3)")
     label_option(add)
 
 
 def traverse(arguments):
-    """Change one dimension of a code at a time, the dimension with the largest KL first."""
+    """Change one dimension of a code at a time, and decode; the dimension with the largest KL comes first."""
     if arguments.range <= 0:
         raise ConfigError(f"--range {arguments.range:g}: expected a number above 0")
     coded = Coded(
@@ -109,7 +110,7 @@ def traverse(arguments):
     explore.check_dimensions(model, chosen)
     chosen = chosen[np.argsort(-measured.relevance[chosen], kind="stable")]
     if not model.code.encoded:
-        # Not the prior's mean: in many dimensions no draw lies near it, and the generator was never asked about it.
+        # The start is not the prior's mean: in many dimensions no sample is near it, so no training step has used it.
         index = arguments.index or 0
         start, where, labels = model.draw_prior(index + 1)[index], f"code {index}", coded.decoded_as()
     elif arguments.index is None:
@@ -127,7 +128,7 @@ def traverse(arguments):
     unit = "the prior's standard deviations" if model.prior.standard else "standard deviations of the codes"
     coded.answer(
         explore.decode(model, codes, labels), {"codes": codes}, {"start": where, "dimensions": facts},
-        title=f"One dimension at a time, from {where}{coded.as_class(labels)}", row_labels=rows,
+        title=f"One dimension of the code changed at a time, from {where}{coded.as_class(labels)}", row_labels=rows,
         column_labels=[signed(s, 1) for s in steps], x_label=unit,
     )  # fmt: skip
 
@@ -135,23 +136,23 @@ def traverse(arguments):
 def arithmetic_options(parser):
     add = coded_options(parser, "arithmetic")
     add("--add", required=True, metavar="CLASS", help=f"the class whose mean code is added, {CALLED}")
-    add("--subtract", metavar="CLASS", help="the class whose mean code is taken away (default: all other classes)")
+    add("--subtract", metavar="CLASS", help="the class whose mean code is subtracted (default: all others)")
     add("--index", type=NATURAL, nargs="+", metavar="I", help="images to change (default: six without the attribute)")
-    strengths = "how much of the difference to add (default -0.5 to 1.5 in steps of 0.25)"
+    strengths = "multiples of the difference to add (default -0.5 to 1.5 in steps of 0.25)"
     add("--strengths", type=number, nargs="+", default=np.linspace(-0.5, 1.5, 9).tolist(), metavar="S", help=strengths)
 
 
 def arithmetic(arguments):
-    """Add the mean code of one class, less that of the others, to the codes of images."""
+    """Add the difference between the mean codes of two classes to the codes of images, and decode."""
     coded = Coded(
         "arithmetic", arguments.run_path, arguments.backend, arguments.data_options, arguments.out, arguments.json
     )
-    coded.need_labels("an attribute is made of")
+    coded.need_labels("an attribute is a difference between classes")
     labels, model = coded.labels, coded.model
     wanted = coded.data.find_class(arguments.add)
     other = None if arguments.subtract is None else coded.data.find_class(arguments.subtract)
     if wanted == other:
-        raise ConfigError(f"--subtract {arguments.subtract} is the class of --add: nothing is left to add")
+        raise ConfigError(f"--subtract {arguments.subtract} is the same class as --add: give another class")
     without = labels != wanted if other is None else labels == other
     rows = coded.evenly_spaced(MANY)
     direction = explore.attribute(coded.encode(rows), labels[rows] == wanted, without[rows])
@@ -170,11 +171,11 @@ def arithmetic(arguments):
             "add": coded.class_name(wanted), "subtract": less, "norm": float(np.linalg.norm(direction)),
             "direction": direction.tolist(), "images": indices.tolist(), "strengths": arguments.strengths,
         },
-        title=f"Codes plus so much of ({coded.class_name(wanted)} − {less})",
+        title=f"Codes plus a multiple of the attribute ({coded.class_name(wanted)} − {less})",
         row_labels=[coded.name(i) for i in indices], **words,
     )  # fmt: skip
 
 
 def signed(value, digits):
-    """+0.5 or −0.5, and 0 without a sign."""
+    """Format a value with its sign, as +0.5 or −0.5, and zero as 0."""
     return f"{value:+.{digits}f}".replace("-", "−") if round(value, digits) else "0"
