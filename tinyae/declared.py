@@ -35,9 +35,13 @@ class Option(NamedTuple):
         return self._replace(help=help)
 
 
+class BackendName(Kind):
+    wanted = '"numpy", "cupy" or a Backend'
+
+
 INPUT_SHAPE = Option((28, 28, 1), Shape(), "The shape of an example: (H, W, C) of an image, or (D,) of a row.")
 SEED = Option(0, SEEDS, "The seed of the initial weights.")
-BACKEND = Option("numpy", Kind(), 'Where arrays are: "numpy" (CPU), "cupy" (GPU), or a `Backend`.')
+BACKEND = Option("numpy", BackendName(), 'Where arrays are: "numpy" (CPU), "cupy" (GPU), or a `Backend`.')
 DTYPE = Option("float32", Dtype(), "The precision of parameters and activations: float32 or float64.")
 
 
@@ -79,7 +83,7 @@ def declared(constructor: F) -> F:
         for name in given:
             values |= options[name].kind.implied(given[name], given.keys())
         values = {name: options[name].kind.check(name, value) for name, value in (values | given).items()}
-        if "config" not in vars(self):  # else a subclass declares its own options, and passes these on
+        if "unsaved" not in vars(self):  # else a subclass declares its own options, and passes these on
             kept = {name: options[name].kind.stored(value) for name, value in values.items() if name not in UNSAVED}
             self.config = {name: value for name, value in kept.items() if value is not None}
             self.unsaved = {name: values[name] for name in UNSAVED}

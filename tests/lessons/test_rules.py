@@ -31,8 +31,12 @@ def assignments(function):
 def targets(node):
     """The names that an assignment sets: `dW[u, v] += ...` sets dW."""
     aims = node.targets if isinstance(node, ast.Assign) else [node.target]
-    for part in (part for aim in aims for part in getattr(aim, "elts", [aim])):
-        yield (part.value if isinstance(part, ast.Subscript) else part).id
+    while aims:
+        aim, *aims = aims
+        if isinstance(aim, ast.Tuple):
+            aims = [*aim.elts, *aims]
+        else:
+            yield (aim.value if isinstance(aim, ast.Subscript) else aim).id
 
 
 def comment(text, node):
@@ -102,5 +106,6 @@ def test_each_gradient_names_the_forward_line_that_it_differentiates(name):
 
 
 def is_zeros(node):
-    """Whether an assignment only makes room for a sum: dx = np.zeros(...)."""
-    return isinstance(node.value, ast.Call) and ast.unparse(node.value.func).startswith("np.zeros")
+    """Whether an assignment only makes room for sums: dx = np.zeros(...)."""
+    values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+    return all(isinstance(v, ast.Call) and ast.unparse(v.func).startswith("np.zeros") for v in values)

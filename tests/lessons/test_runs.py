@@ -42,7 +42,7 @@ def gradients(tree):
 def test_a_wrong_sign_in_any_line_is_caught_by_the_lesson_itself(name, number):
     text, tree = read(name)
     node = gradients(tree)[number]
-    node.value = negated(node.value)
+    node.value = negated(node.value, several=isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple))
     module = importlib.import_module(f"tinyae.lessons.{name}")
     space = {"__name__": name, "__file__": module.__file__}
     exec(compile(ast.fix_missing_locations(tree), name, "exec"), space)
@@ -50,9 +50,11 @@ def test_a_wrong_sign_in_any_line_is_caught_by_the_lesson_itself(name, number):
     assert error > 1e-4
 
 
-def negated(value):
+def negated(value, several):
     if isinstance(value, ast.Tuple):
-        return ast.Tuple([negated(copy.copy(part)) for part in value.elts], ast.Load())
+        return ast.Tuple([negated(copy.copy(part), False) for part in value.elts], ast.Load())
+    if several:
+        return ast.parse(f"(-part for part in {ast.unparse(value)})", mode="eval").body
     return ast.UnaryOp(ast.USub(), value)
 
 

@@ -13,7 +13,8 @@ from tinyae import cli
 from tinyae.commands.model_options import as_text, default_options, meanings, read_value
 from tinyae.declared import BACKEND, DTYPE, SEED, Option, declared, options_of
 from tinyae.errors import ConfigError
-from tinyae.models import NAMES, VAE
+from tinyae.layers import Dense
+from tinyae.models import NAMES, VAE, Model
 from tinyae.options import Choice, Count
 
 each_model = pytest.mark.parametrize("name", NAMES)
@@ -46,7 +47,7 @@ def test_signature_config_and_docstring_agree(name):
     for key, option in options.items():
         assert option.kind.check(key, option.default) == option.default, key
     unsaved = {key for key, option in options.items() if option.default is None} | {"seed", "backend", "dtype"}
-    assert list(model.config) == [key for key in options if key not in unsaved]
+    assert model.config.keys() == options.keys() - unsaved
     listed = re.findall(r"^(\w+) : .*, default (.+)$", model_class.__doc__, re.MULTILINE)
     assert listed == [(key, repr(option.default)) for key, option in options.items()]
 
@@ -78,6 +79,34 @@ def test_a_subclass_declares_options_of_its_own():
         Own(latent_dim=0)
     with pytest.raises(TypeError, match="unexpected keyword argument 'hidden'"):
         Own(hidden=(3,))
+
+
+def test_a_plain_subclass_may_set_its_config_first_and_a_model_may_be_made_again():
+    class Plain(VAE):
+        def __init__(self):
+            self.config = {"mine": 1}
+            super().__init__((4,), 2, (5,))
+
+    model = Plain()
+    assert model.config["latent_dim"] == 2
+    VAE.__init__(model, (3,), 1, (2,))
+    assert (model.config["input_shape"], model.param_count) == ((3,), VAE((3,), 1, (2,)).param_count)
+
+
+def test_build_without_a_config_says_what_to_do():
+    class Undeclared(Model):
+        def __init__(self):
+            self.input_shape = (4,)
+            self.build({"encoder": (Dense(2), (4,))})
+
+    with pytest.raises(ConfigError, match="give `build` the constructor's arguments, or decorate it by"):
+        Undeclared()
+
+
+def test_the_command_explains_all_models(capsys):
+    assert cli.main(["models", "--options"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {option}=" in text for kind in NAMES.values() for option in default_options(kind))
 
 
 def test_options_do_without_docstrings():

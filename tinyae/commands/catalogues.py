@@ -14,6 +14,7 @@ from .own_networks import network_options
 
 def models_options(parser):
     parser.add_argument("name", nargs="?", metavar="MODEL", help="explain the options of this model")
+    parser.add_argument("--options", action="store_true", help="explain the options of all models")
     add_json(parser.add_argument)
 
 
@@ -35,6 +36,11 @@ def models(arguments):
     rows = list(map(about_model, NAMES.values()))
     if arguments.json:
         print_json(rows)
+        return
+    if arguments.options:
+        for row in rows:
+            explain(row)
+            print()
         return
     for row in rows:
         options = ", ".join(f"{key}={as_text(value)}" for key, value in row["options"].items())

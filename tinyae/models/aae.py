@@ -64,9 +64,9 @@ class AAE(Labelled, AE):
         self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM, prior=PRIOR, scale=SCALE,
         classes=Option(0, Count(0), "The number of classes of the labels, each of which has a region of the prior; "
                        "0 trains without labels."),
-        network=Option("small", Choice(AAE_NETWORKS), 'The networks: "small", with layers of `hidden` and `units`, or '
-                       '"reference", those of the paper\'s MNIST experiments, meant for latent_dim=120, scale=5 and '
-                       "a learning rate of 0.0001."),
+        network=Option("small", Choice(AAE_NETWORKS), 'The networks: "small", with layers of `hidden` and `units`, '
+                       'or "reference", those of the paper\'s MNIST experiments, meant for latent_dim=120, scale=5 '
+                       "and a learning rate of 0.0001."),
         hidden=HIDDEN.of((512, 256)),
         units=UNITS, activation=ACTIVATION, loss=LOSS,
         discriminator_rate=Option(0.0, WEIGHT, "The factor of the learning rate in the discriminator's phase; 0 "
@@ -74,7 +74,9 @@ class AAE(Labelled, AE):
         generator_rate=Option(0.0, WEIGHT, "The factor of the learning rate in the generator's phase; 0 takes the "
                               "network's own (0.5). A lower one takes longer to fill the prior and costs less "
                               "reconstruction."),
-        init=INIT, source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
+        init=INIT.meaning('The initial weights: "own" (as the network has them), "glorot" as in Keras and '
+                          'TensorFlow, or "pytorch" as in PyTorch, biases included.'),
+        source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
         encoder=own("Your own encoder, a layer from x to z (latent_dim,)."),
         decoder=own('Your own decoder, a layer from z to y, which is logits for loss="bce".'),
         discriminator=own("Your own discriminator, a layer from z, followed by the one-hot label of `classes` "

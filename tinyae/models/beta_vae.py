@@ -56,10 +56,12 @@ class BetaVAE(VAE):
                               "0."),
         free_bits=Option(0.0, WEIGHT, "The KL of a dimension, in bits, that is free: a smaller KL costs as much as "
                          "this one. 0 means none."),
-        network=Option("dense", Choice(VAE_NETWORKS), 'The networks: "dense" (with layers of `hidden` units), "conv" '
-                       '(those of conv-vae), "burgess" (Burgess et al. 2018) or "locatello" (Locatello et al. '
-                       "2019)."),
-        hidden=HIDDEN, activation=ACTIVATION, likelihood=LIKELIHOOD, sigma=SIGMA, init=INIT,
+        network=Option("dense", Choice(VAE_NETWORKS), 'The networks: "dense" (with layers of `hidden` units), '
+                       '"conv" (those of conv-vae), "burgess" (Burgess et al. 2018) or "locatello" (Locatello et '
+                       "al. 2019)."),
+        hidden=HIDDEN.meaning("Units of the hidden layers of network=dense, from the encoder's first on. The "
+                              "decoder mirrors them. Without any encoder and decoder are linear."),
+        activation=ACTIVATION, likelihood=LIKELIHOOD, sigma=SIGMA, init=INIT,
         source=published(sources), seed=SEED, backend=BACKEND, dtype=DTYPE,
         encoder=own("Your own encoder, a layer from x to mu and logvar, (2 latent_dim,)."),
         decoder=own("Your own decoder, a layer from z (latent_dim,) to the parameters of p(x|z)."),

@@ -57,6 +57,7 @@ class DenoisingAE(ConvAE):
         self.noise, self.level = noise, level
         self.input = Floats(None if noise == "dropout" else f"{noise} noise")
         super().__init__(input_shape, channels, activation, loss, init, source, seed, backend, dtype)
+        self.config |= {name: self.config.pop(name) for name in ("noise", "level")}  # last, as in older checkpoints
 
     @classmethod
     def examples(cls):

@@ -47,14 +47,15 @@ class GAN(Model):
 
     @declared
     def __init__(
-        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(64),
+        self, input_shape=INPUT_SHAPE,
+        latent_dim=LATENT_DIM.of(64).meaning("The dimension of the noise z from which an image is made."),
         network=Option("dense", Choice(GAN_NETWORKS), 'The networks: "dense", with layers of `hidden` units, or '
                        '"conv", with convolutions of `channels`.'),
-        hidden=HIDDEN.of((512, 256)).meaning("Units of the hidden layers of the dense D, from the first on; G mirrors "
-                                             "them."),
-        channels=STRIDED_CHANNELS.meaning("Channels of the convolutional D, a level for each halving of the image; G "
-                                          "mirrors them. Without any (the default) they are 32, 64, 128, 256, 256, "
-                                          "..., as many as bring the image to 7 pixels or fewer."),
+        hidden=HIDDEN.of((512, 256)).meaning("Units of the hidden layers of the dense D, from the first on; G "
+                                             "mirrors them."),
+        channels=STRIDED_CHANNELS.meaning("Channels of the convolutional D, a level for each halving of the image; "
+                                          "G mirrors them. Without any (the default) they are 32, 64, 128, 256, "
+                                          "256, ..., as many as bring the image to 7 pixels or fewer."),
         loss=Option("non-saturating", Choice(LOSSES), 'The loss: "non-saturating", or "wasserstein" with a gradient '
                     "penalty (Gulrajani et al. 2017)."),
         smoothing=Option(0.0, Number(least=0, below=0.5), "What is subtracted from D's label 1 of real images, from "

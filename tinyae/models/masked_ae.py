@@ -40,7 +40,9 @@ class MaskedAE(ConvAE):
     ):  # fmt: skip
         super().__init__(input_shape, channels, activation, loss, init, "none", seed, backend, dtype)
         height, width, _ = self.input_shape
-        self.patch = self.config["patch"] = patch_size(height, width, patch)
+        self.patch = patch_size(height, width, patch)
+        del self.config["patch"], self.config["share"]
+        self.config |= dict(patch=self.patch, share=share)  # last, as in older checkpoints
         self.rows, self.columns = height // self.patch, width // self.patch
         patches = self.rows * self.columns
         self.hidden = round(share * patches)

@@ -81,6 +81,8 @@ class Model:
         if self.input_shape is None:
             raise ConfigError(f"{self.name} has no input_shape: set self.input_shape = (28, 28, 1), say, before build")
         if config is None:
+            if "unsaved" not in vars(self):
+                raise ConfigError(f"{self.name}: give `build` the constructor's arguments, or decorate it by declared")
             config, init = self.config, init or self.config.get("init")
             seed, backend, dtype = vars(self).pop("unsaved").values()
         self.config = config

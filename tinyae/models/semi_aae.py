@@ -62,7 +62,9 @@ class SemiAAE(Labelled, AE):
         latent_dim=LATENT_DIM.of(10).meaning("The dimension of the style z, D."), classes=CLASSES,
         labelled=Option(100, Count(), "The number of training examples that keep their label, equally many of each "
                         "class."),
-        prior=PRIOR, scale=SCALE, hidden=HIDDEN.of((512, 256)), units=UNITS,
+        prior=PRIOR.meaning('The prior of the styles: "gaussian", "uniform" (a square), "ring" (a ring of '
+                            'Gaussians) or "swiss-roll" (a spiral).'),
+        scale=SCALE, hidden=HIDDEN.of((512, 256)), units=UNITS,
         noise=Option(0.5, WEIGHT, "The standard deviation of the Gaussian noise on x in training; 0 adds none."),
         dropout=Option(0.2, Number(least=0, below=1), "The rate of dropout after the encoder's hidden layers."),
         activation=ACTIVATION, loss=LOSS, seed=SEED, backend=BACKEND, dtype=DTYPE,

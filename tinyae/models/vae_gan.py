@@ -57,9 +57,13 @@ class VAEGAN(GaussianCodes):
 
     @declared
     def __init__(
-        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(20), channels=STRIDED_CHANNELS,
+        self, input_shape=INPUT_SHAPE, latent_dim=LATENT_DIM.of(20),
+        channels=STRIDED_CHANNELS.meaning("Channels of the levels of encoder and discriminator, each of which "
+                                          "halves the image (an odd side rounds up); the decoder mirrors them. "
+                                          "Without any (the default) they are 32, 64, 128, 256, 256, ..., as many "
+                                          "as bring the image to 7 pixels or fewer."),
         units=Option(256, Count(), "Units of the dense layer behind the convolutions of encoder and discriminator."),
-        activation=ACTIVATION,
+        activation=ACTIVATION.meaning("The activation function after each hidden layer of encoder and decoder."),
         gamma=Option(1.0, RATE, "The weight of the reconstruction in the decoder's phase, against fooling the "
                      "discriminator."),
         start=Option("", Path(), "The folder of a conv-vae run of the same sizes, whose encoder and decoder this "

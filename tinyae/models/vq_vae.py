@@ -55,10 +55,10 @@ class VQVAE(Model):
     @declared
     def __init__(
         self, input_shape=INPUT_SHAPE,
-        network=Option("auto", Choice(("auto", *VQ_NETWORKS)), "The encoder and its decoder, for images of any size: "
-                       '"small" (published for 28 pixels), "paper" (for 32 pixels) or "residual" (for 128 pixels); '
-                       '"auto" takes the one published for about the size of the images. "keras" and "bojone" are '
-                       '"small" and "residual" as published code has them, see `source`.'),
+        network=Option("auto", Choice(("auto", *VQ_NETWORKS)), "The encoder and its decoder, for images of any "
+                       'size: "small" (published for 28 pixels), "paper" (for 32 pixels) or "residual" (for 128 '
+                       'pixels); "auto" takes the one published for about the size of the images. "keras" and '
+                       '"bojone" are "small" and "residual" as published code has them, see `source`.'),
         codes=Option(0, Count(0), "The number of codes of a codebook, K; 0 takes the network's own (small 128, "
                      "paper 512, residual 64)."),
         latent_dim=Option(0, Count(0), "The dimension of a code's vector, D; 0 takes the network's own (small 16, "
