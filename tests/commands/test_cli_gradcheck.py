@@ -40,7 +40,7 @@ def test_json_has_arrays_and_faults_beside_the_keys_of_before(overwriting, capsy
     assert main(["gradcheck", "Dense", "--json"]) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert list(row) == [
-        "name", "kind", "max_relative_error", "checks", "passed", "where", "arrays", "wrong", "faults"
+        "name", "kind", "max_relative_error", "checks", "passed", "where", "arrays", "wrong", "faults", "diagnoses"
     ]  # fmt: skip
     assert (row["name"], row["kind"], row["passed"], row["where"]) == ("Dense", "layer", False, "bias")
     assert row["arrays"]["bias"] > 0.1 and row["arrays"]["weight"] < 1e-6

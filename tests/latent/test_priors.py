@@ -8,7 +8,7 @@ from devices import assert_same
 
 from tinyae.backend import Noise
 from tinyae.errors import ConfigError
-from tinyae.latent.priors import PRIORS, Gaussian, Ring, SwissRoll, Uniform
+from tinyae.latent.priors import PRIORS, GaussianPrior, RingPrior, SwissRollPrior, UniformPrior
 
 N, CLASSES = 20_000, 5
 DIMS = {"gaussian": 3, "uniform": 3, "ring": 2, "swiss-roll": 2}
@@ -65,7 +65,7 @@ def test_the_gaussian_is_a_gaussian_whatever_is_known(labels, scale):
 def test_the_reference_prior_is_five_times_a_standard_normal():
     """As main_aae.py draws it: torch.randn(...) * 5."""
     np.testing.assert_array_equal(
-        Gaussian(120, scale=5.0).sample(Noise(3), 7), 5 * Noise(3).normal("z", (7, 120), "float32")
+        GaussianPrior(120, scale=5.0).sample(Noise(3), 7), 5 * Noise(3).normal("z", (7, 120), "float32")
     )
 
 
@@ -73,7 +73,7 @@ def test_the_gaussian_knows_its_density():
     z = np.random.default_rng(0).normal(size=(4, 3))
     squares = [sum(v * v for v in row) / 2.25 for row in z]
     expected = [-0.5 * s - 1.5 * math.log(2 * math.pi * 2.25) for s in squares]
-    np.testing.assert_allclose(Gaussian(3, scale=1.5).log_density(z), expected, rtol=1e-13)
+    np.testing.assert_allclose(GaussianPrior(3, scale=1.5).log_density(z), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("labels", (None, np.arange(N) % CLASSES), ids=("none", "each"))
@@ -140,7 +140,7 @@ def test_a_part_of_a_batch_draws_its_rows(name):
     np.testing.assert_array_equal(part, whole[3:8])
 
 
-@pytest.mark.parametrize("prior", (Ring, SwissRoll))
+@pytest.mark.parametrize("prior", (RingPrior, SwissRollPrior))
 @pytest.mark.parametrize("dim", (1, 3))
 def test_priors_of_the_plane_have_two_dimensions(prior, dim):
     message = f"^prior {prior.name} has 2 dimensions, latent_dim is {dim}: give latent_dim=2, or another prior$"
@@ -149,13 +149,14 @@ def test_priors_of_the_plane_have_two_dimensions(prior, dim):
 
 
 def test_sectors_need_a_plane():
-    assert Gaussian(1).sample(Noise(0), 3).shape == Uniform(1, 2).sample(Noise(0), 3, labels=np.zeros(3, int)).shape
+    labels = np.zeros(3, int)
+    assert GaussianPrior(1).sample(Noise(0), 3).shape == UniformPrior(1, 2).sample(Noise(0), 3, labels=labels).shape
     message = "regions for labels from 2 dimensions on, latent_dim is 1: give latent_dim=2, or another prior$"
     with pytest.raises(ConfigError, match=message):
-        Gaussian(1, classes=2)
+        GaussianPrior(1, classes=2)
 
 
 @pytest.mark.parametrize("scale", (0, -1.0, math.inf, math.nan, True, "2"))
 def test_what_is_no_scale(scale):
     with pytest.raises(ConfigError, match="^scale of a prior: expected a positive number, got "):
-        Gaussian(2, scale=scale)
+        GaussianPrior(2, scale=scale)

@@ -12,10 +12,10 @@ from tinyae import models
 from tinyae.backend import Noise
 from tinyae.errors import ConfigError, DataError, ShapeError
 from tinyae.models.context import Context
-from tinyae.models.pixelcnn import NETWORKS
+from tinyae.models.pixelcnn import PIXELCNN_NETWORKS
 
 TINY = dict(input_shape=(2, 2), levels=3, width=4, blocks=1)
-each_network = pytest.mark.parametrize("network", NETWORKS)
+each_network = pytest.mark.parametrize("network", PIXELCNN_NETWORKS)
 
 
 def drawn(model, seed=0):

@@ -10,11 +10,11 @@ from devices import assert_same
 from tinyae import models
 from tinyae.backend import Noise, native
 from tinyae.errors import ConfigError, DataError, ShapeError
-from tinyae.models.pixelcnn import NETWORKS
+from tinyae.models.pixelcnn import PIXELCNN_NETWORKS
 from tinyae.networks import raster
 
 SMALL = dict(input_shape=(4, 5), levels=5, width=6, blocks=3)
-each_network = pytest.mark.parametrize("network", NETWORKS)
+each_network = pytest.mark.parametrize("network", PIXELCNN_NETWORKS)
 
 
 def drawn(model, seed=0):

@@ -14,7 +14,7 @@ from tinyae.errors import ConfigError, ShapeError, StaleParamsError
 from tinyae.latent.codebook import Codebook
 from tinyae.latent.kmeans import kmeans
 from tinyae.models.context import Context
-from tinyae.networks.vq import NETWORKS, network_for
+from tinyae.networks.vq import VQ_NETWORKS, network_for
 from tinyae.training.monitors import CodebookUsage
 
 TINY = dict(input_shape=(9, 6, 1), network="small", codes=5, latent_dim=4)
@@ -27,7 +27,7 @@ FORMS = {
     "signed": TINY | dict(network="residual", input_shape=(8, 9, 2)),
 }
 each_form = pytest.mark.parametrize("form", FORMS)
-each_network = pytest.mark.parametrize("network", NETWORKS)
+each_network = pytest.mark.parametrize("network", VQ_NETWORKS)
 
 
 def images(n, shape=(9, 6, 1), seed=0):

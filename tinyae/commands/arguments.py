@@ -46,6 +46,14 @@ def yes_or_no(text):
 POSITIVE, NATURAL = at_least(1), at_least(0)
 
 
+def shape(text):
+    """Parse "5,5,3" as a shape, for argparse."""
+    sizes = text.split(",")
+    if not all(size.strip().isdecimal() and int(size) for size in sizes):
+        raise argparse.ArgumentTypeError(f"expected sizes with commas between them, such as 5,5,3, got {text!r}")
+    return tuple(map(int, sizes))
+
+
 def number(text):
     """Parse a finite number, for argparse."""
     try:

@@ -5,13 +5,17 @@ import sys
 from ..backend import operations
 from ..errors import BackendError, ConfigError, suggest
 from ..terminal import say
-from .arguments import NATURAL, add_json, add_threads, print_json
+from .arguments import NATURAL, add_json, add_threads, print_json, shape
+
+HEAD = f"{'kind':<10}{'name':<28}{'worst relative error':>21}{'checks':>8}  verdict"
 
 
 def gradcheck_options(parser):
     add = parser.add_argument
     what = "a layer, loss, latent operation, model or float32 operation (default: all)"
-    add("name", nargs="?", default="all", metavar="NAME", help=what)
+    add("name", nargs="?", default="all", metavar="NAME", help=f"{what}; or your own, as my_layer.py:MyLayer")
+    add("--shape", type=shape, metavar="A,B,...", help="input shape of your own layer or model, without the batch axis")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="an argument of your own class; repeatable")
     add("--compiled", action="store_true", help="check only the float32 operations of the compiled library")
     add("--seed", type=NATURAL, default=0, metavar="N", help="seed of the points and directions (default 0)")
     add_threads(add)
@@ -26,12 +30,18 @@ def gradcheck(arguments):
     """
     from ..gradcheck import check_by_name
 
+    path, separator, name = arguments.name.rpartition(".py:")
+    if separator:
+        return _check_own(f"{path}.py", name, arguments.shape, arguments.set, arguments.seed, arguments.json)
+    if arguments.shape or arguments.set:
+        example = "tinyae gradcheck my_layer.py:MyLayer --shape 5,5,3"
+        raise ConfigError(f"--shape and --set are for a class of your own: {example}")
     known, single = _wanted(arguments.name, arguments.compiled)
     rows = []
     if "float32" in known.values() and not operations.compile_now():
         _without_library(arguments.compiled)
     if not arguments.json:
-        print(f"{'kind':<10}{'name':<28}{'worst relative error':>21}{'checks':>8}  verdict")
+        print(HEAD)
     for name, kind in known.items():
         reports = list(check_by_name(name, seed=arguments.seed))
         rows.append(_row(name, kind, reports))
@@ -40,6 +50,20 @@ def gradcheck(arguments):
     if arguments.json:
         print_json(rows)
     return 0 if all(row["passed"] for row in rows) else 1
+
+
+def _check_own(path, name, input_shape, settings, seed, as_json):
+    """Check a class in a Python file of the user's -> exit code."""
+    from .gradcheck_own import check_own
+
+    kind, reports = check_own(path, name, input_shape, settings, seed)
+    row = _row(name, kind, reports)
+    if as_json:
+        print_json([row])
+    else:
+        print(HEAD)
+        _print(row, reports, True)
+    return 0 if row["passed"] else 1
 
 
 def _wanted(name, compiled):
@@ -77,6 +101,7 @@ def _row(name, kind, reports):
         "checks": sum(report.checks for report in reports), "passed": all(report.passed for report in reports),
         "where": worst.where, "arrays": arrays, "wrong": _unique(report.wrong for report in reports),
         "faults": _unique(report.faults for report in reports),
+        "diagnoses": [d._asdict() for report in reports for d in report.diagnoses.values() if d is not None],
     }  # fmt: skip
 
 

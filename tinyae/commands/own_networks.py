@@ -29,7 +29,7 @@ def networks_in(path, model_class):
 
 def _layer(path, name, value):
     if not isinstance(value, Layer) and callable(value):
-        value = _run(path, value)
+        value = run_file(path, value)
     if not isinstance(value, Layer):
         wanted = "a layer, such as Sequential(...), or a function that returns one"
         raise ConfigError(f"{path}: {name} must be {wanted}, got {type(value).__name__}")
@@ -52,17 +52,17 @@ def import_file(path):
     spec = importlib.util.spec_from_file_location(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        _run(path, spec.loader.exec_module, module)
+        run_file(path, spec.loader.exec_module, module)
     except BaseException:
         del sys.modules[name]
         raise
     return module
 
 
-def _run(path, function, *arguments):
+def run_file(path, function, *arguments, **named):
     """Call a function of a user's file. Any exception becomes a ConfigError that names the line."""
     try:
-        return function(*arguments)
+        return function(*arguments, **named)
     except TinyaeError as error:
         reason, problem = error, str(error)
     except Exception as error:

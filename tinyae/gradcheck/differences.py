@@ -16,6 +16,7 @@ float32 somewhere, it is a staircase: n is the gradient at a larger h and is not
 import math
 
 from ..backend import Noise
+from .diagnosis import diagnose
 from .report import TOGETHER
 
 TOLERANCE = 1e-6
@@ -43,10 +44,13 @@ def _check_one(report, make, seed, step):
     spoiled = []
     for attempt in range(POINTS):
         noise = Noise(seed, step + attempt)
-        errors, reason = _check_point(make(noise.child("point")), noise.child("direction"), report.tolerance)
+        problem = make(noise.child("point"))
+        errors, reason = _check_point(problem, noise.child("direction"), report.tolerance)
         if reason is None:
             for error, where in errors:
                 report.add(error, where)
+                if not error <= report.tolerance and where != TOGETHER and where not in report.diagnoses:
+                    report.diagnoses[where] = diagnose(problem, where)
             return
         spoiled.append(reason)
     rounded = [name for name in spoiled if name]

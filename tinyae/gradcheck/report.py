@@ -13,6 +13,7 @@ class Report:
         where: the array of the worst error or, if no array is wrong, the first line of `faults`.
         arrays: {name: worst relative error} of the input ("x"), of each parameter, and of "all together".
         wrong: the names in `arrays` whose error is above its limit.
+        diagnoses: {name: Diagnosis} of the arrays that are wrong, None for one of too many coordinates to measure.
         faults: lines, each about a promise that is broken, such as gradients that are overwritten.
         checks: the number of comparisons.
         tolerance: the limit of an error unless `add` is given another.
@@ -23,6 +24,7 @@ class Report:
     def __init__(self, name, tolerance):
         self.name, self.tolerance = name, tolerance
         self.arrays, self.faults, self.checks, self.measured = {}, [], 0, True
+        self.diagnoses = {}
         self._shares = {}  # of its limit that each array's worst error takes
 
     def add(self, error, where, limit=None):
@@ -69,12 +71,14 @@ class Report:
         return f"FAILED{at}" + (f": {self.faults[0]}{more}" if self.faults else "")
 
     def table(self, whole=True):
-        """Lines: each broken promise, then each array with its worst error; without `whole` those that are wrong."""
+        """Lines: each broken promise; each array with its worst error, or without `whole` each that is wrong; and what
+        is wrong with it."""
         names = list(self.arrays) if whole else self.wrong
         width = max(map(len, names), default=0)
         return [
             *(f"  {line}" for line in self.faults),
             *(f"  {name:<{width}}  {self.arrays[name]:8.2e}{'  WRONG' * (name in self.wrong)}" for name in names),
+            *(f"  {line}" for found in self.diagnoses.values() if found for line in found.lines()),
         ]
 
     def __repr__(self):

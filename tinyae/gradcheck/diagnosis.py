@@ -1,0 +1,138 @@
+"""What is wrong with a gradient: where it is worst, and whether the error has a simple pattern."""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+STEP = 1e-5
+CLOSE = 1e-4  # of the largest value: what two gradients of a pattern may differ by
+MOST = 4096  # coordinates of an array that are measured one by one
+
+
+class Diagnosis(NamedTuple):
+    """The worst coordinate of an array's gradient, and what the error looks like over all coordinates."""
+
+    array: str
+    shape: tuple
+    index: tuple
+    analytic: float
+    numeric: float
+    pattern: str
+
+    def lines(self):
+        at = f"[{', '.join(map(str, self.index))}]"
+        worst = f"worst at {at}: analytic {self.analytic:.6g}, numeric {self.numeric:.6g}"
+        return [f"{self.array} {self.shape}: {worst}", f"{self.array}: {self.pattern}"]
+
+
+def diagnose(problem, key):
+    """The Diagnosis of one array of a problem (see `problems`), or None if it has more than MOST coordinates."""
+    value = problem.point[key]
+    if value.size > MOST:
+        return None
+    analytic = np.array(problem.evaluate(problem.point, True)[1][key], "float64")
+    numeric = numeric_gradient(problem, key)
+    error = np.abs(analytic - numeric)
+    index = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), value.shape)
+    index = tuple(map(int, index))
+    found = pattern(analytic, numeric, _by_example(problem, key))
+    return Diagnosis(key, value.shape, index, float(analytic[index]), float(numeric[index]), found)
+
+
+def numeric_gradient(problem, key):
+    """Central differences along each coordinate of the array `key`, an array of its shape."""
+    value = problem.point[key]
+    gradient = np.empty(value.shape)
+    for index in np.ndindex(*value.shape):
+        losses = []
+        for step in (STEP, -STEP):
+            moved = value.copy()
+            moved[index] += step
+            losses.append(float(problem.evaluate(problem.point | {key: moved}, False)[0]))
+        gradient[index] = (losses[0] - losses[1]) / (2 * STEP)
+    return gradient
+
+
+def _by_example(problem, key):
+    """The numeric gradients of a layer's parameter from the first and from the last example alone."""
+    whole = getattr(problem, "cotangent", None)
+    if whole is None or key == "x" or len(whole) < 2:
+        return {}
+    found = {}
+    try:
+        for name, row in (("first", 0), ("last", -1)):
+            problem.cotangent = np.zeros_like(whole)
+            problem.cotangent[row] = whole[row]
+            found[name] = numeric_gradient(problem, key)
+    finally:
+        problem.cotangent = whole
+    return found
+
+
+def pattern(analytic, numeric, by_example):
+    """In words, how an analytic gradient differs from the numeric one of the same shape.
+
+    by_example: {name: the numeric gradient from one example of the batch alone}.
+    """
+    a, n = analytic, numeric
+    if not np.isfinite(a).all():
+        return f"{np.count_nonzero(~np.isfinite(a))} of {a.size} coordinates are NaN or infinite"
+    if not a.any():
+        return "it is 0 everywhere: the gradient is never added, or multiplied by 0"
+    if (factor := _factor(a, n)) is not None:
+        return _of_factor(factor)
+    for name, one in by_example.items():
+        if _close(a, one):
+            return f"it is the gradient of the {name} example alone: the sum over the batch is missing"
+    for axes in list(itertools.permutations(range(a.ndim)))[1:]:
+        if _close(a.ravel(), n.transpose(axes).ravel()):
+            return f"it is transposed: the values are those of the numeric gradient with its axes in the order {axes}"
+    for axes in (axes for k in range(1, a.ndim + 1) for axes in itertools.combinations(range(a.ndim), k)):
+        if _close(a, np.flip(n, axes)):
+            return f"it is flipped along {_axes(axes)}"
+    for axis in range(a.ndim):
+        if a.shape[axis] > 1 and _close(a, np.broadcast_to(n.mean(axis, keepdims=True), a.shape)):
+            return f"it is the mean over {_axes((axis,))} of the numeric gradient: a sum or mean too many"
+        if a.shape[axis] > 1 and _close(a - n, np.broadcast_to((a - n).mean(axis, keepdims=True), a.shape), n):
+            return f"it differs by a term that is constant along {_axes((axis,))}: a sum over that axis is missing"
+    return _some(a, n)
+
+
+def _factor(a, n):
+    """c if a = c n, or None."""
+    square = float((n * n).sum())
+    factor = float((a * n).sum()) / square if square else 0.0
+    return factor if factor and _close(a, factor * n) else None
+
+
+def _of_factor(factor):
+    if math.isclose(factor, -1, rel_tol=CLOSE):
+        return "it has the wrong sign"
+    if math.isclose(factor, 1, rel_tol=CLOSE):
+        return "it agrees to four digits: the error is smaller than a wrong formula makes, such as one of rounding"
+    sign = " and has the wrong sign" if factor < 0 else ""
+    return f"it is {abs(factor):.6g} times the numeric gradient everywhere{sign}: a factor is missing or too many"
+
+
+def _close(a, b, like=None):
+    largest = max(float(np.abs(x).max(initial=0.0)) for x in ((a, b) if like is None else (a, b, like)))
+    return a.shape == b.shape and bool((np.abs(a - b) <= CLOSE * largest).all())
+
+
+def _some(a, n):
+    """No pattern over all coordinates: which of them are wrong."""
+    wrong = np.abs(a - n) > CLOSE * max(np.abs(a).max(), np.abs(n).max())
+    count = f"{np.count_nonzero(wrong)} of {a.size} coordinates are wrong"
+    for axis, length in enumerate(a.shape):
+        others = tuple(i for i in range(a.ndim) if i != axis)
+        bad = np.flatnonzero(wrong.any(axis=others))
+        if 0 < len(bad) < length:
+            listed = ", ".join(map(str, bad[:8])) + (", ..." if len(bad) > 8 else "")
+            return f"{count}, only at {listed} along axis {axis}"
+    return f"{count}, without a simple pattern"
+
+
+def _axes(axes):
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
