@@ -222,5 +222,5 @@ def test_all_checkpoints_damaged(tmp_path):
     tinyae.fit(small(), data, epochs=2, batch_size=20, out=tmp_path, progress=False)
     for name in ("last.npz", "previous.npz", "best.npz"):
         (tmp_path / name).write_bytes(b"PK nonsense")
-    with pytest.raises(CheckpointError, match="no checkpoint is left to resume from"):
+    with pytest.raises(CheckpointError, match="there is no checkpoint to resume from"):
         tinyae.fit(small(), data, epochs=3, batch_size=20, out=tmp_path, resume=True, progress=False)

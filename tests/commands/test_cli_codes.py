@@ -107,7 +107,7 @@ def test_resumed_without_the_vq_vae_it_ends_at_the_same_bits(place, moved):
 
 def test_resumed_with_the_same_vq_vae_named_again(place, moved, capsys):
     call("train", "pixelcnn", "--codes", place / "vq", "--out", "prior", "--resume", "--epochs", 2, "--no-pictures")
-    assert "going on from step 4 of 8" in capsys.readouterr().err
+    assert "resuming at step 4 of 8" in capsys.readouterr().err
 
 
 def test_stopped_while_encoding_nothing_is_left(place, tmp_path, monkeypatch, capsys):
@@ -271,7 +271,7 @@ REFUSALS = [
     ((*PRIOR, "--codes", "vq", "--set", "levels=9"), "levels=9, but the vq-vae in vq/best.npz has 8 codes"),
     ((*PRIOR, "--codes", "vq", "--binarize", "static"), "--binarize is for images or rows"),
     ((*PRIOR, "--codes", "vq", "--standardize"), "--standardize is for images or rows"),
-    ((*PRIOR, "--codes", "vq", "--out", "prior"), "prior holds a run already: go on with it (--resume)"),
+    ((*PRIOR, "--codes", "vq", "--out", "prior"), "prior has a run already: continue it (--resume)"),
     ((*PRIOR, "--codes", "vq", "--data", "fashion-mini"), "expected x of shape (N, 8, 8, 1), got (1, 28, 28, 1)"),
     ((*PRIOR, "--codes", "vq", "--set", "classes=3"), "pixelcnn has 3 classes, so labels are 0 to 2, got 0 to 9"),
     ((*PRIOR, "--codes", "vq", "--set", "classes=9", "--data", "twelve.npz"), "so labels are 0 to 8, got 0 to 11"),

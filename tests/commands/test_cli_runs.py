@@ -70,7 +70,7 @@ def test_stopped_it_saves_and_says_how_to_go_on(number, tmp_path):
 
     epochs = steps // 29 + 2  # of 29 steps
     resumed = run(*go_on(out), "--epochs", epochs, "--no-pictures", cwd=tmp_path)
-    assert f"going on from step {steps} of {epochs * 29}" in resumed.stderr
+    assert f"resuming at step {steps} of {epochs * 29}" in resumed.stderr
     assert resumed.stdout.startswith(f"done: {epochs * 29} steps")
 
 
@@ -144,7 +144,7 @@ def test_resume_takes_the_runs_own_settings(copy):
 
 def test_resume_of_what_is_done_changes_nothing(copy):
     before = checkpoint.read(copy / "r" / "last.npz").arrays["params"]
-    assert "going on from step 58 of 58" in run(*RESUME, cwd=copy).stderr
+    assert "resuming at step 58 of 58" in run(*RESUME, cwd=copy).stderr
     np.testing.assert_array_equal(checkpoint.read(copy / "r" / "last.npz").arrays["params"], before)
 
 
@@ -219,7 +219,7 @@ def test_all_damaged(copy):
     for name in ("last.npz", "previous.npz", "best.npz"):
         (copy / "r" / name).write_bytes(b"x")
     said = refused(*RESUME, cwd=copy)
-    assert "no checkpoint is left to resume from: start anew (--overwrite)" in said
+    assert "there is no checkpoint to resume from: start a new run (--overwrite)" in said
 
 
 @pytest.mark.parametrize("line", [b"1\n", b"{}\n", b"\xff\xfe\n", b'{"epo'])
@@ -236,7 +236,7 @@ def test_a_damaged_line_of_metrics(line, copy):
 
 def test_a_second_run_into_a_used_folder(done):
     said = refused(*TRAIN, "--epochs", 1, "--out", "r", cwd=done)
-    assert said.startswith("r holds a run already") and "--resume" in said and "--overwrite" in said
+    assert said.startswith("r has a run already") and "--resume" in said and "--overwrite" in said
 
 
 def test_overwrite(copy):
@@ -255,7 +255,7 @@ def test_two_runs_at_once_in_one_folder(how, tmp_path):
     try:
         wait_for(process, "epoch 1 ")
         second = run(*TRAIN, "--epochs", 100_000, "--out", "r", how, cwd=tmp_path, code=2)
-        assert second.stderr.endswith("tinyae: another run is at work in r: wait for it, or choose another folder\n")
+        assert second.stderr.endswith("tinyae: another run is using r: wait for it, or choose another folder\n")
         assert process.poll() is None
     finally:
         process.kill()
@@ -263,7 +263,7 @@ def test_two_runs_at_once_in_one_folder(how, tmp_path):
 
 
 def test_the_folder_is_free_again(tmp_path):
-    with Run(tmp_path), pytest.raises(ConfigError, match="another run is at work"):
+    with Run(tmp_path), pytest.raises(ConfigError, match="another run is using"):
         with Run(tmp_path):
             pass
     with pytest.raises(RuntimeError), Run(tmp_path):
@@ -322,7 +322,7 @@ def test_divergence(tmp_path):
     done = run(*TRAIN[:-1], "--epochs", 5, "--lr", "1e30", "--out", "r", cwd=tmp_path, code=3)
     last = done.stderr.splitlines()[-1]
     assert last.startswith("tinyae: training diverged at step 2")
-    assert last.endswith("what was saved is from before. Try a lower --lr")  # it is clipped already
+    assert last.endswith("Saved checkpoints are from before. Try a lower --lr")  # it is clipped already
 
 
 def test_a_terminal_gets_a_bar(tmp_path):

@@ -155,12 +155,12 @@ def test_warnings_name_options():
     """As they are shown: a collapsed codebook, and a critic that is too steep."""
     warn = CodebookUsage(VQVAE(input_shape=(4, 4, 1), codes=64)).warnings
     (program,) = warn({"perplexity": [1.0]})
-    assert program.endswith("A lower lr, moving averages by ema=True or fewer codes may spread them")
+    assert program.endswith("A lower lr, moving averages (ema=True) or fewer codes may help")
     critic = Adversaries(GAN(input_shape=(4, 4, 1), hidden=(4,), loss="wasserstein"))
     terms = {"distance": 9.0}
     records = [{"step": 600 * i, "train": terms, "gap": 1.0} for i in (1, 2)]
     assert critic.alarms(records)["steep"].endswith("A larger penalty may help")
     with on_the_command_line():
         (shell,) = warn({"perplexity": [1.0]})
-        assert "A lower --lr, moving averages by ema=true (--set ema=true) or fewer codes (--set codes=...)" in shell
+        assert "A lower --lr, moving averages (ema=true (--set ema=true)) or fewer codes (--set codes=...)" in shell
         assert critic.alarms(records)["steep"].endswith("A larger penalty (--set penalty=...) may help")

@@ -95,7 +95,7 @@ def test_a_share_is_not_held_out_beside_a_validation_part():
     data = Dataset("mine", Split(rows(20)), validation=Split(rows(5)))
     model = tinyae.models.AE(input_shape=(2,), hidden=(), latent_dim=1)
     before = model.store.flat.copy()
-    with pytest.raises(ConfigError, match="validation part of their own"):
+    with pytest.raises(ConfigError, match="validation split of their own"):
         tinyae.fit(model, data, epochs=1, validation=0.1, progress=False)
     np.testing.assert_array_equal(model.store.flat, before)
 
@@ -112,5 +112,5 @@ def test_a_part_that_the_model_refuses_is_named(name):
     parts = {"validation": Split(rows(3), [0, 1, 0]), "test": Split(rows(3), [0, 1, 0])}
     data = Dataset("mine", Split(rows(4), [0, 1, 0, 1]), **(parts | {name: Split(rows(3))}))
     model = tinyae.models.CVAE(input_shape=(2,), hidden=(4,), latent_dim=1, classes=2)
-    with pytest.raises(tinyae.errors.TinyaeError, match=f"the {name} part: cvae needs labels"):
+    with pytest.raises(tinyae.errors.TinyaeError, match=f"the {name} split: cvae needs labels"):
         tinyae.fit(model, data, epochs=1, progress=False)

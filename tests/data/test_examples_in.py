@@ -270,8 +270,8 @@ def test_masked_values_are_refused_by_functions_of_codes():
     "data, message",
     [
         ("mnist", r"^'mnist' is a name, not data: give tinyae.data.load\('mnist'\)$"),
-        ({"data": ROWS}, "^a dict of data has 'x', and 'labels' if there are any, got data$"),
-        ({"x": ROWS, "y": [0, 1]}, "^a dict of data has 'x', and 'labels' if there are any, got x, y$"),
+        ({"data": ROWS}, "^a dict of data needs 'x', and may have 'labels', got data$"),
+        ({"x": ROWS, "y": [0, 1]}, "^a dict of data needs 'x', and may have 'labels', got x, y$"),
         ((ROWS, ROWS, ROWS), r"^a tuple of data is \(x, labels\), got 3 items"),
     ],
 )

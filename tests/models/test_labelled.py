@@ -269,12 +269,12 @@ def test_collapsed_dimensions_are_named_at_the_end_of_a_training(digits, capsys)
     model = models.BetaVAE(input_shape=(8, 8, 1), hidden=(16,), latent_dim=4, beta=100.0)
     options = dict(batch_size=16, lr=0.01, threads=1)
     fit(model, digits.train.x[:512], epochs=3, **options)
-    assert "collapsed" not in capsys.readouterr().err, "96 steps say nothing yet"
+    assert "collapse" not in capsys.readouterr().err, "96 steps say nothing yet"
     fit(model, digits.train.x[:512], epochs=16, **options)
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == (
-        "4 of 4 dimensions collapsed (z1, z2, z3, z4), with a KL below 0.01 nats: they say nothing of an example. A "
-        "lower beta, warmup=linear or free_bits may keep them"
+        "posterior collapse: 4 of 4 dimensions of the code (z1, z2, z3, z4) are unused, with a KL below 0.01 nats. A "
+        "lower beta, warmup=linear or free_bits may prevent it"
     )
 
 
@@ -283,16 +283,16 @@ def test_a_weight_of_the_kl_that_still_rises_is_waited_for(digits, capsys):
         input_shape=(8, 8, 1), hidden=(8,), latent_dim=2, beta=100.0, warmup="linear", warmup_steps=513
     )
     fit(model, digits.train.x[:512], epochs=16, batch_size=16, lr=0.01, threads=1)
-    assert "collapsed" not in capsys.readouterr().err
+    assert "collapse" not in capsys.readouterr().err
 
 
 def test_a_dimension_in_use_is_not_named():
     model = PosteriorCollapse(models.VAE())
     assert model.warnings({"kl_per_dimension": [3.0, 0.011]}) == []
     (said,) = model.warnings({"kl_per_dimension": [3.0] * 16 + [0.009] + [3.0] * 3})
-    assert said.startswith("1 of 20 dimensions collapsed (z17), with a KL below 0.01 nats")
+    assert said.startswith("posterior collapse: 1 of 20 dimensions of the code (z17) are unused, with a KL below 0.01")
     (said,) = model.warnings({"kl_per_dimension": [0.0] * 12})
-    assert said.startswith("12 of 12 dimensions collapsed (z1, z2, z3, z4, z5, z6, z7, z8, z9, z10, ...), with a KL")
+    assert said.startswith("posterior collapse: 12 of 12 dimensions of the code (z1, z2, z3, z4, z5, z6, z7, z8, z9, ")
     assert model.warnings({}) == []
 
 

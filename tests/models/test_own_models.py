@@ -193,7 +193,7 @@ class Nameless(Open):
 
 
 def test_a_step_without_the_loss_is_named_before_the_first_epoch_is_over(tmp_path):
-    with pytest.raises(ConfigError, match="its step gives the terms mse, and none is loss, by which epochs"):
+    with pytest.raises(ConfigError, match="epochs are selected by the term loss, and its step returns mse"):
         tinyae.fit(Nameless(), X, epochs=1, batch_size=6, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 

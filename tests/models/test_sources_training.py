@@ -148,7 +148,7 @@ def test_a_source_is_saved_with_its_model(tmp_path):
 
 
 def test_sgd_has_no_epsilon():
-    with pytest.raises(tinyae.errors.ConfigError, match="^epsilon: sgd has none, leave it out$"):
+    with pytest.raises(tinyae.errors.ConfigError, match="^epsilon: sgd has no epsilon, leave it out$"):
         tinyae.fit(models.AE((4,), 2, ()), drawn((8, 4)), optimizer="sgd", epsilon=1e-7, progress=False)
     with pytest.raises(tinyae.errors.ConfigError, match="^epsilon: expected "):
         tinyae.fit(models.AE((4,), 2, ()), drawn((8, 4)), epsilon=0.0, progress=False)

@@ -103,7 +103,7 @@ def test_a_collapsed_codebook_is_said_at_the_end(digits, monkeypatch):
     monkeypatch.setattr(loop, "LONG", 4)
     fit(make(codes=64), grey, progress=told)
     assert len(told.texts) == 1 and "\n" not in told.texts[0]
-    assert told.texts[0].startswith("the codebook collapsed: a perplexity of ") and "over 64 codes" in told.texts[0]
+    assert told.texts[0].startswith("the codebook collapsed: its perplexity is ") and "for 64 codes" in told.texts[0]
     told = Told()
     fit(make(), digits, progress=told)
     assert told.texts == []

@@ -253,10 +253,10 @@ def test_what_is_not_finite_stops_the_training_in_a_line_that_names_the_phase(na
     with pytest.raises(DivergedError) as caught:
         train(meddled(make(name), phase, poison), few(), 3, out=tmp_path)
     text = str(caught.value)
-    assert "\n" not in text and "what was saved is from before" in text
+    assert "\n" not in text and "Saved checkpoints are from before" in text
     if fault == "loss":
         assert text.startswith(f"training diverged at step {8 if moves else 7} (epoch 2): ")
-        assert f" of phase {phase} is nan;" in text
+        assert f" of phase {phase} is nan." in text
     else:
         assert f"after a gradient of phase {phase} that was not finite" in text
     saved = read(tmp_path / "last.npz")

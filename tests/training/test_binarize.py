@@ -145,6 +145,6 @@ def test_train_binarized_without_a_class(tmp_path):
     settings = checkpoint.read(tmp_path / "r" / "last.npz").training["settings"]
     assert settings["binarize"] == "dynamic" and settings["without_class"] == 3
     resumed = run("train", "vae", "--out", "r", "--resume", "--epochs", 2, "--no-pictures", cwd=tmp_path)
-    assert "going on" in resumed.stderr
+    assert "resuming at step" in resumed.stderr
     assert "unknown class of digits '12'" in refused("train", "vae", *options, "--without-class", 12, cwd=tmp_path)
     assert "did you mean 'static'" in refused("train", "vae", *options[:-4], "--binarize", "statik", cwd=tmp_path)

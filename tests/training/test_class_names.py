@@ -104,7 +104,7 @@ def test_a_class_is_left_out_by_its_name():
     np.testing.assert_array_equal(one.store.flat, two.store.flat)
     with pytest.raises(ConfigError, match="unknown class of pets 'cow'"):
         train(one, pets(), without_class="cow")
-    with pytest.raises(ConfigError, match="these data have no names of classes, give a number"):
+    with pytest.raises(ConfigError, match="these data have no class names, give the class's number"):
         train(one, (pets().train.x, pets().train.labels), without_class="cat")
 
 

@@ -58,7 +58,7 @@ TRAIN = ("train", "vae", "--data", "photos", "--epochs", "1", "--set", "hidden=4
 def test_names_are_told_before_the_first_step(photos, capsys):
     assert cli.main(list(TRAIN)) == 0
     said = capsys.readouterr().err
-    line = "pictures show names that cannot be drawn by the codes of their letters: caf\\xe9\n"
+    line = "pictures show letters that their font lacks as character codes: caf\\xe9\n"
     assert 0 < said.index(line) < said.index("epoch 1")
     assert (photos / "r" / "codes.png").exists()
 
@@ -80,7 +80,7 @@ def test_a_folder_in_the_place_of_a_picture(name, tmp_path, monkeypatch, capsys)
     assert cli.main(["train", "vae", "--data", "digits", *TRAIN[4:]]) == 2
     said = capsys.readouterr().err
     place = os.path.join("r", name)
-    assert said == f"tinyae: {place} is a folder in the place of a picture: move it away, or give --no-pictures\n"
+    assert said == f"tinyae: {place} is a folder, and a picture has that name: move it, or give --no-pictures\n"
     assert contents(tmp_path) == before
 
 

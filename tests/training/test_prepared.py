@@ -41,7 +41,7 @@ def test_the_columns_are_those_of_the_part_that_is_trained_on_and_the_model_is_n
 
 
 def test_what_the_model_refuses_is_named_by_its_part(model):
-    with pytest.raises(ShapeError, match="^the test part: "):
+    with pytest.raises(ShapeError, match="^the test split: "):
         Prepared(model, table(test=Split(np.zeros((3, 5)))))
     with pytest.raises(ShapeError, match="^ae: "):
         Prepared(model, columns(5), test=np.zeros((3, 5)))

@@ -95,7 +95,7 @@ def test_steps_done_before_do_not_count_as_speed(monkeypatch):
         bar.step(5, {"loss": 1.0})
     shown = sys.stderr.getvalue()
     bar.close()
-    assert shown.startswith("going on from step 1000 of 1100\n")
+    assert shown.startswith("resuming at step 1000 of 1100\n")
     assert "1010/1100 steps, 01:30 left" in bars(shown)[-1]
 
 

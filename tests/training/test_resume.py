@@ -142,7 +142,7 @@ def test_refused_at_the_start_the_model_is_not_standardised(tmp_path):
     fit(small(**options), rows, tmp_path)
     refused(small(**options), rows, tmp_path, "the run has standardize None", standardize=True)
     model = small(**options)
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="has a run already"):
         fit(model, rows, tmp_path, standardize=True)
     assert model.standardization is None
 
@@ -168,7 +168,7 @@ def test_where_only_the_best_epoch_is_left_a_run_goes_on_from_it(damaged, tmp_pa
         if damaged:
             (tmp_path / name).write_bytes(b"PK")
     step = checkpoint.read(tmp_path / "best.npz").training["step"]
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="has a run already"):
         fit(small(), data(), tmp_path)
     model, straight = small(), small()
     history = tinyae.fit(model, data(), epochs=3, batch_size=20, out=tmp_path, resume=True)
@@ -233,7 +233,7 @@ def test_a_damaged_line_is_named_and_the_lines_behind_it_are_kept(tmp_path):
     path.write_bytes(b"{" + b"".join(lines))
     found = Run(tmp_path).records(8, said.append)
     assert [record["epoch"] for record in found] == [2, 3, 4]
-    assert said == [f"{path}: line 1 is damaged and was removed; the whole lines are kept"]
+    assert said == [f"{path}: line 1 is corrupted and was removed; the other lines are kept"]
     assert path.read_bytes() == b"".join(lines[1:])
     assert [record["epoch"] for record in Run(tmp_path).records(6, said.append)] == [2, 3] and len(said) == 1
 
@@ -261,7 +261,7 @@ def test_lines_that_are_missing_are_counted(kept, tmp_path, capsys):
     lines = path.read_text().splitlines(keepends=True)
     path.unlink() if kept is None else path.write_text("".join(lines[3 - kept :]))
     tinyae.fit(small(), data(), epochs=3, batch_size=20, out=tmp_path, resume=True)
-    said = f"{path} has lines of {kept or 0} of the 3 epochs so far: the curves lack the others\n"
+    said = f"{path} has only {kept or 0} of the 3 epochs so far: the curves lack the others\n"
     assert said in capsys.readouterr().err
 
 
@@ -291,4 +291,4 @@ def test_sums_that_are_not_those_of_the_step_are_refused(tmp_path):
 
     for name in ("last.npz", "previous.npz"):
         rewrite(tmp_path / name, earlier)
-    refused(small(), data(), tmp_path, "last.npz is damaged: its sums are not those of step 3", CheckpointError)
+    refused(small(), data(), tmp_path, "last.npz is corrupted: its sums do not belong to step 3", CheckpointError)

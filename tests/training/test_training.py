@@ -162,7 +162,7 @@ def test_resume_of_a_finished_run_does_nothing(x, tmp_path):
 def test_a_used_folder_is_refused(x, tmp_path):
     fit(small(), x, out=tmp_path)
     before = (tmp_path / "last.npz").read_bytes()
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="has a run already"):
         fit(small(), x, out=tmp_path)
     assert (tmp_path / "last.npz").read_bytes() == before
     fit(small(seed=5), x, epochs=1, out=tmp_path, overwrite=True)
@@ -284,7 +284,7 @@ def test_fit_works_off_the_main_thread(x):
 
 def test_an_output_folder_that_cannot_be(x, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot make the output folder"):
+    with pytest.raises(ConfigError, match="cannot create the output folder"):
         fit(small(), x, out=tmp_path / "file" / "run")
 
 

@@ -75,7 +75,7 @@ def train_classifier(data, seed=0):
     It takes about STEPS steps of Adam on batches of BATCH, whole epochs, at a rate that falls from RATE to 0 along a
     cosine. Weights, order and dropout are those of the seed.
     """
-    from ..training.loop import fit
+    from ..training import fit
 
     model = Classifier(data.shape, data.class_count, seed=seed)
     model.check_labels(data.test.labels, len(data.test))

@@ -1,6 +1,6 @@
-"""The loop, checkpoints, progress, threads."""
+"""Training: `fit` and `load`, the loop and its steps, the run's folder, monitors, progress and worker threads."""
 
+from .fitting import fit
 from .load import load
-from .loop import fit
 
 __all__ = ["fit", "load"]

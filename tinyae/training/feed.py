@@ -1,4 +1,4 @@
-"""Batches: what a step sees, as a pure function of (seed, epoch, position)."""
+"""Mini-batches of examples, as a pure function of the seed, the epoch and the position in it."""
 
 import numpy as np
 
@@ -8,10 +8,11 @@ from ..data.drawn import Drawn
 
 
 class Feed:
-    """The examples on the model's device, uint8 kept as it is, and their batches; what is `Drawn` is drawn for each.
+    """Examples on the model's device, and their mini-batches.
 
-    The order of epoch e is the permutation of (seed, e); the last batch of an epoch may be short. binarize: whether an
-    epoch's batches are binarized, by noise of (seed, step).
+    Images in uint8 stay so. `Drawn` examples are rendered for each batch. Epoch e has the permutation that (seed, e)
+    gives; its last batch may be smaller. binarize: whether the batches of an epoch are binarized, with noise that
+    depends on (seed, step).
     """
 
     def __init__(self, x, labels, backend, batch_size, seed, binarize=False):
@@ -22,7 +23,7 @@ class Feed:
         self.steps_per_epoch = -(-self.count // batch_size)
 
     def epoch(self, epoch, start=0):
-        """The batches of an epoch (counted from 0), from its step `start` on."""
+        """Yield the batches of an epoch, counted from 0, from its step `start` on."""
         order = Noise(self.seed, epoch).permutation(self.count, "order")
         for step in range(start, self.steps_per_epoch):
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]
@@ -33,18 +34,18 @@ class Feed:
             yield batch
 
     def in_order(self, size):
-        """The examples in order, `size` at a time, for evaluation."""
+        """Yield the examples in order, `size` at a time, for evaluation."""
         for first in range(0, self.count, size):
             rows = slice(first, first + size)
             yield self._batch(rows, rows)
 
     def evenly_spaced(self, most):
-        """One batch of `most` examples at most, evenly spaced."""
+        """One batch of at most `most` examples, evenly spaced."""
         rows = np.arange(0, self.count, -(-self.count // most))
         return self._batch(rows, self.backend.asarray(rows))
 
     def _batch(self, rows, on_device):
-        """The examples of `rows`, indices on the host, which `on_device` holds on the device."""
+        """The batch with the indices `rows`. on_device: the same indices on the device."""
         drawn = isinstance(self.x, Drawn)
         batch = {"x": self.backend.asarray(self.x[rows]) if drawn else self.x[on_device]}
         return batch if self.labels is None else batch | {"labels": self.labels[on_device]}

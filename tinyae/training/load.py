@@ -1,6 +1,6 @@
-"""The model in a checkpoint. Its class is one of tinyae's, all of which are imported here, or one that is given."""
+"""Load a model from a checkpoint. All of tinyae's models are imported here, so that it finds their classes."""
 
-from .. import models  # noqa: F401  (their classes enter themselves in the list that checkpoints look into)
+from .. import models  # noqa: F401  (importing a model registers its class)
 from ..checkpoint.files import find
 from ..options import Path, options
 
@@ -9,11 +9,35 @@ __all__ = ["find", "load"]
 
 @options(path=Path())
 def load(path, backend="numpy", model=None):
-    """The model in a checkpoint file or in a run's folder: of its best epoch, or the last where that file is damaged,
-    which is said on stderr.
+    """Load a trained model from a checkpoint file or a run's folder.
 
-    model: the class of a model of your own; without it the class must be imported already, and is found by its name.
+    A folder gives the model of the best epoch, or of the last one if that file is corrupted, which a line on stderr
+    reports.
 
-    Raises CheckpointError if there is none or it is damaged.
+    Parameters
+    ----------
+    path : str
+        A checkpoint file or a run's folder.
+    backend : str, default "numpy"
+        "numpy" or "cupy".
+    model : type, optional
+        The class of a model of your own. By default the class is found by its name, and must be imported already.
+
+    Returns
+    -------
+    model : Model
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint, or it is corrupted.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/small.npz"
+    >>> models.VAE(hidden=(8,), latent_dim=3, input_shape=(4, 4, 1)).save(path)
+    >>> load(path).latent_dim
+    3
     """
     return find(path).model(backend, model)

@@ -9,77 +9,79 @@ from ..latent import quantize
 from ..traits import Monitored
 from ..wording import flag, setting
 
-COLLAPSED = 0.01  # nats: a dimension with a smaller KL holds next to nothing
-NAMED = 10  # collapsed dimensions that are named at most
-SPARSE = 0.1  # of the codes, the perplexity below which a codebook does not spread over the data
-MEASURED = 256  # examples, drawn and real
-MANY = 500  # steps that an alarm looks back over: sound trainings begin with 100 or so of the same look
-WON = 0.99  # of the examples told right: from there on a discriminator teaches nothing
-NARROW = 0.05  # of the spread there should be: codes of an autoencoder that learns have had 0.1 of it for long
-CROWDED = 0.2  # of the nearest distance there should be: sound trainings have 0.5 and more, from the first epochs on
-STEEP = 2.0  # times the gap, by theory 1 at most; with a gradient penalty of the usual weight it is below 1
-IDLE = 0.9  # of the highest distance: a generator that learns brings it below in so many steps of its own
+COLLAPSED = 0.01  # nats: a dimension with a smaller KL is reported as collapsed
+NAMED = 10  # the largest number of collapsed dimensions that are named
+SPARSE = 0.1  # a codebook has collapsed if its perplexity is below this share of its codes
+MEASURED = 256  # the number of samples, and of real examples, that are compared
+MANY = 500  # steps that an alarm looks back over; healthy runs can look the same for their first 100 steps
+WON = 0.99  # accuracy above which a discriminator gives the generator next to no gradient
+NARROW = 0.05  # lowest ratio of spreads; autoencoders that went on to learn have stayed at 0.1 for long
+CROWDED = 0.2  # lowest ratio of nearest distances; healthy runs are at 0.5 or more from the first epochs on
+STEEP = 2.0  # largest ratio of the critic's distance to the gap; in theory 1, and below 1 with a usual gradient penalty
+IDLE = 0.9  # a generator that learns brings the distance below this share of its highest value
 
-# {name: (whether the latest epochs went wrong, by the means of their terms and reports; what to say of them)}.
+# {name: (predicate over the mean terms and reports of the latest epochs, message if it holds)}.
 ALARMS = {
     "won": (
         lambda mean: mean.get("accuracy", 0) > WON,
-        "the discriminator has told {accuracy:.1%} right for {many} steps: the other side learns little from it. "
-        "{advice} may help",
+        "the discriminator has been right on {accuracy:.1%} of the examples for {many} steps, so the network that it "
+        "trains learns little. {advice} may help",
     ),
     "collapsed": (
         lambda mean: mean.get("spread", 1) < NARROW,
-        "the {what} collapse: their spread is {spread:.2g} of that of {whose}. A lower {lr} may help",
+        "the {what} collapse: their standard deviation is {spread:.2g} times {whose}. A lower {lr} may help",
     ),
     "few": (
         lambda mean: mean.get("nearest", 1) < CROWDED,
-        "the samples are of few kinds: the nearest two are {nearest:.2g} times as far apart as they should be. A lower "
-        "{lr} may help",
+        "mode collapse: the samples are much alike, the distance to the nearest other sample is {nearest:.2g} times "
+        "that in the data. A lower {lr} may help",
     ),
-    # Examples that are `gap` apart differ in D by that at most, |D(x) - D(y)| <= |x - y| (Gulrajani et al. 2017, 2.1).
+    # A 1-Lipschitz critic has |D(x) - D(y)| <= |x - y|, so distance <= gap (Gulrajani et al. 2017, section 2.1).
     "steep": (
         lambda mean: mean.get("distance", 0) > STEEP * mean.get("gap", np.inf),
-        "the critic is too steep: a distance of {distance:.3g} where samples and data are {gap:.3g} apart. A larger "
-        "{penalty} may help",
+        "the critic is too steep: its outputs for data and samples differ by {distance:.3g}, but the images differ by "
+        "only {gap:.3g}. A larger {penalty} may help",
     ),
     "behind": (
         lambda mean: mean.get("distance", 1) <= 0,
-        "the critic does not tell samples from data: the distance is {distance:.3g}. More {critic_steps} may help",
+        "the critic does not separate samples from data: the distance is {distance:.3g}. A larger {critic_steps} may "
+        "help",
     ),
     "idle": (
         lambda mean: mean.get("stayed", 0) > IDLE,
-        "the distance stays at its highest, {distance:.3g}: the generator does not learn. Another {lr} may help",
+        "the generator does not learn: the critic's distance stays at its highest, {distance:.3g}. Another {lr} may "
+        "help",
     ),
 }
 
 
 class Monitor:
-    """Watches one model in one run. Each method may be left as it is."""
+    """Base class of objects that watch one model during one run. A subclass overrides the methods that it needs."""
 
     def __init__(self, model):
         self.model = model
 
     def report(self, batch):
-        """-> what an epoch's record says besides the terms, JSON-ready, measured on a batch of monitored data."""
+        """{name: JSON value} to add to an epoch's record, measured on a batch of monitored data."""
         return {}
 
     def end_epoch(self):
-        """Called after `report`: what is counted over an epoch begins anew."""
+        """Reset what is counted over an epoch; called after `report`."""
 
     def alarms(self, records):
-        """-> {name: line} of what goes wrong after the last of the epochs' records."""
+        """{name: message} of what is wrong after the last of the epochs' records."""
         return {}
 
     def warnings(self, record):
-        """-> lines to show at the end of a training, by its last record."""
+        """Messages to show at the end of a run. record: the last epoch's."""
         return []
 
 
 class PosteriorCollapse(Monitor):
-    """The KL of each dimension of a Gaussian code. A dimension of nearly none says nothing about an example."""
+    """Records the KL of each dimension of a Gaussian code, and warns about dimensions that carry no information."""
 
     def report(self, batch):
-        if "kl" not in self.model.terms:  # the KL to a mixture is no sum over dimensions
+        if "kl" not in self.model.terms:  # the KL to a mixture prior is not a sum over dimensions
             return {}
         return {"kl_per_dimension": self.model.kl_per_dimension(batch["x"], batch.get("labels")).tolist()}
 
@@ -89,16 +91,16 @@ class PosteriorCollapse(Monitor):
         if not empty:
             return []
         named = ", ".join(empty[:NAMED]) + ", ..." * (len(empty) > NAMED)
-        some = f"{len(empty)} of {len(each)} dimensions collapsed ({named}), with a KL below {COLLAPSED} nats"
-        advice = "A beta-vae, with a low or rising beta or with free bits, may keep them"
+        some = f"posterior collapse: {len(empty)} of {len(each)} dimensions of the code ({named}) are unused"
+        advice = "A beta-vae, with a low or rising beta or with free bits, may prevent it"
         if "beta" in self.model.config:
             ways = setting("beta"), setting("warmup", "linear"), setting("free_bits")
-            advice = "A lower {}, {} or {} may keep them".format(*ways)
-        return [f"{some}: they say nothing of an example. {advice}"]
+            advice = "A lower {}, {} or {} may prevent it".format(*ways)
+        return [f"{some}, with a KL below {COLLAPSED} nats. {advice}"]
 
 
 class CodebookUsage(Monitor):
-    """The perplexity of the codes in use, by codebook, counted over an epoch."""
+    """Records the perplexity of each codebook over an epoch, and warns about a codebook that has collapsed."""
 
     def _usage(self):
         return self.model.state.tree["codebook"]["usage"]
@@ -116,26 +118,26 @@ class CodebookUsage(Monitor):
         if least >= SPARSE * codes:
             return []
         return [
-            f"the codebook collapsed: a perplexity of {least:.1f} over {codes} codes. A lower {flag('lr')}, "
-            f"moving averages by {setting('ema', True)} or fewer {setting('codes')} may spread them"
+            f"the codebook collapsed: its perplexity is {least:.1f}, for {codes} codes. A lower {flag('lr')}, "
+            f"moving averages ({setting('ema', True)}) or fewer {setting('codes')} may help"
         ]
 
 
 class CodeProbabilities(Monitor):
-    """How well a model of codes predicts them, in nats and bits per code and as an accuracy."""
+    """Records how well a model predicts codes: in nats and in bits per code, and as an accuracy."""
 
     def report(self, batch):
         return self.model.measures(batch["x"], batch.get("labels"))
 
 
 class Adversaries(Monitor):
-    """Networks with opposing objectives: the terms of their game, and how much samples and codes differ.
+    """Watches adversarial training: the balance of the networks, and how varied the samples are.
 
-    The term "accuracy" is the share of real and generated examples that the discriminator tells apart. A Wasserstein
-    critic has the term "distance" instead.
+    The term "accuracy" is the share of real and generated examples that the discriminator classifies correctly. A
+    Wasserstein critic has the term "distance" instead, the difference of its mean outputs for data and samples.
 
-    judges_codes: whether the discriminator sees codes instead of images. advice: what may help where the discriminator
-    wins, with options in braces.
+    judges_codes: whether the discriminator's inputs are codes instead of images. advice: text on what may help if the
+    discriminator wins, with options in braces.
     """
 
     def __init__(self, model, judges_codes=False, advice="A lower {lr}"):
@@ -143,19 +145,19 @@ class Adversaries(Monitor):
         self.judges_codes, self.advice = judges_codes, advice
 
     def report(self, batch):
-        """-> ratios between what the generator makes and what the discriminator takes for real, 1 where they are alike.
+        """Ratios between generated and real examples, which are 1 if both vary equally.
 
-        spread: how far examples lie from their mean. nearest: how far each sample lies from the nearest other one, in
-        units of the spread; samples of few modes lie close together, however far apart the modes are. Codes of few
-        numbers lie close together too, and so do the samples made from them: if codes are closer than the data, the
-        samples are compared with the codes. gap, for a Wasserstein critic: the mean distance between a sample and a
-        real example.
+        spread: the ratio of their standard deviations. nearest: the ratio of the mean distances to the nearest other
+        example, each in units of the spread; it is small if the samples have few modes, however far apart the modes
+        are. Codes with few dimensions are close together too, and so are samples decoded from them: if codes are
+        closer than the data, the samples are compared with codes. gap, for a Wasserstein critic: the mean distance
+        between a sample and a real example.
         """
         model = self.model
         x, n = batch["x"][:MEASURED], min(len(batch["x"]), MEASURED)
         if n < 2:
             return {}
-        if self.judges_codes:  # the class in a code is no draw: what is measured is the style after it
+        if self.judges_codes:  # the style is compared: the class in front of it in a code is not sampled
             drawn, real = (codes[:, -model.style_dim :] for codes in (model.encode(x), model.draw_prior(n, seed=1)))
             return {"spread": _ratio(spread(drawn), spread(real))}
         drawn, real = (model.backend.to_host(model._inputs(images)) for images in (model.sample(n, seed=1), x))
@@ -167,7 +169,7 @@ class Adversaries(Monitor):
         return found
 
     def alarms(self, records):
-        """-> {name: line} of those of ALARMS that the latest epochs give cause for."""
+        """{name: message} of the entries of ALARMS whose predicate holds for the latest epochs."""
         latest = _latest(records, MANY)
         if not latest:
             return {}
@@ -189,7 +191,7 @@ class Adversaries(Monitor):
 
 
 def _latest(records, steps):
-    """The fewest latest epochs, two at least, that had so many steps; none where all together had fewer."""
+    """The latest records, at least two, that span at least `steps` steps; none if the whole run is shorter."""
     ends = [0, *(record["step"] for record in records)]
     enough = (count for count in range(2, len(ends)) if ends[-1] - ends[-1 - count] >= steps)
     count = next(enough, 0)
@@ -197,12 +199,12 @@ def _latest(records, steps):
 
 
 def spread(x):
-    """Root mean squared deviation of examples (N, ...) from their mean example."""
+    """The root mean square deviation of examples (N, ...) from their mean."""
     return float(np.sqrt(np.mean((x - x.mean(axis=0)) ** 2)))
 
 
 def mean_nearest_distance(x):
-    """The mean distance of examples (N, ...) from the nearest other one, over the root mean squared one of any two."""
+    """The mean distance of examples (N, ...) to the nearest other one, divided by the RMS distance of all pairs."""
     x = (x - x.mean(axis=0)).reshape(len(x), -1)
     squares = (x * x).sum(axis=1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0))
@@ -221,7 +223,7 @@ MONITORS = {
 
 
 def monitors_of(model):
-    """The monitors that a model declares, in their order, each for this model."""
+    """Make the monitors that a model declares, in their order."""
 
     def made(each):
         if isinstance(each, Monitored):

@@ -16,24 +16,29 @@ from .feed import Feed
 
 
 class Prepared:
-    """The data of one run, made once from a model, the data and the options of `fit` that concern data.
+    """The data of one run, prepared once by the options of `fit` that concern data.
 
-    All examples are checked against the model, which is not changed. Raises `DataError`, `ShapeError` and
-    `ConfigError`.
+    All examples are checked against the model, which is not changed. The attributes are
+
+    training        the `Feed` of the training examples
+    watched         {"validation" or "test": `Feed`} of the examples whose loss is reported after each epoch
+    class_names     the names of the classes by label, a tuple, or None
+    notes           messages for the user about these data, a list
+    seen            the kind of values that `examples.seen` found, or None
+    origin          the arguments that `data.load` was called with, or None
+    standardization the `Standardization` of the training examples' columns, or None
+    settings        {name: value} of the data, stored with a run; a resumed run needs equal ones
+    fingerprints    {name: [of the examples, of the labels]} of watched data; a resumed run needs equal ones
 
     Parameters
     ----------
-    model, data, test, batch_size, validation, standardize, binarize, without_class, seed: as `fit` takes them.
+    model, data, test, batch_size, validation, standardize, binarize, without_class, seed
+        See `fit`.
 
-    Attributes
-    ----------
-    training: the `Feed` of the examples that the model is trained on.
-    watched: {"validation" or "test": `Feed`} of the examples whose loss is reported after each epoch.
-    class_names: tuple of the classes' names by label, or None. notes: list of lines for the user about these data.
-    seen: what `examples.seen` says of the values, or None. origin: what `data.load` was called with, or None.
-    standardization: the `Standardization` of the training examples' columns, or None.
-    settings: {name: value} that a run keeps of its data, and that must be equal where the run is resumed.
-    fingerprints: {name: [of examples, of labels]} of what is watched, which must be equal too.
+    Raises
+    ------
+    DataError, ShapeError, ConfigError
+        If the data or the options do not suit the model or each other.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class Prepared:
         own = None if dataset is None else dataset.validation
         if isinstance(without_class, str):
             if dataset is None:
-                raise ConfigError(f"{flag('without_class')}: these data have no names of classes, give a number")
+                raise ConfigError(f"{flag('without_class')}: these data have no class names, give the class's number")
             without_class = dataset.find_class(without_class)
         x, labels = admitted(model, data, standardize=standardize)
         self.origin = getattr(dataset, "origin", None)
@@ -75,7 +80,7 @@ class Prepared:
         self.watched = {name: Feed(*part, model.backend, batch_size, seed) for name, part in watched.items()}
 
     def _admit_watched(self, model, given, standardize, named):
-        """[x (N, ...)] of {name: data or None}, each checked; `named`: whether an error names the part."""
+        """Check {name: data or None} against the model; returns [x (N, ...)]. named: whether errors name the split."""
         found = []
         for name, part in given.items():
             if part is None:
@@ -83,14 +88,14 @@ class Prepared:
             try:
                 found.append(admitted(model, part, self.seen, standardize)[0])
             except (DataError, ShapeError, ConfigError) as error:
-                if not named:  # the caller knows which array that is
+                if not named:  # the caller passed a single array
                     raise
-                raise type(error)(f"the {name} part: {error}") from None
+                raise type(error)(f"the {name} split: {error}") from None
         return found
 
 
 def _standardization(model, x):
-    """The `Standardization` that `model.standardize(x)` learns; the model stays as it is until the run begins."""
+    """The `Standardization` that `model.standardize(x)` finds; the model is unchanged until the run begins."""
     before = model.standardization
     model.standardize(x)
     found, model.standardization = model.standardization, before
@@ -98,9 +103,9 @@ def _standardization(model, x):
 
 
 def as_split(data, integers=False, who="the data"):
-    """(x, labels) of a Dataset's training part, a Split, an array, an (x, labels) pair or a dict with "x", as arrays.
+    """Arrays (x, labels) from a Dataset (its training split), a Split, an array, an (x, labels) pair, or a dict.
 
-    integers: whether examples may be maps of codes, integers of any kind. who: whose labels they are, in an error.
+    integers: whether examples may be integers, such as maps of codes. who: the owner of the labels in an error message.
     """
     if isinstance(data, str):
         raise DataError(f"'{data}' is a name, not data: give tinyae.data.load('{data}')")
@@ -109,12 +114,12 @@ def as_split(data, integers=False, who="the data"):
     if isinstance(data, Split):
         x, labels = data.x, data.labels
     elif isinstance(data, dict):
-        if "x" not in data or data.keys() - {"x", "labels"}:  # "y" would be labels that are lost without a word
-            raise DataError(f"a dict of data has 'x', and 'labels' if there are any, got {', '.join(map(str, data))}")
+        if "x" not in data or data.keys() - {"x", "labels"}:  # a key "y" would silently lose the labels
+            raise DataError(f"a dict of data needs 'x', and may have 'labels', got {', '.join(map(str, data))}")
         x, labels = data["x"], data.get("labels")
     elif isinstance(data, tuple):
         if len(data) != 2:
-            raise DataError(f"a tuple of data is (x, labels), got {len(data)} items: give examples in an array")
+            raise DataError(f"a tuple of data is (x, labels), got {len(data)} items: give the examples as an array")
         x, labels = data
     else:
         x, labels = data, None
@@ -130,9 +135,9 @@ def as_split(data, integers=False, who="the data"):
 
 
 def admitted(model, data, known=None, standardize=False):
-    """`as_split` of data that `model` is trained on or judged by, all of it checked against the model.
+    """`as_split` of training or evaluation data, with all examples checked against the model.
 
-    known: what `examples.seen` said of the data that it is trained on, if these are others.
+    known: what `examples.seen` found in the training data, if `data` are others.
     """
     x, labels = as_split(data, model.input.integers, model.name)
     admit(model, x, known, standardize)
@@ -142,19 +147,22 @@ def admitted(model, data, known=None, standardize=False):
 
 
 def fingerprint(x):
-    """Shape, dtype and checksum of the examples, by which a resumed run knows its data."""
+    """Dtype, shape and checksum of the examples, which a resumed run compares with those before."""
     checksum = x.checksum() if isinstance(x, Drawn) else zlib.crc32(np.ascontiguousarray(x))
     return f"{x.dtype} {'x'.join(map(str, x.shape))} {checksum:08x}"
 
 
 def fingerprint_labels(labels):
-    """The same of labels, in any form and dtype; None where there are none."""
+    """The fingerprint of labels, independent of their dtype; None without labels."""
     return None if labels is None else fingerprint(np.asarray(labels).astype(np.int64))
 
 
 def with_names(model, data, test):
-    """(data, test, the classes' names or None), labels numbered alike in both: as in a model that has learned named
-    classes, else as in the data. A model that uses no labels is tested on any classes."""
+    """Number the classes of data and test alike; returns (data, test, class names or None).
+
+    The order of the classes is the model's, if it was trained on named classes, or else the order in the data. A model
+    that takes no labels may be tested on other classes.
+    """
     names = model.class_names if model.labels else None
     names = names or getattr(data, "class_names", None)
     if names is None:
@@ -171,12 +179,12 @@ def with_names(model, data, test):
 
 
 def hold_out(x, labels, fraction, seed):
-    """((x, labels) to train on, (x, labels) held out): a share drawn by the seed; the order is kept on both sides."""
+    """Split into ((x, labels) to train on, (x, labels) held out or None): a random share, in the original order."""
     if not 0 <= fraction < 1:
         raise ConfigError(f"{flag('validation')} must be a share in [0, 1), got {fraction}")
     count = round(fraction * len(x))
     if fraction and not 0 < count < len(x):
-        raise ConfigError(f"{flag('validation', fraction)} of {len(x)} examples leaves one side empty")
+        raise ConfigError(f"{flag('validation', fraction)} of {len(x)} examples leaves a split empty: choose another")
     if not count:
         return (x, labels), None
     order = Noise(seed).permutation(len(x), "validation")
@@ -186,7 +194,7 @@ def hold_out(x, labels, fraction, seed):
 
 
 def leave_out(x, labels, without):
-    """(x, labels) less the examples of the class `without`."""
+    """(x, labels) without the examples of the class `without`."""
     if labels is None:
         raise ConfigError(f"class {without} cannot be left out: the data have no labels")
     kept = np.flatnonzero(labels != without)
@@ -196,10 +204,10 @@ def leave_out(x, labels, without):
 
 
 def parts(x, labels, test, settings, integers=False, validation=None):
-    """((x, labels) to train on, {name: (x, labels)} to watch), by a run's settings.
+    """((x, labels) to train on, {name: (x, labels)} to watch), according to a run's settings.
 
-    test, validation: what `as_split` takes, or None; with a validation part no share of x is held out. What is watched
-    is binarized once even where training draws anew, so that its loss is always that of one set.
+    test, validation: data as `as_split` takes them, or None; with a validation split no share of x may be held out.
+    Watched examples are binarized once, also with "dynamic", so that the losses of all epochs can be compared.
     """
     binarize, without, watched = settings["binarize"], settings["without_class"], {}
     if binarize == "static":
@@ -207,7 +215,7 @@ def parts(x, labels, test, settings, integers=False, validation=None):
     if without is not None:
         x, labels = leave_out(x, labels, without)
     if validation is not None and settings["validation"]:
-        raise ConfigError(f"the data have a validation part of their own: leave {flag('validation')} out")
+        raise ConfigError(f"the data have a validation split of their own: leave {flag('validation')} out")
     training, held_out = hold_out(x, labels, settings["validation"], settings["seed"])
     if held_out is not None:
         watched["validation"] = static(held_out[0], "validation") if binarize == "dynamic" else held_out[0], held_out[1]

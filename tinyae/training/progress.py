@@ -1,4 +1,4 @@
-"""Live progress: a bar where there is a terminal and tqdm (extra viz), else plain lines."""
+"""The progress display of a run: a bar in a terminal with tqdm (extra viz), or plain lines."""
 
 import re
 import textwrap
@@ -10,9 +10,9 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def make(wanted, total_steps):
-    """The progress display of a run of so many steps.
+    """Make the progress display of a run with `total_steps` steps.
 
-    wanted: True, False, a text to begin with once the run is sure to begin, or a display of one's own.
+    wanted: True, False, a text to show first, or a display object, which is returned.
     """
     if wanted is False:
         return Silent()
@@ -28,30 +28,30 @@ def make(wanted, total_steps):
 
 
 class Silent:
-    """Shows nothing; the base of the others."""
+    """A display that shows nothing; the base class of the others."""
 
-    lost = None  # the error that kept it from being shown to the end
+    lost = None  # the error that stopped the display
 
     def skip(self, steps):
-        """The run begins; so many steps were done before."""
+        """The run begins; a resumed run has done `steps` steps before."""
 
     def step(self, images, terms):
-        """A step is done: how many images it took, and its terms as floats."""
+        """A step is done. images: the number of examples. terms: {name: float}."""
 
     def epoch(self, record):
-        """An epoch is done: its record, as in metrics.jsonl."""
+        """An epoch is done. record: its dict, as in metrics.jsonl."""
 
     def message(self, text):
-        """One line that must not be lost."""
+        """Show a line that must stay visible."""
 
     def close(self):
-        """No more to come."""
+        """The run has ended."""
 
 
 class Lines(Silent):
-    """A line after each epoch, and one every ten seconds within a long one. Where stderr fails, they are dropped."""
+    """Shows a line after each epoch, and every ten seconds within a long epoch. If stderr fails, lines are dropped."""
 
-    PAUSE = 10
+    PAUSE = 10  # seconds
 
     def __init__(self, total_steps, opening=None):
         self.total, self.opening = total_steps, opening
@@ -61,7 +61,7 @@ class Lines(Silent):
             for line in self.opening.split("\n"):
                 self.message(line)
         if steps:
-            self.message(f"going on from step {steps} of {self.total}")
+            self.message(f"resuming at step {steps} of {self.total}")
         self.done, self.means, self.rate, self.spoken = steps, Means(), Rate(), time.monotonic()
 
     def step(self, images, terms):
@@ -86,10 +86,10 @@ class Lines(Silent):
 
 
 class Bar(Lines):
-    """tqdm's bar over all steps, with the means of the epoch so far, images per second and the time left."""
+    """Shows tqdm's bar over all steps, with mean terms of the epoch, examples per second and the remaining time."""
 
-    LEAST = 10  # columns of the bar itself
-    MARGIN = 3  # columns that stay free: the terminal writes ^C there
+    LEAST = 10  # the smallest number of columns of the bar itself
+    MARGIN = 3  # columns that stay free, since the terminal writes ^C there
 
     def __init__(self, total_steps, opening=None):
         from tqdm import tqdm
@@ -118,7 +118,7 @@ class Bar(Lines):
 
     def close(self):
         if self.bar is not None:
-            self.bar.leave = self.bar.n >= self.total  # a bar that stands still would only look like one at work
+            self.bar.leave = self.bar.n >= self.total  # an unfinished bar is removed: it would look like a running one
             self._wipe()
             self.bar.close()
             self.lost = self.lost or self.screen.lost
@@ -131,13 +131,13 @@ class Bar(Lines):
         super().message(text)
 
     def _wipe(self):
-        """Clear the bar's line to its end, where ^C may stand."""
+        """Clear the bar's line to its end, where the terminal may have written ^C."""
         if self.bar is not None and self.screen.columns:
             self.bar.clear()
             self.screen.write(f"\r{' ' * (self.screen.columns - 1)}\r")
 
     def _postfix(self):
-        """Images per second and as many of the terms, the loss first, as leave the bar its columns."""
+        """Examples per second and as many terms as fit next to the bar; the loss comes first."""
         room = self._width() - self.LEAST - len(f"100% || {self.total}/{self.total} steps, 0:00:00 left, ")
         terms = sorted(self.means.now().items(), key=lambda term: term[0] != "loss")
         texts = [
@@ -148,7 +148,7 @@ class Bar(Lines):
 
 
 class Means:
-    """The means of the terms over the examples of an epoch so far."""
+    """Mean terms over the examples of an epoch so far."""
 
     def __init__(self):
         self.sums = {}
@@ -163,7 +163,7 @@ class Means:
 
 
 class Rate:
-    """Images and steps per second since the run began."""
+    """Examples per second and seconds per step since the run began."""
 
     def __init__(self):
         self.start, self.images, self.steps = time.monotonic(), 0, 0
@@ -180,13 +180,13 @@ class Rate:
 
 
 def folded(head, parts):
-    """[line]: head and parts in one line, or, in a terminal that is too narrow, each part in lines of its own."""
+    """Lines with head and parts: a single line, or in a narrow terminal separate lines for each part."""
     line, width = "  ".join([head, *parts]), Screen().columns
     if width is None or len(line) <= width:
         return [line]
     lines, begin, margin = [], f"{head}  ", " " * (len(head) + 2)
     for part in parts:
-        kept = re.sub(r" (?=\S*\d)", NO_BREAK, part)  # a name and its number
+        kept = re.sub(r" (?=\S*\d)", NO_BREAK, part)  # keeps a name and its number in one line
         options = {"initial_indent": begin, "subsequent_indent": margin, "break_long_words": False}
         lines += textwrap.wrap(kept, width, break_on_hyphens=False, **options)
         begin = margin

@@ -1,22 +1,22 @@
-"""Ctrl-C, SIGTERM and SIGHUP while a model is trained, beside the handlers that the host program has."""
+"""Handling of Ctrl-C, SIGTERM and SIGHUP during training, which respects the handlers of the host program."""
 
 import contextlib
 import ctypes
 import signal
 import threading
 
-SIGHUP = getattr(signal, "SIGHUP", None)  # a terminal was closed; Windows has none
+SIGHUP = getattr(signal, "SIGHUP", None)  # sent when a terminal is closed; Windows lacks it
 STOPPING = [number for number in (signal.SIGINT, signal.SIGTERM, SIGHUP) if number is not None]
-ROOM = 1024  # bytes, more than a struct sigaction has anywhere
+ROOM = 1024  # bytes, more than a struct sigaction has on any system
 
 
 @contextlib.contextmanager
 def stop_signals():
-    """An event that SIGINT, SIGTERM and SIGHUP set, so that a step is never cut.
+    """A context whose event is set by SIGINT, SIGTERM and SIGHUP, so that the current step can be finished.
 
-    A second signal acts as usual, but for SIGHUP: where a terminal is closed, it and the shell both send one.
-    A handler of the host program is called afterwards, when the run is saved. A signal that the host ignores, or
-    whose handler Python does not know (`signal.getsignal` gives None), is left alone.
+    A second signal acts as usual, except SIGHUP: when a terminal is closed, the terminal and the shell both send it.
+    A handler of the host program is called at the end, when the run is saved. A signal is left alone if the host
+    ignores it, or if its handler was not set by Python (`signal.getsignal` gives None).
     """
     stop, arrived, actions = threading.Event(), [], {}
 
@@ -51,8 +51,8 @@ def _restore(number, action):
 
 
 def _in_c(number):
-    """The signal's struct sigaction, or None where the system has none: C code may have set another than Python's."""
-    if not hasattr(signal, "pthread_kill"):  # not a POSIX system
+    """The signal's struct sigaction, which C code may have set, or None on a system that is not POSIX."""
+    if not hasattr(signal, "pthread_kill"):
         return None
     action = ctypes.create_string_buffer(ROOM)
     ctypes.CDLL(None).sigaction(number, None, action)

@@ -1,4 +1,4 @@
-"""One training step: for each phase gradients, in parts on worker threads where that is possible, then the update."""
+"""One training step: gradients of a mini-batch, computed in parts on worker threads if possible, and the update."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from .workers import cut
 
 
 class Step:
-    """The step of one phase of a run.
+    """The training step of one phase of a model.
 
         terms = step.gradients(batch, rng)
         step.update()
 
-    phase: by default the model's only one. team: `workers.Workers` or None. A batch is cut into parts (`workers.cut`)
-    if there is a team and the loss is a sum over examples; each part adds into gradients of its own, summed in the
-    parts' order.
+    phase: by default the model's only phase. team: `workers.Workers` or None. A batch is cut into parts
+    (`workers.cut`) if there is a team and the loss is a sum over examples. Each part has its own gradients, which are
+    summed in the order of the parts.
     """
 
     def __init__(self, model, optimizer, clip_norm=None, team=None, phase=None):
@@ -26,11 +26,11 @@ class Step:
         self.phase = phase or model.phases[0]
         self.store = model.store.subset(self.phase.trains)
         self.each = map if team is None else team.map
-        self.buffers = []  # gradients for as many parts as ever were
-        self.grads, self.net = [], None  # of the last batch: its parts' gradients, and its first part's context
+        self.buffers = []  # a gradient for each part, allocated when first needed
+        self.grads, self.net = [], None  # the gradients of the last batch's parts, and the context of its first part
 
     def gradients(self, batch, rng):
-        """The terms as floats; the gradients are kept for `update`. batch: dict of arrays (N, ...), on the device."""
+        """Compute the terms, returned as floats, and the gradients for `update`. batch: {name: array (N, ...)}."""
         count = len(batch["x"])
         parts = self._parts(count)
         while len(self.buffers) < len(parts):
@@ -42,7 +42,7 @@ class Step:
             grads = self.grads[i]
             rows = {name: array[start:stop] for name, array in batch.items()}
             noise = rng if len(parts) == 1 else rng.rows(start, stop, count)
-            with np.errstate(all="ignore"):  # whoever asked for the terms looks for what is not finite
+            with np.errstate(all="ignore"):  # the caller checks that the terms are finite
                 grads.clear()
                 terms, net = self.phase.run(self.model, self.model.prepare(rows), noise, grads.tree, batch_size=count)
                 grads.settle()
@@ -53,10 +53,10 @@ class Step:
         return {name: sum(terms[name] for terms, _ in results) for name in results[0][0]}
 
     def _parts(self, count):
-        """[(start, stop)] of the parts of a batch of `count`.
+        """[(start, stop)] of the parts of a batch of `count` examples.
 
-        With the compiled library, dense products are shared out among the threads one by one: that takes one gradient
-        in memory and half the calls.
+        With the compiled library, the threads share each dense product instead, which needs memory for one gradient
+        and half the calls.
         """
         model = self.model
         shared = model.cut.least >= DENSE and operations.share_products(model.dtype)
@@ -64,7 +64,7 @@ class Step:
         return cut(count, model.cut.least) if cuts else [(0, count)]
 
     def update(self):
-        """Clip, move the parameters, and then what is kept but not trained."""
+        """Clip the gradient, update the parameters, and then the state that is not trained."""
         if self.clip_norm is not None:
             self._sum()
             clip_by_global_norm(self.grads[0].flat, self.clip_norm)
@@ -72,7 +72,7 @@ class Step:
         self.model.after_update(self.phase, self.net)
 
     def _sum(self):
-        """Sum the parts' gradients into the first, which is then all of them."""
+        """Sum the gradients of all parts into the first."""
         total, *others = (grads.flat for grads in self.grads)
 
         def add(part):
@@ -84,10 +84,10 @@ class Step:
 
 
 def check_memory(model, optimizers, examples):
-    """ConfigError, before anything is allocated, for a training that memory cannot hold.
+    """Raise ConfigError, before anything is allocated, if the memory is too small to train a model.
 
-    It is measured from below: parameters with their gradient and moments, and half of what the layers put out for the
-    fewest examples that a step computes at once, since some layers keep their result for the next one's input.
+    The requirement is a lower bound: parameters with their gradient and moments, and half of the layers' outputs for
+    the smallest number of examples computed at once, since the output of some layers is the next layer's cached input.
     """
     copies = 2 + max(len(optimizer.moments) for optimizer in optimizers)
     examples = min(examples, model.cut.least) if model.separable else examples
@@ -97,29 +97,29 @@ def check_memory(model, optimizers, examples):
 
 
 class Optimizers:
-    """An optimiser for each phase; to a checkpoint they are one.
+    """One optimiser for each phase of a model; a checkpoint stores them together.
 
-    make(phase): a new optimiser.
+    make: a function that makes the optimiser of a phase.
     """
 
     def __init__(self, phases, make):
         self.phases, self.each = phases, [make(phase) for phase in phases]
 
     def rate(self):
-        """The learning rate of the first phase's coming step."""
+        """The learning rate of the next step of the first phase."""
         return self.each[0].rate()
 
     def state(self):
-        """The moments, their names "PHASE.MOMENT", or "MOMENT" where there is but one phase."""
+        """{name: array} of the moments, named "PHASE.MOMENT", or "MOMENT" if the model has only one phase."""
         states = {}
         for phase, optimizer in zip(self.phases, self.each, strict=True):
             states |= {f"{phase.prefix}{name}": array for name, array in optimizer.arrays.items()}
         return states
 
     def load_state(self, state, store):
-        """Take up the moments after `state["steps"]` training steps again; `store` has the model's parameters.
+        """Restore the moments after `state["steps"]` training steps. store: the model's parameters.
 
-        Raises CheckpointError where they are not those of these optimisers and parameters.
+        Raises CheckpointError if the moments do not fit these optimisers and parameters.
         """
         for phase, optimizer in zip(self.phases, self.each, strict=True):
             own = {n.removeprefix(phase.prefix): a for n, a in state.items() if n.startswith(phase.prefix)}
@@ -128,6 +128,6 @@ class Optimizers:
                 if name in optimizer.moments and (array.shape, array.dtype) != (moved.shape, moved.dtype):
                     raise CheckpointError(
                         f"moment {phase.prefix}{name} is {array.dtype} {array.shape}, its parameters are {moved.dtype} "
-                        f"{moved.shape}: resume with the model it was trained with"
+                        f"{moved.shape}: resume with the model of that run"
                     )
             optimizer.load_state(own | {"steps": phase.updates(state["steps"])}, store.xp)

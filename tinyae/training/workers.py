@@ -1,9 +1,10 @@
-"""Worker threads: a step's batch in parts, each on a thread of its own.
+"""Worker threads, each of which computes one part of a mini-batch.
 
-NumPy lets go of the interpreter's lock inside its loops and inside BLAS, so threads run side by side there. A batch is
-cut into parts by its size and its model alone, each part has its own gradients, and these are summed in the order of
-the parts: results are the same bits for any number of threads. Meanwhile BLAS is held to one thread (extra `threads`),
-since its own threads would fight with these for the cores; without the extra a step runs whole, on BLAS's threads.
+NumPy releases the interpreter's lock inside its loops and inside BLAS, so threads run in parallel there. The parts of a
+batch depend on its size and the model alone, each part has its own gradients, and these are summed in the order of the
+parts: results are the same bits for any number of threads. Meanwhile BLAS is limited to one thread (extra `threads`),
+since its threads would compete with the workers for the cores. Without the extra, a step is not cut, and BLAS uses its
+own threads.
 """
 
 import contextlib
@@ -13,14 +14,14 @@ import threading
 from ..backend.threads import Workers, available, cores, using
 from ..errors import MissingExtraError
 
-PARTS = 8  # the most parts: each costs a gradient of its own and a pass over it
-MOST = 256  # threads, unless there are more cores: more would only wait
+PARTS = 8  # the largest number of parts: each part needs memory for a gradient, and time to sum it
+MOST = 256  # the largest number of threads, unless there are more cores: further threads would only wait
 
 
 def cut(count, least):
-    """[(start, stop)]: a batch of `count` in parts of `least` examples or more, as equal as can be.
+    """[(start, stop)] of nearly equal parts of a batch of `count` examples, each with at least `least`.
 
-    One part or an even number of them, for two threads to share: a function of the sizes alone.
+    The number of parts is one, or even so that two threads can share them. It depends on the two sizes alone.
     """
     parts = min(PARTS, count // least)
     parts = parts - parts % 2 or 1
@@ -30,10 +31,10 @@ def cut(count, least):
 
 @contextlib.contextmanager
 def workers(count=None):
-    """Workers on `count` threads (default: as many as operations may use) with BLAS held to one thread.
+    """A context with `Workers` on `count` threads (default: as many as operations may use), and BLAS on one thread.
 
-    They are fewer where the system grants fewer, or where more than `MOST` are asked for.
-    Without the extra `threads`: None, or MissingExtraError where a number was asked for.
+    There are at most `MOST` threads, and fewer if the system cannot start as many. Without the extra `threads` the
+    context gives None, or raises MissingExtraError if a count is given.
     """
     try:
         import threadpoolctl
@@ -53,7 +54,7 @@ def workers(count=None):
 
 @contextlib.contextmanager
 def at_most(count):
-    """BLAS and the compiled operations on `count` threads meanwhile, and no more than there are cores.
+    """A context that limits BLAS and the compiled operations to `count` threads, or to the number of cores.
 
     Raises MissingExtraError without the extra `threads`.
     """
@@ -67,29 +68,29 @@ def at_most(count):
 
 
 def _team(count):
-    """Workers on `count` threads; where these cannot be started, on half as many, and so on: room is left for work."""
+    """`Workers` on `count` threads, or on half as many if they cannot be started, and so on."""
     while True:
         try:
             return Workers(count)
         except RuntimeError:
-            count //= 2  # with one, none is started
+            count //= 2  # a count of 1 starts no thread, so this ends
 
 
 class _Blas:
-    """BLAS's number of threads: often one number for the process, where trainings in several threads may overlap."""
+    """Limits BLAS to one thread during training. The limit often holds for the process, and trainings may overlap."""
 
     def __init__(self):
         self.lock, self.users, self.over, self.keeper = threading.Lock(), 0, None, None
 
     @contextlib.contextmanager
     def on_one_thread(self, limits):
-        """Hold BLAS to one thread until the last of those who want it is done. limits: threadpoolctl's."""
+        """A context with BLAS on one thread, until the last of overlapping contexts ends. limits: threadpoolctl's."""
         with self.lock:
             if not self.users:
                 self._hold(limits)
             self.users += 1
         try:
-            with limits(1, user_api="blas"):  # for a BLAS whose number belongs to the thread that calls it
+            with limits(1, user_api="blas"):  # some BLAS libraries have a limit for each calling thread
                 yield
         finally:
             with self.lock:
@@ -99,7 +100,7 @@ class _Blas:
                     self.keeper.join()
 
     def _hold(self, limits):
-        """Set the number from a thread of its own: only the thread that set it may set it back (threadpoolctl 3.8)."""
+        """Set the limit in a thread of its own, since only the same thread may reset it (threadpoolctl 3.8)."""
         held, over = threading.Event(), threading.Event()
 
         def keep():
@@ -113,7 +114,7 @@ class _Blas:
         try:
             keeper = threading.Thread(target=keep, daemon=True)
             keeper.start()
-        except RuntimeError:  # there is no room for a thread, and so for no other training
+        except RuntimeError:  # without room for a thread no other training can run either
             self.over = self.keeper = None
             return
         self.over, self.keeper = over, keeper
