@@ -54,6 +54,7 @@ def without_the_first_row(g):
 CASES = [
     (Dense(4), (3,), of("weight", lambda g: 2 * g), "weight", "it is 2 times the numeric gradient everywhere"),
     (Dense(4), (3,), of("bias", lambda g: g / 3), "bias", "it is 0.333333 times the numeric gradient everywhere"),
+    (Dense(4), (3,), of("bias", lambda g: g / 3), "bias", "such as a mean over 3 values in place of a sum"),
     (Dense(4), (3,), of("x", np.negative), "x", "it has the wrong sign"),
     (Dense(4), (3,), of("x", lambda g: -2 * g), "x", "2 times the numeric gradient everywhere and has the wrong sign"),
     (Dense(3), (3,), of("weight", np.transpose), "weight", "it is transposed"),
@@ -74,6 +75,16 @@ def test_a_planted_mistake_is_described(layer, shape, change, key, words):
     assert words in found.pattern and found.pattern in str(report)
     wrong, right = found.analytic, found.numeric
     assert np.isnan(wrong) or abs(wrong - right) > 1e-3 * max(abs(wrong), abs(right))
+
+
+def test_a_matrix_in_place_of_its_transpose_is_described():
+    class _Turned(Dense):
+        def backward(self, params, cache, dy, grads=None):
+            super().backward(params, cache, dy, grads)
+            return dy @ params["weight"]
+
+    pattern = gradcheck(_Turned(4), (4,)).diagnoses["x"].pattern
+    assert pattern.startswith("it is right with weight transposed: weight.T stands in place of weight")
 
 
 def batch_norm_without_the_mean_of_dn(dx, grads):

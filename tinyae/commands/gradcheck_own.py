@@ -17,7 +17,7 @@ def check_own(path, name, shape, settings, seed):
     arguments of the constructor. Raises ConfigError in one line, whatever the file does.
     """
     own = own_class(path, name)
-    arguments = dict(map(_setting, settings))
+    arguments = dict(map(setting, settings))
     if issubclass(own, Model):
         if shape is not None:
             arguments["input_shape"] = shape
@@ -46,7 +46,7 @@ def own_class(path, name):
     return known[name]
 
 
-def _setting(text):
+def setting(text):
     """ "KEY=VALUE" as (key, value): a Python literal, true or false, or text."""
     key, separator, value = text.partition("=")
     if not separator:

@@ -37,22 +37,34 @@ def diagnose(problem, key):
     error = np.abs(analytic - numeric)
     index = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), value.shape)
     index = tuple(map(int, index))
-    found = pattern(analytic, numeric, _by_example(problem, key))
+    found = _turned(problem, key, analytic) or pattern(analytic, numeric, _by_example(problem, key))
     return Diagnosis(key, value.shape, index, float(analytic[index]), float(numeric[index]), found)
 
 
-def numeric_gradient(problem, key):
-    """Central differences along each coordinate of the array `key`, an array of its shape."""
-    value = problem.point[key]
+def numeric_gradient(problem, key, others=None):
+    """Central differences along each coordinate of the array `key`, an array of its shape. others: arrays in place of
+    the point's own."""
+    point = problem.point | (others or {})
+    value = point[key]
     gradient = np.empty(value.shape)
     for index in np.ndindex(*value.shape):
         losses = []
         for step in (STEP, -STEP):
-            moved = value.copy()
+            moved = np.array(value)
             moved[index] += step
-            losses.append(float(problem.evaluate(problem.point | {key: moved}, False)[0]))
+            losses.append(float(problem.evaluate(point | {key: moved}, False)[0]))
         gradient[index] = (losses[0] - losses[1]) / (2 * STEP)
     return gradient
+
+
+def _turned(problem, key, analytic):
+    """In words, if the gradient is right for another parameter, a square matrix, turned into its transpose."""
+    for name, value in problem.point.items():
+        if name != key and value.ndim == 2 and value.shape[0] == value.shape[1] > 1:
+            numeric = numeric_gradient(problem, key, {name: value.T})
+            if _close(analytic, numeric) and not _close(analytic, numeric_gradient(problem, key)):
+                return f"it is right with {name} transposed: {name}.T stands in place of {name}, or the other way round"
+    return None
 
 
 def _by_example(problem, key):
@@ -112,8 +124,11 @@ def _of_factor(factor):
         return "it has the wrong sign"
     if math.isclose(factor, 1, rel_tol=CLOSE):
         return "it agrees to four digits: the error is smaller than a wrong formula makes, such as one of rounding"
-    sign = " and has the wrong sign" if factor < 0 else ""
-    return f"it is {abs(factor):.6g} times the numeric gradient everywhere{sign}: a factor is missing or too many"
+    sign, size = " and has the wrong sign" if factor < 0 else "", abs(factor)
+    reason = "a factor is missing or too many"
+    if size < 1 and math.isclose(1 / size, round(1 / size), rel_tol=CLOSE):
+        reason += f", such as a mean over {round(1 / size)} values in place of a sum"
+    return f"it is {size:.6g} times the numeric gradient everywhere{sign}: {reason}"
 
 
 def _close(a, b, like=None):
