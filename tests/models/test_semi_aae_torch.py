@@ -56,7 +56,7 @@ def test_thirty_steps_beside_torch(dtype):
             terms |= stepper.gradients({"x": x[rows], "labels": labels[rows]}, model.backend.noise(0, step, given))
             if trains:
                 stepper.update()
-        given.check(model)
+        given.check_asked(model)
         drawn = {name: torch.tensor(value) for name, value in noise.items()}
         flat = torch.tensor(x.reshape(len(x), -1))
         expected = their_step(q, p, d_z, d_c, adams, flat, rows, torch.tensor(labels), drawn)
