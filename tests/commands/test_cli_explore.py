@@ -245,7 +245,7 @@ REFUSED = [
     (("manifold", "vae", "--dims", 2, 2), "two different dimensions, got 2 and 2"),
     (("manifold", "vae", "--dims", 2), "--dims: expected 2 arguments"),
     (("map", "vae", "--data", "many.npz", "--dims", 1, 2), "colours tell at most 20 classes apart, the data have 25"),
-    (("map", "vae", "--data", "one.npz", "--split", "train"), "needs examples of two classes or more"),
+    (("map", "vae", "--data", "one.npz", "--split", "train"), "needs examples of at least two classes"),
     (("map", "vae", "--out", "m.npz"), "--out m.npz: expected a file name that ends in .png"),
     (("map", "flat"), "a plane needs a code of two dimensions or more, ae has 1"),
     (("map", "table"), "pictures need images, and vae has examples of shape (7,)"),

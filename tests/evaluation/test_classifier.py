@@ -169,5 +169,5 @@ def test_what_is_judged_beside_nothing_is_refused(data):
     with pytest.raises(DataError, match="half has none"):
         Judge(Dataset("half", data.train, None))
     rows = Split(np.zeros((4, 3), "float32"), np.array([0, 1, 0, 1]))
-    with pytest.raises(ConfigError, match="wide has rows of 3"):
+    with pytest.raises(ConfigError, match=r"wide has examples of shape \(3,\)"):
         Judge(Dataset("wide", rows, rows))

@@ -37,7 +37,7 @@ def test_assignment_is_scipys(shape, seed):
 
 
 def test_more_rows_than_columns_are_refused():
-    with pytest.raises(ValueError, match="3 rows have no column each among 2"):
+    with pytest.raises(ValueError, match="3 rows need at least as many columns, got 2"):
         assignment(np.zeros((3, 2)))
 
 

@@ -157,7 +157,7 @@ def test_the_table():
 
 
 def test_other_shapes_are_refused(x):
-    with pytest.raises(ShapeError, match=r"copy takes \(6, 5, 1\), the examples are \(5, 6, 1\)"):
+    with pytest.raises(ShapeError, match=r"copy takes examples of shape \(6, 5, 1\), got \(5, 6, 1\)"):
         compare.side_by_side([("copy", Copy())], x.transpose(0, 2, 1, 3))
     with pytest.raises(ShapeError, match="at least 10"):
         compare.side_by_side([("copy", Copy())], x[:9])
@@ -213,7 +213,7 @@ def test_the_command_with_a_judge(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "c.png").stat().st_size > 1000
     assert cli.main(["compare", "gan", "pixelcnn", "--frechet", "--out", "c.png"]) == 0
     said = capsys.readouterr().out
-    assert f"is right on {about['classifier']['accuracy']:.1%} of the test images" in said and "training images" in said
+    assert f"(test accuracy {about['classifier']['accuracy']:.1%})" in said and "training images" in said
 
 
 def test_a_judge_needs_labels(tmp_path, monkeypatch, capsys):

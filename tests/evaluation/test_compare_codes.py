@@ -117,18 +117,18 @@ def test_many_examples_are_thinned_evenly(monkeypatch):
 
 
 @pytest.mark.parametrize("model, why", [
-    (models.GAN((6, 5, 1), hidden=(4,)), "examples have no codes"),
-    (models.VQVAE((6, 5, 1), codes=4, latent_dim=2), "codes are integers"),
-    (models.PixelCNN((6, 5, 1), 2, width=3, blocks=1), "examples have no codes"),
+    (models.GAN((6, 5, 1), hidden=(4,)), "it has no codes of examples"),
+    (models.VQVAE((6, 5, 1), codes=4, latent_dim=2), "its codes are integers"),
+    (models.PixelCNN((6, 5, 1), 2, width=3, blocks=1), "it has no codes of examples"),
 ])  # fmt: skip
 def test_what_has_no_points_for_codes_is_refused(x, model, why):
-    with pytest.raises(ConfigError, match=f"^other: its {why}, not points over a prior: leave it out$"):
+    with pytest.raises(ConfigError, match=f"^other: {why}, and this compares vectors: leave this run out$"):
         check_comparable([("ae", models.AE(**SMALL)), ("other", model)], x)
 
 
 def test_other_examples_are_refused(x):
     runs = [("ae", models.AE(**SMALL))]
-    with pytest.raises(ShapeError, match=r"ae takes \(6, 5, 1\), the examples are \(5, 6, 1\)"):
+    with pytest.raises(ShapeError, match=r"ae takes examples of shape \(6, 5, 1\), got \(5, 6, 1\)"):
         check_comparable(runs, x.transpose(0, 2, 1, 3))
     with pytest.raises(ShapeError, match="more than 5 examples, got 5"):
         check_comparable(runs, x[:5])
@@ -189,7 +189,7 @@ def test_the_words_say_which_codes_they_are(tmp_path, figure):
                {"run": "ae", "codes": "z(x)", "holes": None, "outside": None}]  # fmt: skip
     draw(tmp_path / "a.png", figures, [("vae", z, z), ("ae", z, None)])
     assert [axis.get_title(loc="left") for axis in figure[0].axes] == [
-        "vae\ndraws of q(z|x): 25.6% holes, 3.1% outside", "ae\ncodes z(x), no prior",
+        "vae\nsamples of q(z|x): 25.6% holes, 3.1% outside", "ae\ncodes z(x), no prior",
     ]  # fmt: skip
     assert "Codes of 30 examples" in figure[0].axes[0].texts[0].get_text()
 
@@ -217,8 +217,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[1].split() == ["codes", "holes", "outside"] and said[-1] == "beside.png"
     assert said[2].split() == ["vae", "(vae)", "q(z|x)", f"{of_vae['holes']:.4f}", f"{of_vae['outside']:.4f}"]
-    assert said[3].split() == ["ae", "(ae)", "z(x)", "-", "-"] and said[4].startswith("draws of the prior")
-    for words, why in ((["gan"], "gan (gan): its examples have no codes"), (["ae", "--frechet"], "one of them")):
+    assert said[3].split() == ["ae", "(ae)", "z(x)", "-", "-"] and said[4].startswith("samples of the prior")
+    for words, why in ((["gan"], "gan (gan): it has no codes of examples"), (["ae", "--frechet"], "one of them")):
         assert cli.main(["compare", *words, "--codes"]) == 2
         refused = capsys.readouterr()
         assert why in refused.err and refused.err.count("\n") == 1 and refused.out == ""

@@ -193,7 +193,7 @@ def test_roc_auc_is_that_of_scikit_learn():
 
 
 def test_roc_auc_refuses_what_has_none():
-    with pytest.raises(DataError, match="both kinds, got 2 positive and 0 negative"):
+    with pytest.raises(DataError, match="positive and negative examples, got 2 positive, 0 negative"):
         roc_auc([1.0, 2.0], [True, True])
     with pytest.raises(DataError, match="NaN"):
         roc_auc([np.nan, 2.0], [True, False])

@@ -62,7 +62,7 @@ def test_parzen_finds_the_density_of_a_gaussian():
 
 
 def test_samples_of_another_size_are_refused():
-    with pytest.raises(ShapeError, match="samples of 4 values, but data of 9"):
+    with pytest.raises(ShapeError, match="samples have 4 values, but the data have 9"):
         parzen(np.zeros((3, 2, 2)), np.zeros((3, 9)), np.zeros((3, 9)))
 
 

@@ -76,5 +76,5 @@ def test_float32_features_count_in_float64():
 def test_what_has_no_covariance_is_refused():
     with pytest.raises(ShapeError, match=r"got \(5, 2\) and \(5, 3\)"):
         frechet(np.zeros((5, 2)), np.zeros((5, 3)))
-    with pytest.raises(DataError, match="two rows or more, got 1 and 5"):
+    with pytest.raises(DataError, match="at least two rows, got 1 and 5"):
         frechet(np.zeros((1, 2)), np.zeros((5, 2)))

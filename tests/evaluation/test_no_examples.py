@@ -63,7 +63,7 @@ def test_missing_labels_are_refused(call):
     ],
 )
 def test_codes_of_another_shape_are_refused(call):
-    with pytest.raises(ShapeError, match="expected|a probe of codes"):
+    with pytest.raises(ShapeError, match="expected|the probe was fitted to codes"):
         call()
 
 

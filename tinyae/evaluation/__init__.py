@@ -1,1 +1,1 @@
-"""What a trained model is worth: likelihoods, image quality, codes, disentanglement. One question per file."""
+"""Measures of trained models: likelihoods, image quality, sample quality, codes, disentanglement, clusters."""

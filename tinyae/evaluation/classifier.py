@@ -1,4 +1,4 @@
-"""A small convolutional classifier, trained here: what gives drawn images classes and features."""
+"""A small convolutional classifier, which gives sampled images classes and feature vectors."""
 
 import math
 
@@ -19,17 +19,19 @@ STEPS, BATCH, RATE = 1000, 128, 2e-3
 
 
 class Classifier(Labelled, Model):
-    """h = features(x), p(class | x) = softmax(head(h)), loss = -log p(label | x), in nats.
+    """A convolutional classifier of images.
 
-    features: for each of CHANNELS conv 3x3 + ReLU + max-pool 2x2, then Dense + ReLU to UNITS. head: dropout, Dense.
-    Terms: "loss" and "accuracy", the share of examples whose most probable class is right. For 28 x 28 x 1 and
-    ten classes it has 421,642 parameters.
+        h = features(x),   p(class | x) = softmax(head(h)),   loss = -log p(label | x) in nats
+
+    features: for each of CHANNELS a 3x3 convolution, ReLU and 2x2 max-pooling, then Dense and ReLU to UNITS. head:
+    dropout and Dense. The terms are "loss" and "accuracy", the share of examples whose most probable class is correct.
+    For images of 28 x 28 x 1 and ten classes it has 421,642 parameters.
     """
 
     name = "classifier"
     terms = ("loss", "accuracy")
     labels = Labels(without="leave the classifier out")
-    cut = Parts(32)  # convolution is as fast on few images
+    cut = Parts(32)  # a convolution is equally fast on few images
 
     @declared
     def __init__(self, input_shape=INPUT_SHAPE, classes=CLASSES, seed=FIRST_SEED, backend=BACKEND, dtype=DTYPE):
@@ -55,11 +57,11 @@ class Classifier(Labelled, Model):
         return {"loss": loss, "accuracy": right / net.count}
 
     def features(self, x):
-        """The last hidden layer of images x (N, H, W, C): (N, UNITS), as a NumPy array."""
+        """The last hidden layer for images x (N, H, W, C), a NumPy array (N, UNITS)."""
         return self.in_chunks(lambda part: self.apply("features", self._inputs(part)), self.admit(x))
 
     def classes_of(self, features):
-        """The most probable class of each row of `features`: (N, UNITS) -> (N,), as a NumPy array."""
+        """The most probable class for each row of `features` (N, UNITS), a NumPy array (N,)."""
 
         def most_probable(part):
             h = self.backend.asarray(part, self.dtype)
@@ -70,10 +72,10 @@ class Classifier(Labelled, Model):
 
 @options(data=DATASET, seed=SEED)
 def train_classifier(data, seed=0):
-    """(a Classifier of the classes of `data`, a labelled Dataset of images; the share of its test images it has right).
+    """Train a classifier of images; returns (Classifier, its accuracy on the test images).
 
-    It takes about STEPS steps of Adam on batches of BATCH, whole epochs, at a rate that falls from RATE to 0 along a
-    cosine. Weights, order and dropout are those of the seed.
+    data: a labelled Dataset of images. Training takes about STEPS steps of Adam, in whole epochs, with mini-batches of
+    BATCH images and a learning rate that falls from RATE to 0 along a cosine. seed: seed of weights, order and dropout.
     """
     from ..training import fit
 

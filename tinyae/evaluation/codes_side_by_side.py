@@ -1,8 +1,8 @@
-"""Codes of trained models over the priors that images are drawn from, side by side: do codes fill them, without holes?
+"""Compare the codes of trained models with samples of their priors: do the codes fill the prior without holes?
 
-A plain autoencoder has no prior. A variational one draws the codes of each image apart, so that together they cover
-N(0, I) more or less; an adversarial one moves them until a discriminator takes them for draws of its prior (Makhzani et
-al. 2015, figure 2).
+A plain autoencoder has no prior. A variational autoencoder samples the code of each image, so that the codes of all
+images roughly cover N(0, I). An adversarial autoencoder moves codes until a discriminator cannot separate them from
+samples of its prior (Makhzani et al. 2015, figure 2).
 """
 
 import numpy as np
@@ -15,19 +15,37 @@ from ..options import SEED, options
 from .coverage import NEIGHBOURS, coverage_of_like, match
 from .side_by_side import RUNS, check_runs
 
-MOST = 10_000  # images whose codes are looked at
+MOST = 10_000  # the largest number of images that are encoded
 
 
 @options(runs=RUNS, seed=SEED)
 def compare_codes(runs, x, labels=None, seed=0):
-    """Figures and codes for [(label, model), ...] on examples x (N, ...), with their labels (N,) or None.
+    """Compare the codes of examples with samples of each model's prior.
 
-    Returns (figures, panels): figures a list of dicts, one a model:
-      "codes"    "q(z|x)" where a draw of the posterior is each example's code, for together these are to be the prior;
-                 "z(x)" where the encoder says the code itself
-      "holes"    share of draws of the prior, one for each example, without a code near, and
-      "outside"  share of codes without such a draw near (`coverage.match`); None where the model has no prior
-    and panels a list of (label, codes (N, D), draws of the prior (N, D) or None). Raises the errors of `check`.
+    Parameters
+    ----------
+    runs : list of (label, model)
+        Trained models, with a name for each.
+    x : (N, ...) array
+        Examples.
+    labels : (N,) array, optional
+        Their labels, for models that take labels.
+    seed : int, default 0
+        Seed of the noise.
+
+    Returns
+    -------
+    figures : list of dict
+        For each model its name "run"; "codes", which is "q(z|x)" if the code is sampled from the posterior and "z(x)"
+        if the encoder gives it directly; "holes", the share of prior samples without a code nearby; and "outside", the
+        share of codes without a prior sample nearby (`coverage.match`), both None without a prior.
+    panels : list of (label, codes, samples)
+        For each model codes (N, D) and samples of its prior (N, D), or None.
+
+    Raises
+    ------
+    ShapeError, ConfigError
+        See `check_comparable`.
     """
     x = as_array(x)
     check_comparable(runs, x)
@@ -43,20 +61,20 @@ def compare_codes(runs, x, labels=None, seed=0):
 
 @options(runs=RUNS)
 def check_comparable(runs, x):
-    """Raises ShapeError or ConfigError where runs and x do not go together, or a model's code is no point."""
+    """Raise ShapeError or ConfigError if x does not suit the models, or a model's code is not a vector."""
     x = as_array(x)
     check_some(x, "a comparison of codes")
     if len(x) <= NEIGHBOURS:
         raise ShapeError(f"a comparison of codes needs more than {NEIGHBOURS} examples, got {len(x)}")
     for label, model in runs:
         if model.code.discrete or not model.code.encoded:
-            what = "codes are integers" if model.code.discrete else "examples have no codes"
-            raise ConfigError(f"{label}: its {what}, not points over a prior: leave it out")
+            what = "its codes are integers" if model.code.discrete else "it has no codes of examples"
+            raise ConfigError(f"{label}: {what}, and this compares vectors: leave this run out")
     check_runs(runs, x)
 
 
 def codes_of(model, x, labels, seed):
-    """("q(z|x)" or "z(x)", codes (N, D)), a draw of the posterior where the model has one."""
+    """("q(z|x)", samples of the posterior (N, D)) or, for a model without a posterior, ("z(x)", codes (N, D))."""
     told = model.label_arguments(labels)
     if not model.code.gaussian:
         z = model.encode(x, **told)
@@ -66,33 +84,33 @@ def codes_of(model, x, labels, seed):
 
 
 def draw_prior(model, n, seed):
-    """(n, D), or None of a model without a prior. All whose prior is N(0, I) in as many dimensions have the same."""
+    """Samples of the prior (n, D), or None without a prior. Models with the prior N(0, I) get the same samples."""
     if model.prior.standard:
         return Noise(seed).normal("prior", (n, model.latent_dim))
     return model.draw_prior(n, seed) if model.prior.exists else None
 
 
 def of_the_prior(n):
-    """What the figures would be on average if n codes were draws of the prior themselves."""
+    """The expected figures of n codes that are themselves samples of the prior."""
     like = 1 - coverage_of_like(n, n)
-    return {"run": "draws of the prior", "codes": "p(z)", "holes": like, "outside": like}
+    return {"run": "samples of the prior", "codes": "p(z)", "holes": like, "outside": like}
 
 
 def chosen(part):
-    """(x, labels or None) of MOST examples at most, spread evenly over a `Split`."""
+    """(x, labels or None) of at most MOST examples, evenly spaced in a `Split`."""
     rows = np.linspace(0, len(part) - 1, min(len(part), MOST)).astype(int)
     return part.x[rows], None if part.labels is None else part.labels[rows]
 
 
 def draw(path, figures, panels, labels=None, class_names=None):
-    """The panels as a picture, the figures in their words."""
+    """Write a picture of the panels, with the figures in their titles."""
     from .. import plot
 
     worded = []
     for found, (label, z, drawn) in zip(figures, panels, strict=True):
-        kind = "draws of q(z|x)" if found["codes"] == "q(z|x)" else "codes z(x)"
+        kind = "samples of q(z|x)" if found["codes"] == "q(z|x)" else "codes z(x)"
         if drawn is not None:
             kind += f": {found['holes']:.1%} holes, {found['outside']:.1%} outside"
         worded.append((f"{label}\n{kind}" + (", no prior" if drawn is None else ""), z, drawn))
-    title = f"Codes of {len(panels[0][1]):,} examples over as many draws of each prior (grey)"
+    title = f"Codes of {len(panels[0][1]):,} examples, and as many samples of each prior (grey)"
     return plot.codes_beside(path, worded, labels, class_names, title)

@@ -1,4 +1,4 @@
-"""What images cost as maps of codes, and what of them is lost."""
+"""The size in bits of images that are stored as maps of codes, and the error of their reconstructions."""
 
 import math
 
@@ -8,16 +8,27 @@ from ..latent.quantize import perplexity
 from ..options import MODEL, Having, Number, options
 from .quality import RECONSTRUCTING, pairs
 
-BITS = 8  # of a channel of an image as it is
+BITS = 8  # per channel of a pixel of the original image
 
 
 @options(model=Having("a model of maps of codes, such as tinyae.models.VQVAE()", "usage", "code_shape"))
 def usage(model, x):
-    """{"perplexity": [...], "codes_used": [...]}, by codebook, over images x, and what their codes cost in bits.
+    """Codebook usage over images, and the number of bits that their codes need.
 
-    bits_per_pixel: with log2 K bits for each code. entropy_bits_per_pixel: with as many as its share calls for,
-    log2 of the perplexity on average, which no code of single codes goes below. compression, entropy_compression: by
-    what factor these are fewer than the images' own, 8 for each channel of a pixel.
+    Parameters
+    ----------
+    model : Model
+        A vq-vae.
+    x : (N, H, W, C) array
+        Images.
+
+    Returns
+    -------
+    figures : dict
+        "perplexity" and "codes_used", a list with a number for each codebook. "bits_per_pixel" with log2 K bits for
+        each code. "entropy_bits_per_pixel" with an ideal entropy code for single codes, which needs log2 of the
+        perplexity on average. "compression" and "entropy_compression", the ratios of the images' 8 bits per channel to
+        these.
     """
     counts = model.usage(x)
     found, used = perplexity(counts), (counts > 0).sum(axis=1)
@@ -29,7 +40,7 @@ def usage(model, x):
 
 @options(model=MODEL, bits=Number(least=0))
 def rate(model, bits):
-    """{"bits_per_pixel": ..., "compression": ...} of an image of `model`, a vq-vae, that costs so many bits."""
+    """{"bits_per_pixel": ..., "compression": ...} of an image that needs `bits` bits. model: its vq-vae."""
     height, width, channels = model.input_shape
     spent = bits / (height * width)
     return {"bits_per_pixel": spent, "compression": BITS * channels / spent if spent else math.inf}
@@ -37,8 +48,7 @@ def rate(model, bits):
 
 @options(model=RECONSTRUCTING)
 def error_over_variance(model, x):
-    """The mean squared error of reconstructions over the variance of x, all its values together: what share of the
-    variance is lost."""
+    """The mean squared error of reconstructions divided by the variance of all values of x."""
     squared = total = squares = count = 0.0
     for target, y in pairs(model, x):
         squared += float(((y - target) ** 2).sum())

@@ -1,12 +1,13 @@
-"""How well codes fill a prior: the share of the prior that lies in holes between codes, and of codes outside the prior.
+"""How well codes fill a prior: the share of the prior in holes between codes, and the share of codes outside the prior.
 
-Both count points of one set that have no point of the other near, and near is what the point's own set says: not
-farther than its k-th neighbour there. So they are free of scale, and a thin tail is no hole. As the sets grow, a point
-of density p among its own, where the other set has the density q, is without a neighbour with probability
+Both are shares of points of one set that have no point of the other set nearby. Nearby means within the distance to the
+k-th nearest neighbour in the point's own set, so the measure does not depend on scale, and sparse tails are not holes.
+For large sets, a point where its own set has density p and the other one has density q is without a neighbour with
+probability
 
-    (p / (p + q))^k           the k points nearest to it are all of its own kind
+    (p / (p + q))^k           all of its k nearest points belong to its own set
 
-which is 1 where q = 0, 2^-k where both are alike, and next to 0 where q is the larger.
+which is 1 for q = 0, 2^-k for p = q, and nearly 0 if q is much larger than p.
 """
 
 import math
@@ -16,27 +17,55 @@ from ..errors import DataError
 from ..options import Count, options
 from .neighbours import nearest_neighbours
 
-NEIGHBOURS = 5  # k of Naeem et al. 2020, for ten thousand points
+NEIGHBOURS = 5  # the k that Naeem et al. 2020 use for ten thousand points
 K = Count()
 
 
 @options(k=K)
 def coverage(points, others, k=NEIGHBOURS):
-    """The share of points (N, D) that have one of others (M, D) within the distance to their k-th neighbour among the
-    points (Naeem et al. 2020, section 3.2; within where their code has nearer, so that equal points count).
+    """The share of points that have a neighbour in another set, within the distance to their own k-th neighbour.
+
+    Parameters
+    ----------
+    points : (N, D) array
+        The points that are counted, more than k.
+    others : (M, D) array
+        The points of the other set.
+    k : int, default 5
+        The rank of the neighbour in `points` whose distance is the limit. Equal distances count, unlike in the code of
+        Naeem et al.
+
+    Returns
+    -------
+    coverage : float
+        From 0 to 1.
+
+    Raises
+    ------
+    DataError
+        If there are too few points.
+
+    References
+    ----------
+    Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generative Models, section 3.2.
+
+    Example
+    -------
+    >>> coverage([[0.0], [1.0], [9.0]], [[0.5]], k=1)
+    0.6666666666666666
     """
     points, others = as_points(points, "the points"), as_points(others, "the points")
     if len(points) <= k or not len(others):
         raise DataError(f"coverage: expected more than {k} points and others, got {len(points)} and {len(others)}")
-    radius = nearest_neighbours(points, points, k + 1)[1][:, k]  # the first is the point itself
+    radius = nearest_neighbours(points, points, k + 1)[1][:, k]  # the nearest is the point itself
     return float((nearest_neighbours(points, others)[1][:, 0] <= radius).mean())
 
 
 @options(n=Count(2, None), m=Count(1, None), k=K)
 def coverage_of_like(n, m, k=NEIGHBOURS):
-    """What `coverage` is on average where n points and m others are drawn from one continuous distribution, any one:
+    """The expected `coverage` if n points and m others are samples of the same continuous distribution.
 
-    1 - prod_i=1..k (n - i) / (n + m - i)      (Naeem et al. 2020, lemma 2), towards 1 - 2^-k for n = m
+        1 - prod_i=1..k (n - i) / (n + m - i)      (Naeem et al. 2020, lemma 2), towards 1 - 2^-k for n = m
     """
     if n <= k:
         raise DataError(f"coverage: expected more than {k} points, got {n}")
@@ -45,9 +74,9 @@ def coverage_of_like(n, m, k=NEIGHBOURS):
 
 @options(k=K)
 def match(codes, drawn, k=NEIGHBOURS):
-    """{"holes", "outside"} of codes (N, D) beside draws of their prior (M, D), shares from 0 to 1:
+    """Compare codes (N, D) with samples of their prior (M, D); returns shares from 0 to 1.
 
-    "holes"    draws of the prior that no code is near to: 1 - `coverage` of the draws
-    "outside"  codes that no draw is near to, as they lie where the prior is thin beside them: 1 - `coverage` of codes
+    "holes"    share of prior samples without a code nearby: 1 - `coverage` of the samples
+    "outside"  share of codes without a prior sample nearby: 1 - `coverage` of the codes
     """
     return {"holes": 1 - coverage(drawn, codes, k), "outside": 1 - coverage(codes, drawn, k)}

@@ -1,4 +1,4 @@
-"""The dense probe: a small network that tells classes apart by their codes, for regions that no line bounds."""
+"""The dense probe: a small network that classifies codes, for classes that a linear classifier cannot separate."""
 
 import numpy as np
 
@@ -16,11 +16,20 @@ UNITS, STEPS, BATCH, RATE = 64, 1000, 512, 0.01
 
 
 class DenseProbe(LinearProbe):
-    """A `LinearProbe` with two hidden layers:   p(class | z) = softmax(W3 tanh(W2 tanh(W1 z + b1) + b2) + b3).
+    """A classifier of codes like `LinearProbe`, with two hidden layers.
 
-    `fit` minimises the mean cross-entropy of N codes plus |W|^2 / 2N, which is to say under a prior N(0, 1) on all
-    parameters W: without it, a few hundred codes are learned by heart. It takes STEPS steps of Adam on batches of BATCH
-    codes, at a rate that falls from RATE to 0 along a cosine. Weights and batches are those of the seed.
+        p(class | z) = softmax(W3 tanh(W2 tanh(W1 z + b1) + b2) + b3)
+
+    `fit` minimises the mean cross-entropy of N codes plus |W|^2 / 2N, which is a prior N(0, 1) on all parameters W;
+    without it, a few hundred codes are memorised. It takes STEPS steps of Adam on mini-batches of BATCH codes, with a
+    learning rate that falls from RATE to 0 along a cosine.
+
+    Parameters
+    ----------
+    classes : int
+        The number of classes.
+    seed : int, default 0
+        Seed of the initial weights and the mini-batches.
     """
 
     @options(seed=SEED)
@@ -30,14 +39,14 @@ class DenseProbe(LinearProbe):
         self.layer = Sequential(Dense(UNITS), Tanh(), Dense(UNITS), Tanh(), Dense(self.classes))
 
     def fit(self, codes, labels):
-        """codes (N, D), labels integers (N,) in [0, classes). Returns self."""
+        """Fit codes (N, D) to labels, integers (N,) in [0, classes); returns self."""
         z, labels = self._prepare(codes, labels)
         z, shape = z.astype(np.float32), z.shape[1:]
         store = ParamStore(self.layer.param_shapes(shape))
         store.fill(self.layer.init(shape, Noise(self.seed).child("init")))
         self.params, grads = store.tree, store.like()
         optimizer = Adam(cosine(RATE, STEPS))
-        with workers():  # products this small only lose by BLAS's own threads, a lot where cores are busy
+        with workers():  # BLAS threads slow such small products down, most of all on busy cores
             for step in range(STEPS):
                 rows = (Noise(self.seed, step).uniform("rows", (BATCH,), "float64") * len(z)).astype(np.int64)
                 np.divide(store.flat, len(z), out=grads.flat)
@@ -48,6 +57,7 @@ class DenseProbe(LinearProbe):
         return self
 
     def logits(self, codes):
+        """The logits of the classes: (N, D) -> (N, classes)."""
         z = self._scaled(as_points(codes, "the codes"))
         return self.layer.forward(self.params, z)[0]
 

@@ -1,4 +1,4 @@
-"""What drawn images are worth beside data: by a classifier trained here, by their spread, by the nearest images."""
+"""Quality of sampled images compared with data: Frechet distance, sharpness, diversity, and the nearest images."""
 
 import numpy as np
 
@@ -11,16 +11,23 @@ from .classifier import train_classifier
 from .diversity import entropy, nearest_images, rows, shares
 from .frechet import frechet
 
-COUNT, NEAR = 5000, 1000  # images that are judged at most, and those whose nearest training image is looked for
-KNOWN = 60_000  # training images that these may be near to
+COUNT, NEAR = 5000, 1000  # largest numbers of images that are judged, and that are compared with training images
+KNOWN = 60_000  # the largest number of training images for that comparison
 
 
 class Judge:
-    """Trains a classifier on `data`, a labelled Dataset of images; its weights are those of the seed.
+    """Judges sampled images by a classifier, which is trained when a Judge is made.
 
-    Attributes: `count`, how many images `figures` takes: as many as there are test images, COUNT at most; `accuracy` of
-    the classifier on the test part; `data`, the `figures` of `count` training images, the best that samples can have,
-    but "nearest" is how far test images are from the nearest training image.
+    The attribute `count` is the number of images that `figures` takes: all test images, but at most COUNT. `accuracy`
+    is the classifier's accuracy on the test images. `data` holds the `figures` of `count` training images, for
+    comparison, but with "nearest" measured from test images to training images.
+
+    Parameters
+    ----------
+    data : Dataset
+        Labelled images, with a training and a test split.
+    seed : int, default 0
+        Seed of the classifier's training.
     """
 
     @options(data=DATASET, seed=SEED)
@@ -34,27 +41,27 @@ class Judge:
         self.data = self._beside(evenly(data.train.x, self.count)) | {"nearest": self._nearest(self.test)}
 
     def figures(self, drawn):
-        """Of images (count, H, W, C) in [0, 1]:
+        """Measure sampled images (count, H, W, C) in [0, 1]; returns a dict.
 
-        "frechet"           distance to the test images in the classifier's last hidden layer
-        "sample_sharpness"  `sharpness` over that of the test images
-        "diversity"         `spread` over that of the test images
-        "class_entropy"     of how the classifier finds them spread over the classes, in nats, log(classes) at most
-        "nearest"           mean distance to the nearest training image, of the first NEAR
+        "frechet"           Frechet distance to the test images, in the classifier's last hidden layer
+        "sample_sharpness"  ratio of the samples' `sharpness` to the test images'
+        "diversity"         ratio of the samples' `spread` to the test images'
+        "class_entropy"     entropy of the predicted classes in nats, at most log(classes)
+        "nearest"           mean distance of the first NEAR samples to the nearest training image
         """
         return self._beside(drawn) | {"nearest": self._nearest(drawn)}
 
     def about(self):
-        """What the figures depend on, JSON-ready."""
+        """The facts that the figures depend on, for JSON."""
         settings = {"accuracy": self.accuracy, "features": self.seen.shape[1], "images": self.count}
         return {"classifier": settings, "training_images": self.data}
 
     def note(self):
-        """The same in words."""
+        """The same facts in a sentence."""
         return (
-            f"Frechet distances are those of {self.count:,} samples and as many test images, in {self.seen.shape[1]} "
-            f"features of a classifier that was trained here and is right on {self.accuracy:.1%} of the test images: "
-            "compare them with one another alone"
+            f"Frechet distances are between {self.count:,} samples and as many test images, in {self.seen.shape[1]} "
+            f"features of a classifier trained for this table (test accuracy {self.accuracy:.1%}): they cannot be "
+            "compared with distances from elsewhere"
         )
 
     def _beside(self, images):
@@ -73,24 +80,27 @@ class Judge:
 
 @options(data=DATASET)
 def check_labelled_images(data):
-    """Raises DataError or ConfigError where a judge has nothing to learn from."""
+    """Raise DataError or ConfigError if the data are not labelled images with a training and a test split."""
     if data.train.labels is None or data.test is None or data.test.labels is None:
         raise DataError(f"a Frechet distance needs labelled training and test images, and {data.name} has none")
     if len(data.shape) != 3:
-        raise ConfigError(f"a Frechet distance is that of images, and {data.name} has rows of {data.shape[0]}")
+        raise ConfigError(f"a Frechet distance needs images, and {data.name} has examples of shape {data.shape}")
 
 
 @options(most=Count())
 def evenly(x, most):
-    """`most` of the images x at most, spread evenly over them, as floats in [0, 1]."""
+    """At most `most` of the images x, evenly spaced, as floats in [0, 1]."""
     x = as_array(x)
     check_some(x, "evenly")
     return to_float(np.asarray(x[np.linspace(0, len(x) - 1, min(len(x), most)).astype(int)]))
 
 
 def sharpness(x):
-    """Mean absolute difference of neighbouring pixels of x (N, H, W, C), down and across. Raises `ShapeError`."""
+    """The mean absolute difference of vertical and of horizontal neighbours, added; x (N, H, W, C).
+
+    Raises `ShapeError` for images with a single row or column.
+    """
     x = to_float(as_array(x))
     if x.ndim != 4 or not x.size or min(x.shape[1:3]) < 2:
-        raise ShapeError(f"sharpness: expected images (N, H, W, C) of two rows and columns or more, got {x.shape}")
+        raise ShapeError(f"sharpness: expected images (N, H, W, C) with at least two rows and columns, got {x.shape}")
     return float(np.abs(np.diff(x, axis=1)).mean() + np.abs(np.diff(x, axis=2)).mean())

@@ -1,4 +1,4 @@
-"""How likely a variational model finds data: importance-weighted bounds on log p(x), and which dimensions it uses."""
+"""The likelihood of data under a variational model: importance-weighted bounds on log p(x); and active units."""
 
 import itertools
 import math
@@ -11,17 +11,23 @@ from ..errors import ConfigError, ShapeError
 from ..latent import gaussian
 from ..options import MODEL, SEED, Count, options
 
-ACTIVE = 0.01  # Burda et al.'s threshold
+ACTIVE = 0.01  # the threshold of Burda et al.
 
 
 class Bound:
-    """An estimate of log p(x) for each of N images from `samples` draws each, in nats; all arrays are (N,) float64.
+    """A lower bound on log p(x) in nats for each of N images, from k samples of q(z|x). Arrays are (N,) float64.
 
-    values: L_k = log 1/k sum_i w_i, with w_i = p(x, z_i) / q(z_i|x) and z_i ~ q(z|x). E L_k <= E L_(k+1) <= log p(x),
-      and L_k -> log p(x)   (Burda, Grosse & Salakhutdinov 2016, equation 8 and theorem 1).
-    elbo: 1/k sum_i log w_i, the evidence lower bound, from the same draws; never above `values`. Its terms:
-      reconstruction, -1/k sum_i log p(x|z_i), and kl, the rest, an estimate of KL(q(z|x) || p(z)).
-    effective: (sum w)^2 / sum w^2, how many equally heavy draws would say as much, from 1 to k.
+    values          L_k = log 1/k sum_i w_i, with w_i = p(x, z_i) / q(z_i|x) and z_i ~ q(z|x).
+                    E L_k <= E L_(k+1) <= log p(x), and L_k -> log p(x).
+    elbo            1/k sum_i log w_i, the evidence lower bound from the same samples, at most `values`
+    reconstruction  -1/k sum_i log p(x|z_i), a term of -elbo
+    kl              -elbo - reconstruction, an estimate of KL(q(z|x) || p(z))
+    effective       (sum w)^2 / sum w^2, the effective sample size, from 1 to k
+    samples         k
+
+    References
+    ----------
+    Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, equation 8 and theorem 1.
     """
 
     def __init__(self, values, elbo, reconstruction, effective, samples):
@@ -34,20 +40,20 @@ class Bound:
 
     @property
     def mean(self):
-        """Of `values`, over the images."""
+        """The mean of `values` over the images."""
         return float(self.values.mean())
 
     @property
     def standard_error(self):
-        """Of the mean, since the images are a sample of all there could be: s / sqrt(N)."""
+        """The standard error of the mean, s / sqrt(N), for images that are a sample of all possible ones."""
         return standard_error(self.values)
 
     @property
     def monte_carlo_error(self):
-        """Of the mean, since the draws are a sample: what another seed would change. None from a single draw.
+        """The standard error of the mean for another seed of the samples; None for k = 1.
 
-        By the delta method Var log w_mean = Var w / (k w_mean^2) = (k / effective - 1) / (k - 1) for an image; half of
-        that is also about how far L_k stays below log p(x). Both hold where `effective` is well above 1.
+        By the delta method, Var log w_mean = Var w / (k w_mean^2) = (k / effective - 1) / (k - 1) for each image. Half
+        of it is also about the difference between log p(x) and L_k. Both hold if `effective` is well above 1.
         """
         if self.samples == 1:
             return None
@@ -57,10 +63,43 @@ class Bound:
 
 @options(model=MODEL, samples=Count(1, None), seed=SEED)
 def importance_weighted(model, x, samples, labels=None, seed=0):
-    """The `Bound` on log p(x) of each image from `samples` draws of q(z|x), in memory that depends on neither number.
+    """A lower bound on log p(x) for each image, by importance sampling with k samples of q(z|x).
 
-    x (N, ...), labels (N,) where the model needs them. Draw i of image n is noise of (seed, i, n) alone: the same for
-    any size of the parts in which this is computed, and a larger `samples` goes on where a smaller one ends.
+    Sample i of image n depends only on (seed, i, n): results do not depend on the size of mini-batches, and a larger k
+    keeps the samples of a smaller one. The memory does not grow with N or k.
+
+    Parameters
+    ----------
+    model : Model
+        A variational model.
+    x : (N, ...) array
+        Images or rows.
+    samples : int
+        k, the number of samples for each image.
+    labels : (N,) array, optional
+        Labels, for a model that takes labels.
+    seed : int, default 0
+        Seed of the noise.
+
+    Returns
+    -------
+    bound : Bound
+
+    Raises
+    ------
+    ConfigError
+        If the model has no likelihood.
+
+    References
+    ----------
+    Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, equation 8.
+
+    Example
+    -------
+    >>> from tinyae.models import VAE
+    >>> model = VAE(hidden=(8,), input_shape=(4, 4, 1))
+    >>> importance_weighted(model, np.zeros((3, 4, 4, 1), np.float32), 10).values.shape
+    (3,)
     """
     check_density(model)
     x = model.admit(x)
@@ -75,14 +114,14 @@ def importance_weighted(model, x, samples, labels=None, seed=0):
 
 
 def _bound(model, batch, samples, noises):
-    """(4, n): L_k, the ELBO, its reconstruction and the effective number of draws for each example of a batch.
+    """L_k, the ELBO, its reconstruction term and the effective sample size for each example of a batch, (4, n).
 
-    noises: an iterator of one Noise per draw.
+    noises: an iterator with a Noise for each sample.
     """
     xp, count = model.backend.xp, len(batch["x"])
     mu, logvar = model.infer(batch)
-    together = max(1, model.chunk // count)  # draws in one pass, where there are few examples
-    most = xp.full(count, -math.inf)  # the largest log w so far; sums are those of w / exp(most)
+    together = max(1, model.chunk // count)  # samples in one pass, more if there are few examples
+    most = xp.full(count, -math.inf)  # the largest log w so far; the sums below are of w / exp(most)
     total, squares, logs, seen = (xp.zeros(count) for _ in range(4))
     while part := list(itertools.islice(noises, together)):
         log_w, log_p = _log_weights(model, batch, mu, logvar, part)
@@ -96,7 +135,7 @@ def _bound(model, batch, samples, noises):
 
 
 def _log_weights(model, batch, mu, logvar, noises):
-    """log w = log p(x|z) + log p(z) - log q(z|x), and its first term, for a draw of each noise: (draws, n) float64."""
+    """log w = log p(x|z) + log p(z) - log q(z|x), and its first term, for a sample from each noise: (draws, n)."""
     xp, draws = model.backend.xp, len(noises)
     epsilon = xp.concatenate([noise.normal("z", mu.shape, mu.dtype) for noise in noises])
     if draws > 1:
@@ -110,9 +149,11 @@ def _log_weights(model, batch, mu, logvar, noises):
 
 @options(model=MODEL)
 def active_units(model, x, labels=None):
-    """(active, variance): which dimensions vary with x, (D,) booleans, and Var_x of mu(x), (D,).
+    """The active dimensions of the code: those whose posterior mean varies with x.
 
-    A dimension is active where Var_x E_q[z] > 0.01 (Burda et al. 2016, section 5.2); the others carry next to nothing.
+        Var_x mu(x) > 0.01      (Burda et al. 2016, section 5.2)
+
+    Returns (active, variance): booleans (D,), and Var_x mu(x), (D,).
     """
     check_density(model)
     variance = model.posterior(x, **model.label_arguments(labels))[0].var(axis=0, dtype="float64")
@@ -120,7 +161,7 @@ def active_units(model, x, labels=None):
 
 
 def standard_error(values):
-    """s / sqrt(N) of the mean of N numbers (N,), s with N - 1; 0 of a single one. Raises `ShapeError`."""
+    """The standard error s / sqrt(N) of the mean of numbers (N,), with s over N - 1; 0 for N = 1."""
     values = as_array(values, "values")
     if values.ndim != 1 or not values.size:
         raise ShapeError(f"standard_error: expected numbers (N,), got an array of shape {values.shape}")
@@ -129,6 +170,6 @@ def standard_error(values):
 
 @options(model=MODEL)
 def check_density(model):
-    """Refuse a model without q(z|x) and p(x|z)."""
+    """Raise ConfigError for a model without q(z|x) and p(x|z)."""
     if not model.density:
         raise ConfigError(f"{model.name} has no likelihood p(x): use a variational model such as 'vae'")

@@ -1,4 +1,4 @@
-"""Nearest neighbours among codes: exact, in blocks, so that no matrix of all distances is ever whole."""
+"""Exact nearest neighbours among codes, computed in blocks, without a matrix of all distances in memory."""
 
 import numpy as np
 
@@ -10,10 +10,36 @@ BLOCK_VALUES = 2**23  # distances in memory at a time
 
 
 def nearest_neighbours(queries, codes, k=1):
-    """The k rows of `codes` nearest to each query by Euclidean distance, the nearest first.
+    """The k codes nearest to each query by Euclidean distance.
 
-    queries (Q, D), codes (N, D). Returns (indices (Q, k), distances (Q, k) in float64); among equal distances the lower
-    index comes first.   |q - c|^2 = |q|^2 - 2 q.c + |c|^2, in float64 and about the mean code, where little cancels.
+        |q - c|^2 = |q|^2 - 2 q.c + |c|^2      in float64, with the mean code subtracted to avoid cancellation
+
+    Parameters
+    ----------
+    queries : (Q, D) array
+        Points.
+    codes : (N, D) array
+        Points among which neighbours are searched.
+    k : int, default 1
+        Neighbours of each query, at most N.
+
+    Returns
+    -------
+    indices : (Q, k) array of int
+        Rows of `codes`, the nearest first; of equal distances the lower index first.
+    distances : (Q, k) array, float64
+        Their distances.
+
+    Raises
+    ------
+    ShapeError
+        If queries and codes have different numbers of columns.
+
+    Example
+    -------
+    >>> indices, distances = nearest_neighbours([[0.0, 0.0]], [[3.0, 4.0], [1.0, 0.0]], k=2)
+    >>> indices.tolist(), distances.round(6).tolist()
+    ([[1, 0]], [[1.0, 5.0]])
     """
     queries, codes = as_points(queries, "queries"), as_points(codes, "the codes")
     if queries.shape[1] != codes.shape[1]:
@@ -29,7 +55,7 @@ def nearest_neighbours(queries, codes, k=1):
     for first in range(0, len(queries), block):
         part = queries[first : first + block]
         squared = (part * part).sum(axis=1, keepdims=True) - 2 * part @ codes.T + lengths
-        # The k-th least of the groups' minima is no less than the k-th least distance, and cheaper to find.
+        # The k-th smallest of the groups' minima is an upper bound of the k-th smallest distance, and fast to find.
         minima = np.minimum.reduceat(squared, groups, axis=1)
         furthest = np.partition(minima, k - 1, axis=1)[:, k - 1]
         for i, row in enumerate(squared):
@@ -40,14 +66,26 @@ def nearest_neighbours(queries, codes, k=1):
 
 
 def vote(neighbours):
-    """The class that most of a query's neighbours have: their labels (Q, k), the nearest first -> (Q,).
+    """The majority class of each query's neighbours; in a tie, the class with the nearest neighbour.
 
-    Among classes with as many votes, the class of the nearest neighbour.
+    Parameters
+    ----------
+    neighbours : (Q, k) array of int
+        Labels of the neighbours, the nearest first.
+
+    Returns
+    -------
+    classes : (Q,) array of int
+
+    Example
+    -------
+    >>> vote([[0, 1, 1], [2, 0, 1]]).tolist()
+    [1, 2]
     """
     neighbours = as_array(neighbours, "labels")
     if neighbours.ndim != 2 or not neighbours.shape[1] or neighbours.dtype.kind not in "iu":
         given = f"{neighbours.dtype} {neighbours.shape}"
         raise ShapeError(f"vote: expected the labels (Q, k), integers, of each query's neighbours, got {given}")
-    # votes[q, i]: how many of query q's neighbours have the class of the i-th of them
+    # votes[q, i] is the number of query q's neighbours that have the same class as its i-th neighbour
     votes = sum((neighbours == neighbours[:, [i]]).astype(int) for i in range(neighbours.shape[1]))
     return neighbours[np.arange(len(neighbours)), votes.argmax(axis=1)]

@@ -1,8 +1,9 @@
-"""Parzen-window log-likelihood: how dense a model's samples are around the data, for models without a p(x) too.
+"""The Parzen-window log-likelihood of data, a kernel density estimate from samples of any model.
 
-Every sample carries a Gaussian, and the bandwidth is the one that suits held-out validation images best (Breuleux,
-Bengio & Vincent 2011; the protocol of Goodfellow et al. 2014). With 784 dimensions and ten thousand samples it says
-little about the true density (Theis, van den Oord & Bethge 2016, section 3.2): read it beside published numbers alone.
+Each sample is the centre of a Gaussian, whose bandwidth gives held-out validation images the highest likelihood
+(Breuleux, Bengio & Vincent 2011; the protocol of Goodfellow et al. 2014). With 784 dimensions and ten thousand samples
+it is far from the true log-likelihood (Theis, van den Oord & Bethge 2016, section 3.2). It only serves to compare with
+published numbers.
 """
 
 import math
@@ -21,11 +22,29 @@ BLOCK_VALUES = 2**22  # distances in memory at a time
 
 @options(bandwidths=WIDTHS)
 def parzen(samples, validation, test, bandwidths=BANDWIDTHS):
-    """{"log_likelihood", "standard_error", "bandwidth", "at_the_edge"} of the test images, in nats, means per image.
+    """The mean Parzen-window log-likelihood of test images, in nats per image.
 
-    samples (M, ...), validation (V, ...), test (N, ...): images of one size, uint8 or floats in [0, 1]. The bandwidth
-    is that of `bandwidths` with the highest mean on the validation images; at_the_edge: whether it is their least or
-    largest, so that a better one may lie outside. standard_error: of the mean over the test images.
+    Parameters
+    ----------
+    samples : (M, ...) array
+        Samples of the model. All images are uint8 or floats in [0, 1], of the same size.
+    validation : (V, ...) array
+        Images that select the bandwidth.
+    test : (N, ...) array
+        Images to evaluate.
+    bandwidths : sequence of float
+        Standard deviations of the Gaussian to select from.
+
+    Returns
+    -------
+    figures : dict
+        "log_likelihood" and its "standard_error" over the test images, in nats; "bandwidth"; and "at_the_edge", whether
+        the bandwidth is the smallest or largest one, so that a better one may be outside the range.
+
+    Raises
+    ------
+    ShapeError
+        If the images have different sizes.
     """
     on_validation = log_densities(samples, validation, bandwidths).mean(axis=1)
     best = int(on_validation.argmax())
@@ -38,13 +57,15 @@ def parzen(samples, validation, test, bandwidths=BANDWIDTHS):
 
 @options(bandwidths=WIDTHS)
 def log_densities(samples, x, bandwidths):
-    """(len(bandwidths), N): for each bandwidth s and each row of x, of D values in all,
+    """The log-densities of examples x (N, ...) for each bandwidth: an array (len(bandwidths), N) in nats.
 
-    log 1/M sum_m N(x | sample_m, s^2 I) = log sum_m exp(-|x - sample_m|^2 / (2 s^2)) - log M - D/2 log(2 pi s^2)
+        log 1/M sum_m N(x | sample_m, s^2 I) = log sum_m exp(-|x - sample_m|^2 / (2 s^2)) - log M - D/2 log(2 pi s^2)
+
+    with D values in an example, the bandwidth s, and M samples.
     """
     samples, x = (as_rows(a, "float64") for a in (samples, x))
     if samples.shape[1] != x.shape[1]:
-        raise ShapeError(f"parzen: samples of {samples.shape[1]} values, but data of {x.shape[1]}")
+        raise ShapeError(f"parzen: samples have {samples.shape[1]} values, but the data have {x.shape[1]}")
     centre = samples.mean(axis=0)
     samples, x = samples - centre, x - centre
     lengths, constant = (samples * samples).sum(axis=1), math.log(len(samples))

@@ -1,4 +1,4 @@
-"""The linear probe: how much of the label a linear classifier reads off the codes."""
+"""The linear probe: a linear classifier of codes, whose accuracy measures how well codes separate classes."""
 
 import warnings
 
@@ -11,38 +11,51 @@ from ..latent.mixture import softmax
 from ..options import Count, options
 
 DECAY = 1e-4
-TOLERANCE = 1e-6  # of the gradient's largest component, at which the objective is taken for minimal
-STEPS, PRODUCTS = 100, 200  # of Newton at most, and products with the Hessian in one of them
+TOLERANCE = 1e-6  # `fit` has converged if no component of the gradient is larger
+STEPS, PRODUCTS = 100, 200  # largest numbers of Newton steps, and of Hessian products in a step
 
 
 class LinearProbe:
-    """Multinomial logistic regression   p(class | z) = softmax(z W + b),   z the codes scaled to mean 0, variance 1.
+    """Multinomial logistic regression on codes.
 
-    `fit` minimises the mean cross-entropy plus DECAY / 2 |W|^2, which is convex: nothing is random, and the result
-    depends on the codes alone. A class without an example has probability 0. Newton's method stops where no component
-    of the gradient is above TOLERANCE; `converged` says whether it came there within STEPS steps, and a RuntimeWarning
-    says if not.
+        p(class | z) = softmax(z W + b)      z the codes, scaled to mean 0 and variance 1
+
+    `fit` minimises the mean cross-entropy plus DECAY / 2 |W|^2 by Newton's method. That is a convex problem without any
+    randomness, so the result depends only on codes and labels. A class without examples has probability 0. If a
+    component of the gradient is still above TOLERANCE after STEPS steps, `converged` is False and a RuntimeWarning is
+    given.
+
+    Parameters
+    ----------
+    classes : int
+        The number of classes.
+
+    Example
+    -------
+    >>> probe = LinearProbe(2).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> probe.predict([[0.4], [2.9]]).tolist(), probe.score([[0.4], [2.9]], [0, 0])
+    ([0, 1], 0.5)
     """
 
     converged = True
-    mean = None  # of the codes that it was fitted to
+    mean = None  # the mean of the codes that `fit` was given
 
     @options(classes=Count())
     def __init__(self, classes):
         self.classes = classes
 
     def fit(self, codes, labels):
-        """codes (N, D), labels integers (N,) in [0, classes). Returns self."""
+        """Fit codes (N, D) to labels, integers (N,) in [0, classes); returns self."""
         z, labels = self._prepare(codes, labels)
         self.seen, labels = np.unique(labels, return_inverse=True)
-        z = np.append(z, np.ones((len(z), 1)), axis=1)  # (N, D + 1): the last row of the weights is b
+        z = np.append(z, np.ones((len(z), 1)), axis=1)  # (N, D + 1), so the last row of the weights is b
         self.weights, self.converged = minimise(z, labels, len(self.seen))
         if not self.converged:
             warnings.warn(f"the linear probe did not converge in {STEPS} steps", RuntimeWarning, stacklevel=2)
         return self
 
     def logits(self, codes):
-        """log p(class | z) up to a constant per row: (N, D) -> (N, classes)."""
+        """The logits, log p(class | z) up to a constant in each row: (N, D) -> (N, classes)."""
         z = self._scaled(as_points(codes, "the codes"))
         logits = np.full((len(z), self.classes), -np.inf)
         logits[:, self.seen] = z @ self.weights[:-1] + self.weights[-1]
@@ -53,12 +66,12 @@ class LinearProbe:
         return self.logits(codes).argmax(axis=1)
 
     def score(self, codes, labels):
-        """The share of codes whose class is predicted right."""
+        """The accuracy: the share of codes (N, D) whose predicted class is the label (N,)."""
         predicted = self.predict(codes)
         return float((predicted == self._known(labels, len(predicted))).mean())
 
     def _prepare(self, codes, labels):
-        """The codes scaled, and the labels, as arrays; refuses those that nothing can be learned from."""
+        """(scaled codes, labels) as arrays. Raises an error for data that a probe cannot be fitted to."""
         if labels is None:
             raise DataError("a probe needs labels, and there are none: give labelled data")
         codes, labels = as_points(codes, "the codes"), as_labels(labels, who="a probe")
@@ -66,9 +79,9 @@ class LinearProbe:
             raise ShapeError(f"a probe needs codes (N, D) and labels (N,), got {codes.shape} and {labels.shape}")
         labels = self._known(labels, len(codes))
         if len(np.unique(labels)) < 2:
-            raise DataError("a probe needs examples of two classes or more")
+            raise DataError("a probe needs examples of at least two classes")
         self.mean, deviation = codes.mean(axis=0), codes.std(axis=0)
-        self.scale = 1 / np.where(deviation > 0, deviation, 1)  # a dimension that never changes says nothing
+        self.scale = 1 / np.where(deviation > 0, deviation, 1)  # a constant dimension becomes 0
         return self._scaled(codes), labels
 
     def _known(self, labels, count):
@@ -78,17 +91,17 @@ class LinearProbe:
 
     def _scaled(self, codes):
         if self.mean is None:
-            raise ConfigError(f"{type(self).__name__} has learned nothing yet: call fit(codes, labels) first")
+            raise ConfigError(f"{type(self).__name__} is not fitted: call fit(codes, labels) first")
         if codes.shape[1:] != self.mean.shape:
-            raise ShapeError(f"a probe of codes (N, {len(self.mean)}) was given {codes.shape}")
+            raise ShapeError(f"the probe was fitted to codes (N, {len(self.mean)}), got {codes.shape}")
         return (codes - self.mean) * self.scale
 
 
 def minimise(z, labels, classes):
-    """(weights (D, C), whether they are the minimum) of the mean cross-entropy of softmax(z W) plus the penalty, which
-    leaves the last row of W out: truncated Newton from W = 0 (Nocedal & Wright 2006, algorithm 7.1).
+    """Minimise the mean cross-entropy of softmax(z W) plus the penalty, which omits the last row of W.
 
-    With p = softmax(z W), y one-hot and N rows z, the gradient and the Hessian's product with V are
+    Returns (W (D, C), whether it has converged). The method is truncated Newton from W = 0 (Nocedal & Wright 2006,
+    algorithm 7.1). With p = softmax(z W), y one-hot and N rows z, the gradient and the Hessian's product with V are
 
         G = z^T (p - y) / N + DECAY W           H V = z^T (p (u - sum_c p u)) / N + DECAY V,   u = z V      (D, C)
     """
@@ -121,8 +134,10 @@ def minimise(z, labels, classes):
 
 
 def newton_step(hessian, gradient):
-    """(step, its slope g.s): s with H s = -g by conjugate gradients, as exactly as pays where g is small: to a residual
-    of min(1/2, sqrt |g|) |g|, which makes Newton's method converge faster than linearly."""
+    """(step s, slope g.s) from H s = -g, solved by conjugate gradients.
+
+    They stop at a residual of min(1/2, sqrt |g|) |g|, with which Newton's method converges superlinearly.
+    """
     step, residual = np.zeros_like(gradient), -gradient
     direction, squares = residual, (residual * residual).sum()
     norm = np.sqrt(squares)
@@ -130,7 +145,7 @@ def newton_step(hessian, gradient):
     for _ in range(PRODUCTS):
         product = hessian(direction)
         curvature = (direction * product).sum()
-        if curvature <= 0:  # of logits that all classes share
+        if curvature <= 0:  # the direction adds the same to the logits of all classes
             break
         rate = squares / curvature
         step, residual = step + rate * direction, residual - rate * product

@@ -1,4 +1,4 @@
-"""How close reconstructions come to their images: by pixel, at edges, by structure."""
+"""Errors of reconstructions: per pixel, at edges, and of structure (SSIM)."""
 
 import math
 
@@ -15,18 +15,30 @@ RECONSTRUCTING = Having("a model, such as tinyae.models.VAE()", "reconstruct", "
 
 @options(model=RECONSTRUCTING)
 def errors(model, x, labels=None):
-    """The squared error of each image's reconstruction, summed over its values: (N,) float64."""
+    """The squared error of each image's reconstruction, summed over the image: (N,) float64."""
     squares = (((y - target) ** 2).reshape(len(y), -1) for target, y in pairs(model, x, labels))
     return np.concatenate([part.sum(axis=1) for part in squares])
 
 
 @options(model=RECONSTRUCTING)
 def reconstruction_quality(model, x, labels=None):
-    """{"rms": ..., "edge_rms": ..., "ssim": ...} of the reconstructions of x, uint8 or floats.
+    """Measure how close reconstructions are to their images.
 
-    rms: the root of the mean squared error of a value. edge_rms: the same with each value weighted by how strong an
-    edge of x it lies on (`losses.image.edges`): what a blur adds to that, it hardly adds to rms. ssim: the mean
-    structural similarity, 1 for equal images. For rows (N, D) there is rms alone, below 11 pixels a side no ssim.
+    Parameters
+    ----------
+    model : Model
+        A model that reconstructs.
+    x : (N, ...) array
+        Images or rows, uint8 or floats.
+    labels : (N,) array, optional
+        Labels, for a model that takes labels.
+
+    Returns
+    -------
+    figures : dict
+        "rms", the root mean square error of a value. For images "edge_rms", the same with each pixel weighted by the
+        strength of the edge at that pixel (`losses.image.edges`), which is more sensitive to blur. For images with at
+        least 11 rows and columns "ssim", the mean structural similarity, 1 for equal images.
     """
     x = as_array(x)
     squared = weighted = weight = similarity = 0.0
@@ -49,9 +61,9 @@ def reconstruction_quality(model, x, labels=None):
 
 @options(model=RECONSTRUCTING)
 def pairs(model, x, labels=None):
-    """(images, their reconstructions) in parts of bounded size, float64 arrays (n, *input_shape).
+    """Yield (images, their reconstructions), float64 arrays (n, *input_shape) of at most `model.chunk` examples.
 
-    Columns that the model standardises are in units of their standard deviations, so that all of them count alike.
+    Columns that the model standardises are in units of their standard deviations, so that all have equal weight.
     """
     columns = model.standardization
     scale = 1.0 if columns is None else model.backend.to_host(columns.scale).astype("float64")

@@ -1,7 +1,7 @@
-"""Trained models side by side on the same images: what comes back, what lies between two codes, what is drawn.
+"""Compare trained models on the same images: reconstructions, interpolations and samples, side by side.
 
-A plain autoencoder leaves holes between the codes of its training images, and a code drawn at random falls into them; a
-variational one fills the prior. Both blur what the code does not hold, more so under squared error.
+A plain autoencoder leaves holes between the codes of its training images, so random codes decode to poor images; a
+variational one fills its prior. Both blur details that the code does not represent, and more so with squared error.
 """
 
 import numpy as np
@@ -19,19 +19,39 @@ from .judge import sharpness
 COLUMNS = 10  # images in a row of the picture
 RUN = Tuple("(label, model)", Text(), Having("a model", "input_shape", "label_arguments"))
 RUNS = Sequence(RUN, "one or more pairs (label, model)", fewest=1)
-DRAWN = 100  # images decoded from random codes
+DRAWN = 100  # images that are decoded from random codes
 
 
 @options(runs=RUNS, seed=SEED, judge=Optional(Having("a tinyae.evaluation.judge.Judge", "count", "figures")))
 def side_by_side(runs, x, seed=0, labels=None, judge=None):
-    """Figures and rows of images for [(label, model), ...] on images x (N, H, W, C), and their labels (N,) or None.
+    """Compare models on images: figures for a table, and rows of images for a picture.
 
-    Returns (figures, rows): figures a list of dicts, one a model:
-      "rms"        root mean squared error of a pixel, over all of x; None where nothing is reconstructed
-      "sharpness"  mean gradient of the reconstructions over that of x (`sharpness`); below 1 they are blurred; or None
-      "random_rms" how far images from random codes are from the nearest image of x, per pixel (`nearest_rms`)
-    and with a `Judge` its figures of drawn images; and rows a list of (label, images (10, H, W, C)) for a picture,
-    without those between two codes where there is a judge. Raises the errors of `check`.
+    Parameters
+    ----------
+    runs : list of (label, model)
+        Trained models, with a name for each.
+    x : (N, H, W, C) array
+        Images.
+    seed : int, default 0
+        Seed of random codes and samples.
+    labels : (N,) array, optional
+        Labels of x, for models that take labels.
+    judge : Judge, optional
+        Adds its figures for sampled images. The picture then has no interpolations.
+
+    Returns
+    -------
+    figures : list of dict
+        For each model its name "run"; "rms", the root mean square error of a pixel over all of x; "sharpness", the
+        ratio of the reconstructions' `sharpness` to the images', below 1 for blurred ones (both are None without
+        reconstructions); and "random_rms", the distance from images of random codes to the nearest image of x.
+    rows : list of (label, images)
+        Images (10, H, W, C) for each row of the picture.
+
+    Raises
+    ------
+    ShapeError, ConfigError
+        See `check_comparable`.
     """
     check_comparable(runs, x)
     x, labels = as_array(x), as_labels(labels)
@@ -45,7 +65,7 @@ def side_by_side(runs, x, seed=0, labels=None, judge=None):
             back = np.clip(coder.reconstruct(x, **coder.label_arguments(labels)), 0, 1)
             found |= {"rms": float(np.sqrt(np.mean((back - x) ** 2))), "sharpness": sharpness(back) / sharpness(x)}
             rows.append((f"{label}: reconstruction", back[:COLUMNS]))
-        if coder is model and not model.code.discrete and judge is None:  # between two maps of codes there is nothing
+        if coder is model and not model.code.discrete and judge is None:  # maps of integers cannot be interpolated
             ends = model.encode(shown[:2], **model.label_arguments(None if labels is None else labels[:2]))
             under = model.label_arguments(None if labels is None else labels[:1].repeat(COLUMNS))
             rows.append((f"{label}: from first to second", model.decode(linear(*ends, COLUMNS), **under)))
@@ -58,7 +78,7 @@ def side_by_side(runs, x, seed=0, labels=None, judge=None):
 
 @options(runs=RUNS)
 def check_comparable(runs, x):
-    """Raises ShapeError where x are no images, and the errors of `check_runs`."""
+    """Raise ShapeError if x are no images, and the errors of `check_runs`."""
     x = as_array(x)
     if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) < COLUMNS:
         raise ShapeError(f"a comparison needs at least {COLUMNS} grey or colour images, got shape {x.shape}")
@@ -66,23 +86,23 @@ def check_comparable(runs, x):
 
 
 def check_runs(runs, x):
-    """Raises ShapeError where a model takes other examples than x, ConfigError where labels are equal."""
+    """Raise ShapeError if a model takes examples of another shape than x, and ConfigError if labels are equal."""
     for label, model in runs:
         shape = tuple((autoencoder(model) or model).input_shape)
         if shape != x.shape[1:]:
-            raise ShapeError(f"{label} takes {shape}, the examples are {x.shape[1:]}")
+            raise ShapeError(f"{label} takes examples of shape {shape}, got {x.shape[1:]}")
     if len(dict(runs)) < len(runs):
-        raise ConfigError("a comparison needs runs of different names: leave out the second of a run given twice")
+        raise ConfigError("a comparison needs runs with different names: give each run only once")
 
 
 def autoencoder(model):
-    """What reconstructs images: the model; for a prior over codes the vq-vae that they are of; or None, as in a GAN."""
+    """The model that reconstructs images: `model` itself, or the vq-vae of a prior over codes; None for a GAN."""
     model = model.codec if model.prior.autoregressive else model
     return model if model is not None and model.code.encoded else None
 
 
 def random_images(model, x, count, seed):
-    """(count, H, W, C): decoded random codes, drawn under every label in turn where the model knows labels."""
+    """Images (count, H, W, C) decoded from random codes, with all labels in turn for a model that takes labels."""
     if model.prior.autoregressive:
         return model.images(model.sample(count, seed))
     if model.code.discrete:
@@ -93,8 +113,10 @@ def random_images(model, x, count, seed):
 
 
 def random_codes(model, x, count, seed):
-    """(count, D), for models without a prior or with N(0, I): from that, or as the best guess without a prior from a
-    Gaussian with each dimension's mean and variance over the codes of x."""
+    """Random codes (count, D) from the prior N(0, I), or without a prior from a Gaussian fitted to the codes of x.
+
+    That Gaussian has the mean and variance of each dimension.
+    """
     noise = Noise(seed).normal("random codes", (count, model.latent_dim))
     if model.prior.standard:
         return noise
@@ -103,12 +125,12 @@ def random_codes(model, x, count, seed):
 
 
 def nearest_rms(drawn, x):
-    """Mean over drawn images of the root mean squared difference to the nearest image of x."""
+    """The mean distance of sampled images to the nearest image of x, as a root mean square difference of pixels."""
     return float(nearest_images(drawn, x)[1].mean())
 
 
 def table(figures, data=None):
-    """The figures of `compare` as lines of text, below those of the `Judge.data` if given; "-" for what is not."""
+    """Format figures as lines of a table, with "-" for None. data: `Judge.data` for a first row, or None."""
     rows = ([{"run": "training images"} | data] if data else []) + figures
     names = list(figures[0])[1:]
     beside, widths = max(len(row["run"]) for row in rows) + 2, [max(len(name), 8) + 2 for name in names]
@@ -127,8 +149,8 @@ def _text(value):
 
 
 def draw(path, rows):
-    """The rows of `compare` as a picture."""
+    """Write the rows of images as a picture."""
     from .. import plot
 
     labels, images = zip(*rows, strict=True)
-    return plot.grid(path, np.concatenate(images), columns=COLUMNS, row_labels=labels, title="Side by side")
+    return plot.grid(path, np.concatenate(images), columns=COLUMNS, row_labels=labels, title="Models side by side")
