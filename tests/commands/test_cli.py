@@ -229,7 +229,7 @@ REFUSED = [
     ((*TRAIN, "--data", ""), "unknown data set ''"),
     ((*TRAIN, "--data", "digit"), "unknown data set 'digit': did you mean 'digits'?"),
     ((*TRAIN, "--data", "no/such.npy"), "no/such.npy: no such file"),
-    ((*TRAIN, "--data", "words.txt"), "words.txt: is no data file that tinyae reads"),
+    ((*TRAIN, "--data", "words.txt"), "words.txt: is not a file that tinyae can read"),
     ((*TRAIN, "--data", "words.npy"), "words.npy: is not a .npy array"),
     ((*TRAIN, "--data", "no_x.npz"), "holds no array named x or x_train but codes"),
     ((*TRAIN, "--data", "nan.npy"), "has 1 NaN or infinite values, the first at index (3, 2)"),

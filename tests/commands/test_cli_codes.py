@@ -296,7 +296,7 @@ REFUSALS = [
     (("evaluate", "vq", "--samples", "3"), "vq-vae has no likelihood p(x)"),
     (("evaluate", "vq", "--parzen"), "vq-vae has no prior"),
     (("evaluate", "prior", "--data", "unlabelled.npy"), "there are none: give labelled data, or leave classes out"),
-    (("evaluate", "prior", "--data", "fashion-mini"), "fashion-mini has classes that pixelcnn does not know"),
+    (("evaluate", "prior", "--data", "fashion-mini"), "fashion-mini has classes that pixelcnn does not have"),
     (("reconstruct", "prior"), NO_CODES),
     (("encode", "pixels"), NO_CODES),
     *(

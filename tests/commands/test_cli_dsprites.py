@@ -52,4 +52,4 @@ def test_data_without_factors_get_one_line(place):
 
 def test_there_is_nothing_to_fetch(place):
     assert "drawn by formula" in run("data", cwd=place).stdout
-    assert "nothing to fetch" in refused("data", "fetch", "dsprites", cwd=place)
+    assert "nothing to download" in refused("data", "fetch", "dsprites", cwd=place)

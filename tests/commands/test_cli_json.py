@@ -42,7 +42,7 @@ def test_commands_that_write_arrays(command, count, run, tmp_path, capsys):
         (("train", "vae", "--hidden", "5"), "use --set hidden=5"),
         (("models", "foo"), "unknown model 'foo'"),
         (("gradcheck", "foo"), "unknown layer"),
-        (("data", "fetch", "digits"), "there is nothing to fetch, use it with --data digits"),
+        (("data", "fetch", "digits"), "there is nothing to download, use it with --data digits"),
     ],
 )
 @pytest.mark.parametrize("flag", ["--json", "--js"])

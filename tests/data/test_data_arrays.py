@@ -107,7 +107,7 @@ def test_other_numbers_of_axes_are_refused(shape):
 
 @pytest.mark.parametrize("shape", [(0, 4, 4), (3, 0), (3, 4, 4, 0)])
 def test_empty_arrays_are_refused(shape):
-    refused(lambda: check_examples(np.zeros(shape, np.uint8), "a"), "holds nothing")
+    refused(lambda: check_examples(np.zeros(shape, np.uint8), "a"), "holds no values")
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -223,7 +223,7 @@ def test_labels_without_a_name_are_refused():
     names, split = ("x", "y"), Split(np.zeros((2, 3)), np.array([0, 2]))
     for parts in ((split,), (split.x, split), (split.x, None)):
         refused(lambda parts=parts: Dataset("a", *parts, class_names=names, validation=split), "a: class_names has 2",
-                "part has labels up to 2: give a name for each class")  # fmt: skip
+                "split has labels up to 2: give a name for each class")  # fmt: skip
     assert Dataset("a", Split(split.x, np.array([-1, 1])), class_names=names).class_count == 2  # -1: not known
 
 
@@ -231,7 +231,7 @@ def test_labels_without_a_name_are_refused():
 def test_other_numbers_of_names_than_columns_are_refused(names):
     split = Split(np.zeros((2, 3)), factors=np.zeros((2, 3), int))
     assert getattr(Dataset("a", split, **{names: list("xyz")}), names) == ("x", "y", "z")
-    refused(lambda: Dataset("a", split, **{names: ("x", "y")}), f"a: {names} has 2 names for 3 columns of the train")
+    refused(lambda: Dataset("a", split, **{names: ("x", "y")}), f"a: {names} has 2 names for the 3 columns in the")
 
 
 @pytest.mark.parametrize(

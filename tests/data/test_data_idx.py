@@ -191,7 +191,7 @@ def test_a_gzip_bomb_is_read_no_further_than_its_header_says(folder):
 
 def test_no_images(folder):
     (folder / NAMES[0]).write_bytes(idx_bytes(np.zeros((0, 4, 3), np.uint8)))
-    refused(lambda: load(folder), NAMES[0], "holds nothing")
+    refused(lambda: load(folder), NAMES[0], "holds no values")
 
 
 def test_images_and_labels_of_different_counts(folder):

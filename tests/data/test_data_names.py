@@ -203,7 +203,7 @@ def test_a_path_object_is_never_a_name(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.zeros((3, 2), np.uint8))
     (tmp_path / "x.npy").rename(tmp_path / "digits")
     monkeypatch.chdir(tmp_path)
-    refused(lambda: load(pathlib.Path("digits")), "no data file that tinyae reads")
+    refused(lambda: load(pathlib.Path("digits")), "not a file that tinyae can read")
 
 
 def test_a_file_of_another_kind(tmp_path):

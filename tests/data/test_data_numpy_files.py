@@ -260,7 +260,7 @@ def test_npz_beyond_the_memory_is_refused_before_it_is_unpacked(npz, monkeypatch
     np.savez_compressed(npz, x=np.zeros((2**10, 2**10), np.uint8))
     assert len(load(npz).train) == 922
     np.savez_compressed(npz, x=np.zeros((2**10 + 1, 2**10), np.uint8))
-    refused(lambda: load(npz), "array x", "takes 1,049,600 bytes, more than there is memory")
+    refused(lambda: load(npz), "array x", "takes 1,049,600 bytes, more than this machine's memory")
 
 
 def test_npz_that_claims_a_million_million_values_costs_no_memory(npz):

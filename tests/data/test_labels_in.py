@@ -164,10 +164,10 @@ def test_the_command_refuses_labels_with_gaps(tmp_path, monkeypatch, capsys):
 
 def test_labels_of_a_test_part_are_looked_at_before_the_first_step(tmp_path):
     for test, error in ((X, ConfigError), ((X, LABELS + 1), DataError), ((X, LABELS - 1), DataError)):
-        with pytest.raises(error, match="^(the [a-z]+ part: )?cvae (needs labels|has 3 classes)"):
+        with pytest.raises(error, match="^(the [a-z]+ split: )?cvae (needs labels|has 3 classes)"):
             fit(of(), (X, LABELS), test=test, out=tmp_path / "run")
         data = Dataset("d", Split(X, LABELS), validation=Split(*test) if isinstance(test, tuple) else Split(test))
-        with pytest.raises(error, match="^(the [a-z]+ part: )?cvae (needs labels|has 3 classes)"):
+        with pytest.raises(error, match="^(the [a-z]+ split: )?cvae (needs labels|has 3 classes)"):
             fit(of(), data, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

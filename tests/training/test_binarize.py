@@ -100,7 +100,7 @@ def test_what_cannot_be_binarized_is_refused(grey):
     with pytest.raises(DataError, match=r"values from -1 to 1, but binarize needs \[0, 1\]"):
         tinyae.fit(gaussian, np.linspace(-1, 1, 32).reshape(2, 4, 4, 1), binarize="static", progress=False)
     drawn = Drawn(lambda numbers: np.zeros((len(numbers), 4, 4, 1), np.uint8), np.arange(9), (4, 4, 1))
-    with pytest.raises(ConfigError, match="drawn as they are needed"):
+    with pytest.raises(ConfigError, match="generated on demand"):
         tinyae.fit(model(), drawn, binarize="dynamic", progress=False)
 
 

@@ -66,7 +66,7 @@ def test_labels_are_renumbered_by_name():
     known = part.numbered_as(PETS, "cvae")
     assert known.class_names == PETS and known.train.labels.tolist() == [2, 0, 0, -1]
     assert part.train.labels.tolist() == [0, 1, 1, -1]
-    with pytest.raises(DataError, match=r"d has classes that cvae does not know \(dog\): it knows bird, cat"):
+    with pytest.raises(DataError, match=r"d has classes that cvae does not have \(dog\): it has bird, cat"):
         part.numbered_as(("bird", "cat"), "cvae")
     unnamed = Dataset("d", Split(np.zeros((2, 2)), np.array([2, 0])))
     assert unnamed.numbered_as(PETS, "cvae").train.labels.tolist() == [2, 0]
@@ -84,9 +84,9 @@ def test_going_on_with_other_folders_matches_classes_by_name(monkeypatch):
     right.train.labels = np.array([2, 0])[right.train.labels]
     train(two, (right.train.x, right.train.labels))
     np.testing.assert_array_equal(one.store.flat, two.store.flat)
-    with pytest.raises(DataError, match=r"pets has classes that cvae does not know \(cow\)"):
+    with pytest.raises(DataError, match=r"pets has classes that cvae does not have \(cow\)"):
         train(one, pets(("bird", "cow"), ("bird", "cow")))
-    with pytest.raises(DataError, match=r"pets has classes that cvae does not know \(cow\)"):
+    with pytest.raises(DataError, match=r"pets has classes that cvae does not have \(cow\)"):
         train(one, pets(), test=pets(("bird", "cow"), ("bird", "cow")))
     assert one.class_names == PETS
 
@@ -119,7 +119,7 @@ def test_a_name_is_the_same_however_its_letters_are_written(written, known):
     renumbered = pets((written, "dog"), (written, "dog")).numbered_as(model.class_names, "cvae")
     np.testing.assert_array_equal(renumbered.train.labels[:4], [1, 2, 1, 2])
     assert find_class(written, model.class_names, 3, "cvae") == 1
-    with pytest.raises(DataError, match="class_names are different names"):
+    with pytest.raises(DataError, match="class_names must be different"):
         pets((written, known), (written, known))
 
 
@@ -208,7 +208,7 @@ def test_another_folder_is_matched_by_name(answer):
 )
 def test_a_class_that_the_model_does_not_know_is_refused(command, refused):
     said = refused(command, "semi", "--data", "others")
-    assert said == "others has classes that semi-aae does not know (cow): it knows bird, cat, dog; leave the others " \
+    assert said == "others has classes that semi-aae does not have (cow): it has bird, cat, dog; leave the others " \
                    "out, or rename them"  # fmt: skip
 
 
@@ -270,7 +270,7 @@ def test_runs_with_other_classes_are_not_compared(refused):
 
 @pytest.mark.parametrize(
     "names, said",
-    [(("a", "b", "b"), "mine: class_names are different names, one for each class, got"),
+    [(("a", "b", "b"), "mine: class_names must be different, one for each class, got"),
      ("abc", "class_names: expected a sequence of names, got 'abc'")],
 )  # fmt: skip
 def test_every_class_has_a_name_of_its_own(names, said):

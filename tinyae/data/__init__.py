@@ -1,9 +1,9 @@
-"""Data for training: sets by name, files and folders by path.
+"""Loads data for training: known data sets by name, your own files and folders by path.
 
     data = tinyae.data.load("fashion-mini")        # or a path
     x = tinyae.data.to_float(data.train.x[:100])   # float32 (100, 28, 28, 1) in [0, 1]
 
-`digits` and `fashion-mini` come with tinyae; `mnist`, `fashion-mnist` and `cifar10` are found on disk or fetched.
+`digits` and `fashion-mini` come with tinyae. `mnist`, `fashion-mnist` and `cifar10` are found on disk or downloaded.
 """
 
 import os
@@ -26,23 +26,47 @@ __all__ = ["DataError", "Dataset", "Split", "catalogue", "fetch", "load", "to_fl
 
 
 def load(name_or_path, size=None, fit=None, header=None, label_column=None):
-    """Load a data set as a `Dataset`.
+    """Load a data set, known by its name or read from a file or folder, as a `Dataset`.
 
-    name_or_path: a name from `catalogue()` (a str; a known name goes before a path of the same spelling), or a path to
-      - a folder with four IDX files, named as MNIST's or EMNIST's, plain or .gz;
-      - a folder with CIFAR-10's six .bin files, or their .tar.gz;
-      - any other folder: its images (needs the extra `viz`), see `images.load_folder` for its parts and classes;
-      - a .npy with `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
-      - a .csv of rows of numbers, with or without a line of names, see `csv_files.load_csv`;
-      - a .npz with x or x_train, and optionally x_val, x_test, y or labels or y_train, y_val, y_test, and factors or
-        factors_train, factors_val, factors_test: `(N, K)` integers, what the examples were made from.
-    size: (H, W) or int, for a folder of images: resize them all. fit: "stretch" (default), "crop" or "pad", how.
-    header, label_column: for a .csv, whether the first line holds names (by default that is recognised), and the name
-    or number, from 1 on, of the column of labels (by default the one called label or labels).
+    Data without a test split are divided: if there are ten examples or more, a fixed tenth of them becomes the test
+    split (see `arrays.holdout`). `fit` selects the best epoch on the validation split. `Dataset.notes` reports what
+    was recognised, changed or left out.
 
-    Where the data come as one part, a fixed tenth of the examples becomes the test part if there are ten or more (see
-    `arrays.holdout`). A validation part is what `fit` chooses the best epoch by. What was recognised, changed or left
-    out stands in `Dataset.notes`. Raises `DataError` with one line that names the file, what is wrong and what to do.
+    Parameters
+    ----------
+    name_or_path : str or path
+        A name from `catalogue()`, which takes precedence over a path of the same spelling, or the path of
+          - a folder with four IDX files, plain or .gz, named like those in MNIST or EMNIST;
+          - a folder with the six .bin files of CIFAR-10, or their .tar.gz;
+          - any other folder: its images (needs the extra `viz`), see `images.load_folder` for splits and classes;
+          - a .npy with an array `(N, H, W)`, `(N, H, W, C)` or `(N, D)`;
+          - a .csv with rows of numbers, with or without a line of column names, see `csv_files.load_csv`;
+          - a .npz with x or x_train, and optionally x_val and x_test; labels y or y_train (or labels), y_val, y_test;
+            and the integer factors `(N, K)` that generated the examples: factors or factors_train, factors_val,
+            factors_test.
+    size : int or (H, W), optional
+        Resizes every image of a folder, in pixels.
+    fit : "stretch", "crop" or "pad", default "stretch"
+        How an image of other proportions is brought to `size`.
+    header : bool, optional
+        Whether the first line of a .csv holds column names. By default this is recognised.
+    label_column : str or int, optional
+        The name of the .csv column that holds the labels, or its number counted from 1. By default, the column called
+        label or labels.
+
+    Returns
+    -------
+    data : Dataset
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read. Its one line names the file, what is wrong and what to do.
+
+    Example
+    -------
+    >>> load("digits").train
+    Split(uint8 (1437, 8, 8, 1), labelled)
     """
     path = Path().check("name_or_path", name_or_path)
     options = {"size": size, "fit": fit, "header": plain(header), "label_column": label_column}
@@ -68,7 +92,7 @@ def load(name_or_path, size=None, fit=None, header=None, label_column=None):
 
 
 def _plain(value):
-    """An option as JSON can keep it: NumPy's integers as Python's."""
+    """An option in a form that JSON can store: NumPy's integers become Python's."""
     if isinstance(value, (tuple, list)):
         return tuple(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
@@ -78,7 +102,7 @@ OF_IMAGES, OF_TABLES = ("size", "fit"), ("header", "label_column")
 
 
 def _load_path(path, options):
-    """`Dataset` arguments, its parts among them, from a file or folder that exists."""
+    """Read a file or folder that exists, and return the arguments of its `Dataset`, the splits among them."""
     if os.path.isdir(path):
         for folder in wrapped(path):
             if found := idx.find_all(folder):
@@ -99,7 +123,7 @@ def _load_path(path, options):
         return _two_parts(cifar.load(path), sources.CIFAR)
     if idx.NAMED.fullmatch(os.path.basename(path)):
         raise problem(path, "is one of the four files of an IDX data set: give the folder that holds them")
-    raise problem(path, "is no data file that tinyae reads: give a .npy, .npz, .csv or CIFAR-10 .tar.gz, or a folder")
+    raise problem(path, "is not a file that tinyae can read: give a .npy, .npz, .csv or CIFAR-10 .tar.gz, or a folder")
 
 
 def _two_parts(pair, class_names=None):
@@ -107,7 +131,7 @@ def _two_parts(pair, class_names=None):
 
 
 def _take(options, known, where):
-    """The options, all of them known to the loader of `where`, or DataError."""
+    """Return the options if the loader of `where` takes all of them, else raise `DataError`."""
     for name in options:
         if name not in known:
             kind = "a folder of image files" if name in OF_IMAGES else "a .csv file"

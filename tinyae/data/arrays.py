@@ -1,4 +1,4 @@
-"""The rules that arrays from outside must meet, and the split for data that come without a test part."""
+"""Checks arrays that come from a user's files, and holds out a test split where the data have none."""
 
 import math
 
@@ -10,44 +10,44 @@ from ..backend import memory
 from .dataset import Split
 from .files import problem
 
-BLOCK = 1 << 16  # rows looked at together
-# What often stands for a missing value: in measurements, and as what NumPy fills masked arrays with.
+BLOCK = 1 << 16  # rows checked at a time
+# Numbers that often stand for a missing value: sentinels in measurements, and NumPy's fill value of masked arrays.
 MARKERS = {-99.0, -999.0, -9999.0, -99999.0, 9999.0, 99999.0, 999999.0, 1e20, float(np.float32(1e20))}
-DIGITS = 1e-5  # of a column's standard deviation, lost in rounding without harm
-MAX_CLASSES = 65_536  # one-hot rows and embeddings are sized by the largest label, so a wild one must not pass
+DIGITS = 1e-5  # rounding errors below this fraction of a column's standard deviation do no harm
+MAX_CLASSES = 65_536  # one-hot rows and embeddings are sized by the largest label, so an absurd label must be refused
 
 
 def check_header(dtype, shape, limit, where):
-    """Refuse an array by its header alone, before its data are read; returns its size in bytes.
+    """Check an array's header before its data are read, and return the array's size in bytes.
 
-    `limit`: the most bytes that the file can deliver. Raises `DataError` for objects (they need pickle, which can run
-    code), for what is not a plain number, and for a shape that the file cannot hold.
+    limit: the largest number of bytes that the file can deliver. Raises `DataError` for Python objects (unpickling can
+    run code), for other dtypes that are not plain numbers, and for a shape that the file cannot hold.
     """
     if dtype.hasobject:
         raise problem(where, "holds Python objects, which tinyae never unpickles: save plain numbers")
     if dtype.kind not in "biuf":
         raise problem(where, f"has dtype {dtype}, not plain numbers: save uint8 or float32")
     if any(size < 0 for size in shape):
-        raise problem(where, f"has a negative size in its shape {shape}: the file is damaged")
+        raise problem(where, f"has a negative size in its shape {shape}: the file is corrupted, copy it again")
     count = math.prod(shape) * dtype.itemsize
     if count > limit:
-        raise problem(where, f"promises {count:,} bytes but can hold at most {limit:,}: it is cut short or damaged")
+        raise problem(where, f"promises {count:,} bytes but can hold at most {limit:,}: it is cut short or corrupted")
     if count > memory.physical():
-        raise problem(where, f"takes {count:,} bytes, more than there is memory: use fewer or smaller examples")
+        raise problem(where, f"takes {count:,} bytes, more than this machine's memory: use fewer or smaller examples")
     return count
 
 
 def check_examples(x, where):
-    """Check examples and bring them to the form that `Split` documents: uint8 or floats, images with a channel axis.
+    """Check examples and convert them to the form that `Split` documents: uint8 or floats, images with a channel axis.
 
-    x: `(N, D)`, `(N, H, W)` or `(N, H, W, C)`. Booleans become 0 and 255; other integers must lie in 0..255; float
-    images must lie in [0, 1]; every float must be finite. Floats become float32; rows in float64 stay so where float32
-    would lose digits that tell their values apart. Raises `DataError`.
+    x: `(N, D)`, `(N, H, W)` or `(N, H, W, C)`. Booleans become 0 and 255. Other integers must lie in 0..255, float
+    images in [0, 1]. Every float must be finite. Floats become float32, but rows in float64 stay float64 if float32
+    would round away the differences between their values. Raises `DataError`.
     """
     if x.ndim not in (2, 3, 4):
         raise problem(where, f"has shape {x.shape}: give (N, H, W, C) or (N, H, W) images, or (N, D) rows")
     if x.size == 0:
-        raise problem(where, f"holds nothing, its shape is {x.shape}: give at least one example")
+        raise problem(where, f"holds no values, its shape is {x.shape}: give at least one example")
     if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] > 4:
         raise problem(where, f"has shape {x.shape}, channels first: give (N, H, W, C), x.transpose(0, 2, 3, 1)")
     x = _check_floats(x, where) if x.dtype.kind == "f" else _check_integers(x, where)
@@ -60,7 +60,7 @@ def _check_integers(x, where):
     low, high = int(x.min()), int(x.max())
     if low < 0 or high > 255:
         raise problem(where, f"has integers from {low} to {high}, pixels need 0..255: rescale them, or save float32")
-    if (low, high) == (0, 1):  # as pixels these would all be black
+    if (low, high) == (0, 1):  # as pixels in 0..255 these would all be black
         raise problem(where, "has only the integers 0 and 1, pixels need 0..255: multiply by 255, or save booleans")
     return x.astype(np.uint8, copy=False)
 
@@ -82,8 +82,11 @@ def _check_floats(x, where):
 
 
 def _needs_float64(x):
-    """Whether rounding rows to float32 would move some column's values by more than DIGITS of its standard deviation,
-    as it does to times in seconds since 1970 or to coordinates of one town. Standardised later, that is what shows."""
+    """Whether rounding to float32 would move the values of a column by more than DIGITS of its standard deviation.
+
+    It does so for times in seconds since 1970, or for coordinates within one town; standardising would magnify the
+    error.
+    """
     if x.dtype.itemsize <= 4:
         return False
     mean, lost, squares = x.mean(axis=0, dtype=np.float64), 0.0, 0.0
@@ -97,8 +100,11 @@ def _needs_float64(x):
 
 
 def marked_as_missing(x, describe="column {}".format):
-    """Notes on the columns of rows (N, D) whose least or largest value is one that often stands for a missing one, far
-    from all others. describe: a function of a column's index that names it."""
+    """Notes on columns of rows (N, D) that seem to mark missing values by a number.
+
+    Such a number is in MARKERS, is the least or the largest of its column, and lies far from all others.
+    describe: a function that returns the name of a column by its index.
+    """
     notes = []
     if x.ndim != 2 or x.dtype.kind != "f":
         return notes
@@ -112,7 +118,7 @@ def marked_as_missing(x, describe="column {}".format):
 
 
 def same_digits(parts):
-    """Bring the rows of all parts to float64 where one of them needs it (see `check_examples`)."""
+    """Convert the rows of all splits to float64 if one of them needs it (see `check_examples`)."""
     kinds = {part.x.dtype.str[1:] for part in parts}
     if kinds == {"f4", "f8"}:
         for part in parts:
@@ -120,9 +126,9 @@ def same_digits(parts):
 
 
 def check_labels(labels, count, where, classes=None):
-    """Check `(N,)` integer labels for `count` examples and return them as int64. Raises `DataError`.
+    """Check integer labels `(N,)` of `count` examples and return them as int64. Raises `DataError`.
 
-    classes: labels must lie in 0..classes-1 (default: `MAX_CLASSES`).
+    classes: the labels must lie in 0..classes-1 (default: `MAX_CLASSES`).
     """
     classes = classes or MAX_CLASSES
     if labels.ndim != 1:
@@ -138,10 +144,11 @@ def check_labels(labels, count, where, classes=None):
 
 
 def holdout(x, labels=None, factors=None):
-    """Split examples 90/10 into (train, test); test is None below ten examples.
+    """Split examples 90/10 into (train, test). The test split is None if there are fewer than ten examples.
 
-    The same tenth on every machine and NumPy: Philox's raw bits, the same everywhere, give each index a number; the
-    N // 10 indices with the smallest numbers are the test part, and both parts keep the given order (`Split.rows`).
+    Every machine and every version of NumPy holds out the same tenth. Raw Philox bits, equal everywhere, give each
+    index a random number, and the N // 10 indices with the smallest numbers form the test split. Both splits keep the
+    given order (`Split.rows`).
     """
     count = len(x)
     rank = np.argsort(np.random.Philox(key=0).random_raw(count), kind="stable")

@@ -1,6 +1,7 @@
-"""CIFAR-10's binary form: records of one label byte and 3072 pixel bytes, three 32x32 planes (red, green, blue).
+"""Reads the binary version of CIFAR-10 from its folder or its archive.
 
-Format: https://www.cs.toronto.edu/~kriz/cifar.html, "binary version".
+A record is one label byte and 3072 pixel bytes: three planes of 32x32 pixels, red, green, blue. The format is
+described at https://www.cs.toronto.edu/~kriz/cifar.html, "binary version".
 """
 
 import os
@@ -15,12 +16,12 @@ TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST = "test_batch.bin"
 ARCHIVE = "cifar-10-binary.tar.gz"
 RECORD = 1 + 3 * 32 * 32
-MAX_ARCHIVE = 1 << 28  # bytes, unpacked; the published one has 184 million
+MAX_ARCHIVE = 1 << 28  # bytes, unpacked; the published archive has 184 million
 MAX_HEADER = 1 << 22
 
 
 def find(folder):
-    """Where CIFAR-10 stands in `folder`: a folder with batches, else the archive's path, else None."""
+    """Find CIFAR-10 in `folder`: returns the folder of its .bin files, else the path of its archive, else None."""
     for candidate in (folder, os.path.join(folder, "cifar-10-batches-bin")):
         if any(os.path.lexists(os.path.join(candidate, name)) for name in (*TRAIN, TEST)):
             return candidate
@@ -29,7 +30,10 @@ def find(folder):
 
 
 def load(path):
-    """(train, test), uint8 `(N, 32, 32, 3)`, from a folder with the six .bin files or their .tar.gz, or `DataError`."""
+    """Read (train, test), uint8 `(N, 32, 32, 3)`, from a folder with the six .bin files or from their .tar.gz.
+
+    Raises `DataError`.
+    """
     batches = _read_folder(path) if os.path.isdir(path) else _read_archive(path)
     missing = [name for name in (*TRAIN, TEST) if name not in batches]
     if missing:
@@ -39,9 +43,13 @@ def load(path):
 
 
 def _parse(data, where):
-    """(x, labels) of one batch."""
+    """Decode one .bin file of bytes into (x, labels): uint8 (N, 32, 32, 3) and int64 (N,)."""
     if not data or len(data) % RECORD:
-        raise problem(where, f"has {len(data):,} bytes, not a multiple of {RECORD}: cut short or no CIFAR-10 batch")
+        raise problem(
+            where,
+            f"has {len(data):,} bytes, not a multiple of {RECORD}: it is cut short or not a CIFAR-10 file, "
+            "copy or download it again",
+        )
     records = np.frombuffer(data, np.uint8).reshape(-1, RECORD)
     x = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(x), check_labels(records[:, 0], len(records), where, classes=10)
@@ -59,19 +67,19 @@ def _read_folder(folder):
 
 
 class _Bounded:
-    """The stream for tarfile, which reads an extended header in one piece of the size it claims."""
+    """A stream that refuses huge headers: tarfile reads an extended header at once, however large it claims to be."""
 
     def __init__(self, stream, path):
         self.seek, self.tell, self._read, self._path = stream.seek, stream.tell, stream.read, path
 
     def read(self, size):
         if size > MAX_HEADER:
-            raise problem(self._path, f"claims a header of {size:,} bytes: it is damaged or not what it says")
+            raise problem(self._path, f"claims a header of {size:,} bytes: it is corrupted, copy or download it again")
         return self._read(size)
 
 
 def _read_archive(path):
-    """Batches straight out of the archive; nothing is written to disk, so its members' paths cannot do harm."""
+    """Read the .bin files from the archive in memory: nothing is written to disk, so a member's path can do no harm."""
     import tarfile
 
     batches = {}
@@ -85,7 +93,7 @@ def _read_archive(path):
                     if member.isreg() and name in (*TRAIN, TEST):
                         where = f"{path}, {name}"
                         batches[name] = _parse(read_exactly(archive.extractfile(member), member.size, where), where)
-            stream.seek(MAX_ARCHIVE)  # reads on to the end, where gzip keeps its checksum
+            stream.seek(MAX_ARCHIVE)  # this reads to the end, where gzip verifies its checksum
         except tarfile.TarError as error:
-            raise problem(path, f"is damaged or no .tar.gz file ({error}): copy or download it again") from error
+            raise problem(path, f"is corrupted or not a .tar.gz file ({error}): copy or download it again") from error
     return batches

@@ -1,4 +1,4 @@
-"""Tables as text: a row of numbers per line, commas between them, perhaps with a line of names first."""
+"""Reads tables from .csv files: one row of numbers per line, with or without a first line of column names."""
 
 import array
 import csv
@@ -14,29 +14,31 @@ from tinyae.wording import counted, either, flag
 from .arrays import MAX_CLASSES, check_examples, check_labels, holdout, marked_as_missing
 from .files import listed, open_file, problem
 
-LABELS = ("label", "labels")  # the name of the column that is none of the examples' but their class
-LIKE_LABELS = ("class", "target", "y", "species", "category")  # names that hint at one, so that the notes ask
-UNNAMED = re.compile(r"|unnamed: 0(\.\d+)?", re.IGNORECASE)  # how pandas and R head columns of row numbers
-MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "--")  # what stands where a value is missing
+LABELS = ("label", "labels")  # a column of this name holds the labels
+LIKE_LABELS = ("class", "target", "y", "species", "category")  # a column of this name may hold labels: a note says so
+UNNAMED = re.compile(r"|unnamed: 0(\.\d+)?", re.IGNORECASE)  # names that pandas and R give to columns of row numbers
+MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-", "--")  # these stand for a missing value
 TRAILING = "each line seems to end with a comma: remove the last commas"
-LONGEST = 1 << 22  # characters of a line
+LONGEST = 1 << 22  # characters in a line, at most
 
 
 def load_csv(path, header=None, label_column=None):
-    """`Dataset` arguments of rows `(N, D)` from a .csv, split by `holdout`. Raises `DataError`.
+    """Read a .csv of rows `(N, D)`, and return the arguments of its `Dataset`, split by `holdout`.
 
-    header: whether the first line holds names; by default that is recognised (see `_is_header`). label_column: the name
-    of the column of labels, or its number, from 1 on; by default the one called label or labels, if there is one.
-    Labels are integers, or words, which sorted become the names of the classes. First columns without a name, as
-    pandas writes row numbers, are left out. The notes say what was recognised.
+    header: whether the first line holds column names. By default this is recognised (see `_is_header`).
+    label_column: the name of the column of labels, or its number counted from 1. By default, the column called label
+    or labels, if there is one.
+
+    Labels are integers or words. The sorted words become the names of the classes. First columns without a name, in
+    which pandas writes row numbers, are left out. The notes report what was recognised. Raises `DataError`.
     """
     if header not in (None, True, False):
-        raise ConfigError(f"header says whether the first line holds names, True or False, got {header!r}")
+        raise ConfigError(f"header must be True or False (does the first line hold column names?), got {header!r}")
     with open_file(path) as (stream, _), io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
         try:
             table = Table(csv.reader(_lines(text, path)), path, header, label_column)
         except (UnicodeDecodeError, csv.Error) as error:
-            raise problem(path, f"is no text of commas and numbers ({error}): write it as UTF-8") from error
+            raise problem(path, f"cannot be read as a .csv file ({error}): write it as UTF-8 text") from error
     x = check_examples(table.x, path)
     notes = [*table.notes, *marked_as_missing(x, table.describe)]
     labels = class_names = None
@@ -50,16 +52,18 @@ def load_csv(path, header=None, label_column=None):
 
 
 class Table:
-    """A table read: x (N, D) doubles; names of all columns or None; words, the labels as they are written, or None.
+    """A table that has been read from a .csv file.
 
-    columns: what messages call each column. kept: the indices of the columns of x. label: that of the labels, or None.
+    x: (N, D) float64. names: the names of all columns, or None. words: the labels as they are written, or None.
+    columns: the names of the columns in messages. kept: the indices of the columns in x. label: the index of the
+    column of labels, or None.
     """
 
     def __init__(self, reader, path, header, label_column):
         self.path, self.notes = path, []
         rows = ((reader.line_num, row) for row in reader if row)
         head = list(itertools.islice(rows, 2))
-        if head and ",".join(head[0][1]).lower() == "sep=,":  # for Excel alone
+        if head and ",".join(head[0][1]).lower() == "sep=,":  # a line that only Excel reads
             head = [*head[1:], *itertools.islice(rows, 1)]
         if not head:
             raise self._nothing()
@@ -77,17 +81,17 @@ class Table:
         self.kept = others[len(left_out) :]
         self.words = None if self.label is None else []
         self.x = self._read(itertools.chain(head[named:], rows))
-        self._say(named, left_out)
+        self._report(named, left_out)
 
     def describe(self, i):
-        """What messages call column i of x."""
+        """The name of column i of x in messages."""
         return self.columns[self.kept[i]]
 
     def _nothing(self):
         return problem(self.path, "holds no rows of numbers: give one per line, with commas between the numbers")
 
     def _label(self, asked):
-        """The index of the column of labels, or None."""
+        """Find the index of the column of labels, or None."""
         names = self.names or []
         if asked is None:
             found = [i for i, name in enumerate(names) if name.lower() in LABELS]
@@ -115,7 +119,7 @@ class Table:
                     raise self._wrong(line, row, self.label)
             cells = row if len(self.kept) == width else [row[i] for i in self.kept]
             try:
-                if "_" in "".join(cells):  # which Python takes for a mark between digits
+                if "_" in "".join(cells):  # float() would skip an underscore between digits
                     raise ValueError
                 values.extend(map(float, cells))
             except ValueError:
@@ -127,7 +131,7 @@ class Table:
         return x.reshape(count, len(self.kept))
 
     def _uneven(self, line, row):
-        """The DataError for a line of another number of values than the first."""
+        """Make the `DataError` for a line whose number of values differs from the first line's."""
         advice = "make them equal"
         if self.names and len(row) == len(self.first) + 1:
             advice = "give each column a name; where R wrote row names, use write.csv(x, file, row.names = FALSE)"
@@ -140,9 +144,9 @@ class Table:
         return problem(self.path, f"{what}: {advice}")
 
     def _wrong(self, line, row, i):
-        """The DataError for a cell that is no number, or a label that is missing."""
+        """Make the `DataError` for a cell that is not a number, or for a missing label."""
         cell = row[i]
-        what = f"holds {cell[:40]!r}, no number" if cell.strip() else "is empty"
+        what = f"holds {cell[:40]!r}, not a number" if cell.strip() else "is empty"
         advice = _other_separator(row) or "replace it, or leave the row out"
         if i == len(row) - 1 and self.trailing:
             advice = TRAILING
@@ -151,36 +155,39 @@ class Table:
             advice += f"; if these are the labels, pass {flag('label_column', name)}"
         return problem(self.path, f"line {line}, column {i + 1} {what}: {advice}")
 
-    def _say(self, named, left_out):
+    def _report(self, named, left_out):
+        """Add notes on what was recognised, and on what may be meant otherwise."""
         if named:
             overrule = f" ({either('header=False', '--header no')} reads it as a row of values)"
             shown = listed([name for name in self.names if name])
             self.notes.append(f"first line read as names: {shown}{overrule * any(map(_is_number, self.first))}")
         else:
             self.notes.append("no line of names: the first line is read as numbers")
-        self.notes += [f"column {i + 1} has no name, as row numbers have none, and is left out" for i in left_out]
+        self.notes += [f"column {i + 1} has no name, so it is taken for row numbers and left out" for i in left_out]
         for i, column in enumerate(self.kept):
             name = self.names[column] if named else ""
             if self.label is None and name.lower() in LIKE_LABELS:
                 way = flag("label_column", name)
                 self.notes.append(f"{self.columns[column]} is read as values: {way} makes it the labels")
             if i == 0 and len(self.x) > 2 and (np.diff(self.x[:, 0]) == 1).all() and self.x[0, 0] in (0, 1):
-                self.notes.append(f"{self.columns[column]} counts the rows: leave it out of the file if it is no value")
+                self.notes.append(f"{self.columns[column]} counts the rows: remove it if it is not a measured value")
 
 
 def _lines(text, path):
     while line := text.readline(LONGEST):
         if len(line) == LONGEST:
-            raise problem(path, f"has a line of more than {LONGEST:,} characters: it is no table of numbers")
+            raise problem(path, f"has a line of more than {LONGEST:,} characters: give a table of numbers")
         yield line
 
 
 def _is_header(first, second):
-    """Whether a table's first row holds names, judged by it and the row below it (or itself again).
+    """Whether the first row of a table holds column names, judged by it and the row below (itself if there is none).
 
-    A row of numbers alone does not, but for 0, 1, 2, ...: so pandas heads columns without names, alone or beside others
-    (",0,1,2", "0,1,2,label"). Numbers beside words are names where a word stands over a number, and data where words
-    stand over words, as where a column holds the class.
+    - A row of words holds names.
+    - A row of numbers holds data, except 0, 1, 2, ...: pandas writes these as names of columns without names, for all
+      columns (",0,1,2") or for some ("0,1,2,label").
+    - A row with words and numbers holds names if a word stands above a number. If each word stands above a word, the
+      column holds the class, and the row is data.
     """
     numbers = [cell.strip() for cell in first if _is_number(cell)]
     words = [cell.strip().lower() for cell in first if not _is_number(cell)]
@@ -196,13 +203,13 @@ def _is_header(first, second):
 
 
 def _clean(names):
-    """Names without blanks around them, and without the # that numpy.savetxt puts before a line of names."""
+    """Strip blanks around the names, and the # that numpy.savetxt puts before a line of names."""
     names = [name.strip() for name in names]
     return [names[0].removeprefix("#").strip(), *names[1:]]
 
 
 def _labels(words, count, path):
-    """(labels (N,), names of classes or None) from labels as they are written."""
+    """Convert labels as they are written into (labels (N,), names of classes or None)."""
     are_numbers = [_is_number(word) for word in words]
     if not any(are_numbers):
         names = sorted(set(words))
@@ -219,7 +226,7 @@ def _labels(words, count, path):
 
 
 def _other_separator(*rows):
-    """What to do where cells show another separator than the comma, or numbers a comma for a point; else None."""
+    """Advice for cells that seem to use another separator, or decimal commas; None for other cells."""
     cells = [cell.strip() for row in rows for cell in row]
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if any(mark in cell for cell in cells):

@@ -1,4 +1,4 @@
-"""What every loader returns: a `Dataset` of a training `Split` and, where there are any, validation and test."""
+"""Defines `Dataset`, the result of every loader: a training `Split`, and a validation and a test split if given."""
 
 import contextlib
 import copy
@@ -14,17 +14,36 @@ from .labels import as_factors, as_labels
 
 
 class Split:
-    """Examples with or without labels.
+    """One split of a data set: examples, with or without labels.
 
-    x: images `(N, H, W, C)`, uint8 in 0..255 or float32 in [0, 1]; or rows `(N, D)`, uint8 or any
-      finite float32, float64 where float32 would lose digits that tell values apart.
-      A `Drawn` is indexed like an array, and draws what is asked for.
-    labels: int64 `(N,)`, classes counted from 0, or None.
-    factors: integers `(N, K)`, what the examples were made from, where it is known, or None.
-    rows: integers `(N,)`, the places of the examples in the file or folder that `holdout` split, from 0; None where it
-      split none. files: of a folder of images, the path of each below the folder, else None.
+    Arguments may have any form that `examples.as_array` takes, such as a DataFrame; the attributes are arrays.
 
-    Each may be given in any form that `examples.as_array` takes, such as a DataFrame; the attributes are arrays.
+    Two more attributes depend on the loader. `rows` `(N,)` holds the index of each example, counted from 0, in the file
+    or folder that `holdout` divided; it is None for other data. `files` holds the paths of the images relative to
+    their folder; it is None for other data.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) or (N, D) array
+        Images, uint8 in 0..255 or float32 in [0, 1]; or rows, uint8 or finite floats. Rows are float32, or float64 if
+        float32 would round away the differences between values. A `Drawn` is indexed like an array and generates the
+        examples on demand.
+    labels : (N,) int64, optional
+        Classes, counted from 0.
+    factors : (N, K) integers, optional
+        The factors that generated the examples, where they are known.
+
+    Raises
+    ------
+    ShapeError
+        If x has no axis of features, or the number of labels differs from the number of examples.
+    DataError
+        If labels or factors are not integers, or x does not hold numbers.
+
+    Example
+    -------
+    >>> Split(np.zeros((3, 8, 8, 1), np.uint8), labels=[0, 1, 1])
+    Split(uint8 (3, 8, 8, 1), labelled)
     """
 
     rows = files = None
@@ -48,15 +67,40 @@ def _split(part):
 
 
 class Dataset:
-    """A named data set.
+    """A data set with a name, up to three splits, and the names of its classes, factors and features.
 
-    name: str. train: `Split`, or its x; validation, test: the same, or None. class_names: the name of each class, by
-    its label. factor_names: of the columns of factors. feature_names: of the columns of rows (N, D). Names are tuples
-    of different str, or None.
-    source: where the data were read from. licence: str, or None if unknown.
-    notes: tuple of str, one line each: what the loader recognised in the files, and what it left out.
-    origin: what `load` was called with, {"data": ..., "size": ...}, and the names of a table's columns, {"columns":
-      ...}, or None; a run keeps it.
+    The attribute `origin` holds the arguments of `load`, {"data": ..., "size": ...}, and the names of a table's
+    columns, {"columns": ...}; it is None for other data. A run stores it.
+
+    Parameters
+    ----------
+    name : str
+        The name in tables and messages.
+    train : Split or its x
+        The examples to train on.
+    test, validation : Split or its x, optional
+        The examples that are held out, and those on which the best epoch is selected.
+    class_names : tuple of different str, optional
+        The name of each class; label i has the name class_names[i].
+    source : str, optional
+        The file or folder from which the data were read.
+    licence : str, optional
+        The licence of the data, if it is known.
+    factor_names, feature_names : tuple of different str, optional
+        The names of the columns of the factors (N, K), and of rows (N, D).
+    notes : tuple of str
+        What the loader recognised in the files and what it left out, one line each.
+
+    Raises
+    ------
+    DataError
+        If class names repeat, or the number of names differs from the number of classes or columns.
+
+    Example
+    -------
+    >>> data = Dataset("mine", Split(np.zeros((3, 2)), labels=[0, 1, 1]), class_names=("cat", "dog"))
+    >>> data.shape, data.class_count
+    ((2,), 2)
     """
 
     origin = None
@@ -82,28 +126,29 @@ class Dataset:
         self._check_names()
 
     def _check_names(self):
-        """Refuse equal class names, fewer of them than labels, and other numbers of names than of columns."""
+        """Refuse class names that repeat or are fewer than the labels, and names that do not match the columns."""
         names = self.class_names
         if names is not None and len(set(map(canonical, names))) != len(names):
-            raise DataError(f"{self.name}: class_names are different names, one for each class, got {shown(names)}")
+            raise DataError(f"{self.name}: class_names must be different, one for each class, got {shown(names)}")
         for part, split in self.parts.items():
             largest = split.labels.max(initial=-1) if isinstance(split.labels, np.ndarray) else -1
             if names is not None and largest >= len(names):
                 raise DataError(
-                    f"{self.name}: class_names has {len(names)} names, and the {part} part has labels up to {largest}: "
-                    "give a name for each class"
+                    f"{self.name}: class_names has {len(names)} names, and the {part} split has labels up to {largest}:"
+                    " give a name for each class"
                 )
             rows = split.x if split.x.ndim == 2 else None
             for what, columns in (("feature_names", rows), ("factor_names", split.factors)):
                 given = getattr(self, what)
                 if given is not None and columns is not None and len(given) != columns.shape[1]:
                     raise DataError(
-                        f"{self.name}: {what} has {len(given)} names for {columns.shape[1]} columns of the {part} part"
+                        f"{self.name}: {what} has {len(given)} names for the {columns.shape[1]} columns in the {part} "
+                        "split: give one name for each column"
                     )
 
     @property
     def parts(self):
-        """{name: `Split`} of the parts that there are, in the order "train", "validation", "test"."""
+        """The splits that exist, {name: `Split`}, in the order "train", "validation", "test"."""
         found = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in found.items() if part is not None}
 
@@ -114,7 +159,7 @@ class Dataset:
 
     @property
     def class_count(self):
-        """How many classes there are: as named, or up to the largest label; None without labels."""
+        """The number of classes: the number of their names, else the largest label + 1; None without labels."""
         if self.class_names is not None:
             return len(self.class_names)
         labels = [part.labels for part in self.parts.values() if part.labels is not None]
@@ -122,17 +167,20 @@ class Dataset:
 
     @options(text=Text())
     def find_class(self, text):
-        """The label of the class that `text` means, as `find_class` finds it. `DataError` without labels, `ConfigError`
-        if there is no such class."""
+        """Find the label of the class called `text` (see the function `find_class`).
+
+        Raises `DataError` if the data have no labels, and `ConfigError` if there is no such class.
+        """
         if self.class_count is None:
             raise DataError(f"{self.name} has no labels, so no class {text}: give labelled data")
         return find_class(text, self.class_names, self.class_count, self.name)
 
     def numbered_as(self, names, whose):
-        """This Dataset with its classes numbered as in `names`: each label becomes the place of its class's name there.
+        """Return this data set with its classes numbered in the order of `names`.
 
-        Where the classes have no names, a label is the number of a class in `names` already. whose: for the message of
-        the `DataError` about classes that are not among `names`.
+        Each label becomes the index of its class's name in `names`. If the classes have no names, the labels count as
+        indices into `names` already. whose: the owner of `names` in the message of the `DataError` about classes that
+        are missing from `names`.
         """
         ours = None if self.class_names is None else tuple(map(canonical, self.class_names))
         if ours is not None and tuple(map(str, self.class_names)) == tuple(names):
@@ -146,11 +194,11 @@ class Dataset:
         for name, part in vars(self).items():
             if isinstance(part, Split) and part.labels is not None:
                 found, places = np.unique(part.labels, return_inverse=True)
-                # A label below 0 says that the class is not known.
+                # A label below 0 means that the class is unknown.
                 unknown = [class_name(label, ours) for label in found.tolist() if label >= 0 and label not in number]
                 if unknown:
                     raise DataError(
-                        f"{self.name} has classes that {whose} does not know ({', '.join(unknown[:5])}): it knows "
+                        f"{self.name} has classes that {whose} does not have ({', '.join(unknown[:5])}): it has "
                         f"{', '.join(names[:20])}; leave the others out, or rename them"
                     )
                 setattr(renumbered, name, copy.copy(part))
@@ -163,10 +211,11 @@ class Dataset:
 
 
 def find_class(text, names, count, whose):
-    """The label of the class that `text` means, everywhere in tinyae: the class of that name.
+    """Find the label of the class that is called `text`; every part of tinyae uses this rule.
 
-    Where classes have no names, a class is called by its number, from 0 to `count` - 1. So it may be where no name is a
-    number itself. whose: for the message of the `ConfigError` if there is no such class.
+    A class is called by its name. It may also be called by its number, 0 to `count` - 1, if the classes have no names
+    or if no name is a number itself. whose: the owner of the classes in the message of the `ConfigError` if there is no
+    such class.
     """
     known = [str(label) for label in range(count)] if names is None else list(map(canonical, names))
     text = canonical(text)
@@ -178,15 +227,17 @@ def find_class(text, names, count, whose):
 
 
 def canonical(name):
-    """A class's name in the form in which equal names are equal: Unicode's NFC, as a folder's name may be written as
-    "e" and an accent (macOS does so), and read as UTF-8 where a locale without it has left bytes (LC_ALL=C).
+    """Normalise the name of a class, so that two spellings of one name compare equal.
+
+    The result is in Unicode's form NFC, because macOS writes an accented letter of a folder's name as two characters.
+    Bytes that Python could not decode in a locale without UTF-8 (LC_ALL=C) are decoded as UTF-8.
     """
     text = str(name)
-    with contextlib.suppress(UnicodeEncodeError):  # half of a pair of code units, which no file's name has
+    with contextlib.suppress(UnicodeEncodeError):  # half of a surrogate pair, which does not occur in file names
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     return unicodedata.normalize("NFC", text)
 
 
 def class_name(label, names):
-    """What a class is called: by its name in `names`, else by its number."""
+    """The name of a class: its entry in `names` if there is one, else its number."""
     return str(names[label] if names is not None and 0 <= label < len(names) else label)

@@ -1,4 +1,4 @@
-"""Fetching a known data set: checked by sha256, resumed where it stopped, never half a file under its final name."""
+"""Downloads known data sets: resumes interrupted downloads, and keeps only files whose sha256 is right."""
 
 import os
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from tinyae.wording import either
 from . import sources
 from .files import BLOCK, clear_errors, problem
 
-TIMEOUT = 30  # seconds without a byte
+TIMEOUT = 30  # seconds without a byte received
 
 
 @options(
@@ -19,21 +19,37 @@ TIMEOUT = 30  # seconds without a byte
 def fetch(name, folder=None, progress=None, mirror=None):
     """Download the data set `name` (mnist, fashion-mnist, cifar10) and return the folder that holds it.
 
-    folder: where the files go (default: a folder called `name` in $TINYAE_DATA, else in ~/.cache/tinyae).
-    progress: called as progress(file name, bytes so far, bytes in all) after each block.
-    mirror: a base URL to take the files from in place of their own.
+    A file is downloaded as FILE.part. After an interruption, another call continues from there. A complete file is
+    flushed to disk, its sha256 is compared with the published one, and only then it is renamed. Existing files with
+    the right sha256 are kept.
 
-    A file grows as FILE.part; called again after an interruption, it goes on from there. A complete file is compared
-    with its published sha256, and only then, safe on disk, renamed. Files already there and right are kept.
-    Raises `DataError` in one line: no network, a server's refusal, a wrong sha256, no space or permission.
+    Parameters
+    ----------
+    name : str
+        The name of the data set.
+    folder : path, optional
+        The folder for the files. By default, the folder called `name` in $TINYAE_DATA, else in ~/.cache/tinyae.
+    progress : function, optional
+        Called as progress(file name, bytes so far, bytes in total) after each block.
+    mirror : str, optional
+        A base URL from which the files are downloaded instead of their own.
+
+    Returns
+    -------
+    folder : str or path
+
+    Raises
+    ------
+    DataError
+        If the server cannot be reached or refuses, a sha256 is wrong, or the disk cannot be written.
     """
     source = sources.get(name)
     if not source.files:
         use = either("load it", f"use it with --data {name}")
-        raise DataError(f"data set '{name}' comes with tinyae: there is nothing to fetch, {use}")
+        raise DataError(f"data set '{name}' comes with tinyae: there is nothing to download, {use}")
     base = mirror or source.base_url
     if not base.startswith(("http://", "https://")):
-        raise DataError(f"mirror {base!r} is no web address: give one that begins with https:// or http://")
+        raise DataError(f"mirror {base!r} is not a web address: give one that begins with https:// or http://")
     folder = os.path.join(sources.store(), name) if folder is None else folder
     with _writing(folder):
         os.makedirs(folder, exist_ok=True)
@@ -58,11 +74,11 @@ def _fetch_file(url, path, size, sha256, report):
         raise problem(url, "has the wrong sha256, it is not the published file; removed: fetch again, or from a mirror")
     with _writing(path):
         os.replace(part, path)
-        _sync_folder(os.path.dirname(path) or ".")  # or a crash could still lose the new name
+        _sync_folder(os.path.dirname(path) or ".")  # without this, a crash could lose the new name
 
 
 def _download(url, part, size, report):
-    """Append to `part` until it has `size` bytes. A short connection leaves it, to be resumed."""
+    """Append to the file `part` until it has `size` bytes; if the connection ends early, the file is kept."""
     with _writing(part):
         done = os.path.getsize(part) if os.path.lexists(part) else 0
         if done > size:
@@ -95,7 +111,7 @@ def _continues(response, done):
 
 
 def _request(url, done):
-    """The open response, from byte `done` on if the server can do that, else from the beginning."""
+    """Open the response, from byte `done` on if the server supports ranges, else from the beginning."""
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
@@ -109,12 +125,12 @@ def _request(url, done):
         error.close()
         if done and error.code == 416:  # range not satisfiable
             return _request(url, 0)
-        raise problem(url, f"the server answers {error.code} {error.reason}: try later, or a mirror") from error
+        raise problem(url, f"the server answers {error.code} {error.reason}: try later, or use a mirror") from error
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise problem(url, f"cannot be reached ({reason}): check the network, or fetch from a mirror") from error
     if done and response.status == 206 and not _continues(response, done):
-        response.close()  # some other range: it cannot be used
+        response.close()  # the server sent another range, which cannot be used
         return _request(url, 0)
     return response
 

@@ -1,4 +1,4 @@
-"""Examples that are drawn when they are asked for, in a `Split` in place of an array that would be too large."""
+"""Defines `Drawn`: examples that are generated on demand, because an array with all of them would be too large."""
 
 import zlib
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from ..errors import DataError
 
-SAMPLE = 64  # examples that tell one way of drawing from another
+SAMPLE = 64  # examples in the checksum, enough to detect another way of drawing
 
 
 class Drawn:
-    """The examples `rows` of a set that a function draws; it is indexed like an array (N, ...) of uint8.
+    """Examples that a function generates on demand, indexed like an array (N, ...) of uint8.
 
-    draw: (n,) numbers of examples -> (n, *shape) uint8. rows: (N,) integers, the numbers of these examples.
-    x[rows] draws: a slice or an array of integers gives (n, *shape), an integer gives (*shape,). select(rows) is a part
-    of the set that is not drawn yet.
+    draw: the function, from the numbers (n,) of examples to the examples (n, *shape), uint8. rows: (N,) integers, the
+    numbers of the examples in this object. x[rows] generates examples: a slice or an array of integers gives
+    (n, *shape), an integer gives (*shape,). x.select(rows) selects examples without generating them.
     """
 
     dtype = np.dtype(np.uint8)
@@ -34,18 +34,18 @@ class Drawn:
         return self.draw(numbers) if np.ndim(numbers) else self.draw(numbers[None])[0]
 
     def select(self, rows):
-        """The examples of a slice or an array of integers, not drawn yet."""
+        """Select the examples of a slice or an array of integers without generating them."""
         return Drawn(self.draw, self.rows[rows], self.shape[1:])
 
     def checksum(self):
-        """Of which examples there are and how the first of them look: the whole set is never drawn at once."""
+        """A checksum of the examples' numbers and of the first few examples, since all of them would take too long."""
         return zlib.crc32(self[:SAMPLE], zlib.crc32(np.ascontiguousarray(self.rows)))
 
     def __array__(self, dtype=None, copy=None):
-        """NumPy would draw the examples one by one and keep them all."""
+        """Refuse to become an array: NumPy would generate every example and keep all of them in memory."""
         raise DataError(
-            f"these {len(self):,} examples are drawn as they are needed, never all at once: take some rows, x[:1000], "
-            "or the test part"
+            f"these {len(self):,} examples are generated on demand and would not fit into memory: take some rows, "
+            "x[:1000], or the test split"
         )
 
     astype = __array__

@@ -1,14 +1,14 @@
-"""dSprites, drawn: white shapes of known shape, scale, rotation and place, to see what a code has found out about them.
+"""Generates dSprites: white shapes of known shape, scale, rotation and position, for measuring disentanglement.
 
-The factors, their values and the order of the images are those of Matthey, Higgins, Hassabis and Lerchner (2017),
-https://github.com/google-deepmind/dsprites-dataset; the images are drawn here, by the formulas below, and differ from
-theirs in pixels. All 737,280 would take 2.8 GiB; they are drawn as they are needed.
+The factors, their values and the order of the images follow Matthey, Higgins, Hassabis and Lerchner (2017),
+https://github.com/google-deepmind/dsprites-dataset. The images are drawn here by the formulas below, so single pixels
+differ from the original. All 737,280 images would take 2.8 GiB, so they are generated on demand.
 
     images = draw(factors(numbers))         # (N,) -> (N, 64, 64, 1), 0 or 255
 
-A shape fills a pixel where the pixel's centre lies in it. Turned about its centre and magnified it is one of 720 masks
-of 33 x 33 pixels; a step of x or y moves the mask by one pixel. As in the original, the rotations go from 0 to 2 pi,
-both included, so the last one looks like the first.
+A pixel is white if its centre lies inside the shape. Shape, scale and rotation select one of 720 masks of 33 x 33
+pixels; a step in x or y moves the mask by one pixel. As in the original, the rotations go from 0 to 2 pi inclusive, so
+the last rotation looks like the first.
 """
 
 import functools
@@ -22,23 +22,27 @@ from .dataset import Split
 from .drawn import Drawn
 
 FACTORS = ("shape", "scale", "rotation", "x", "y")
-SIZES = (3, 6, 40, 32, 32)  # how many values each has; the last one varies fastest
+SIZES = (3, 6, 40, 32, 32)  # the number of values of each factor; the last factor varies fastest
 SHAPES = ("square", "ellipse", "heart")
 COUNT = math.prod(SIZES)
-SIDE, REACH = 64, 16  # pixels: of an image, and from a mask's centre to its edge
-TEST = 10_000  # images held out by `load`
+SIDE, REACH = 64, 16  # pixels: the side of an image, and the distance from a mask's centre to its edge
+TEST = 10_000  # the number of images that `load` holds out
 
-# Sizes at scale 1, in pixels; no point is farther than 16 from the centre, so no shape leaves the image.
+# Sizes at scale 1, in pixels. No point lies farther than 16 from the centre, so no shape leaves the image.
 SQUARE = 11.0  # half a side
 ELLIPSE = 15.4, 8.6  # semi-axes
 HEART = 12.4  # one unit of its equation
-CENTRE = 0.17, 0.31  # right and down of the middle pixel's: a small square turned about it is a new mask at each step
+# The centre of rotation lies right and down of the middle pixel's centre, in pixels. Because of this offset, even a
+# small square gets a different mask at each rotation.
+CENTRE = 0.17, 0.31
 
 
 def factors(numbers):
-    """(N,) numbers of images in 0..737,279 -> (N, 5) int64, which of its values each factor has.
+    """Compute the five factors of images from their numbers.
 
-    number = (((shape * 6 + scale) * 40 + rotation) * 32 + x) * 32 + y
+        number = (((shape * 6 + scale) * 40 + rotation) * 32 + x) * 32 + y
+
+    numbers: (N,) integers in 0..737,279. Returns (N, 5) int64, the index of each factor's value.
     """
     numbers = np.asarray(numbers)
     if numbers.dtype.kind not in "iu" or numbers.size and not 0 <= numbers.min() <= numbers.max() < COUNT:
@@ -47,21 +51,21 @@ def factors(numbers):
 
 
 def numbers(factors):
-    """The inverse of `factors`: (N, 5) -> (N,)."""
+    """Compute the numbers (N,) of images from their factors (N, 5), the inverse of `factors`."""
     return np.ravel_multi_index(tuple(_checked(factors).T), SIZES)
 
 
 def values(factors):
-    """(N, 5) indices -> (N, 5) float64: shape 0..2, scale 0.5..1, rotation 0..2 pi, x and y 0..1."""
+    """Convert indices of factors to values (N, 5): shape 0..2, scale 0.5..1, rotation 0..2 pi, x and y 0..1."""
     ranges = (0, 2), (0.5, 1), (0, 2 * math.pi), (0, 1), (0, 1)
     columns = zip(_checked(factors).T, ranges, SIZES, strict=True)
     return np.stack([np.linspace(*ends, size)[column] for column, ends, size in columns], axis=1)
 
 
 def draw(factors):
-    """(N, 5) indices of factors -> (N, 64, 64, 1) uint8, 0 or 255.
+    """Draw the images (N, 64, 64, 1), uint8, 0 or 255, from the indices (N, 5) of their factors.
 
-    x moves the shape to the right, y down: its centre is pixel 16 + index of 64.
+    x moves the shape to the right, y moves it down. The centre of the shape lies at pixel 16 + index of the 64 pixels.
     """
     shape, scale, rotation, x, y = _checked(factors).T
     images = np.zeros((len(x), SIDE, SIDE, 1), np.uint8)
@@ -84,15 +88,15 @@ def _checked(factors):
 
 @functools.cache
 def masks():
-    """(3, 6, 40, 33, 33) uint8: each shape at each scale and rotation, in the middle of its square."""
+    """Compute the masks (3, 6, 40, 33, 33), uint8: each shape at each scale and rotation, in the middle of its mask."""
     down, right = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1]
     right, down = right - CENTRE[0], down - CENTRE[1]
     angle = np.linspace(0, 2 * math.pi, SIZES[2])[:, None, None]
     scale = np.linspace(0.5, 1, SIZES[1])[:, None, None, None]
-    # What lies at (right, down) lay at (u, v) before it was turned and magnified.
+    # The point (right, down) is the point (u, v) of the shape after rotation and scaling.
     u = (np.cos(angle) * right + np.sin(angle) * down) / scale
     v = (np.cos(angle) * down - np.sin(angle) * right) / scale
-    # (a^2 + b^2 - 1)^3 = a^2 b^3, b up: a heart whose smallest circle has its centre at b = 0.25.
+    # The heart is (a^2 + b^2 - 1)^3 = a^2 b^3, with b upwards. Its enclosing circle is centred at b = 0.25.
     a, b = u / HEART, 0.25 - v / HEART
     inside = (
         np.maximum(abs(u), abs(v)) <= SQUARE,
@@ -105,21 +109,21 @@ def masks():
 
 
 def images(rows=None):
-    """The images of these numbers, in the original's order all of them, as a `Drawn`."""
+    """The images with the numbers `rows` as a `Drawn`; by default all images, in the original's order."""
     rows = np.arange(COUNT) if rows is None else rows
     return Drawn(_draw_numbers, rows, (SIDE, SIDE, 1))
 
 
 def _draw_numbers(numbers):
-    """Of the module, since a function within a function cannot be pickled."""
+    """Draw images from their numbers; a function of the module, since a nested function cannot be pickled."""
     return draw(factors(numbers))
 
 
 def split():
-    """(train, test): `Split`s whose labels are the shapes, and whose `factors` are all five's indices, (N, 5) uint8.
+    """Make the splits (train, test), labelled by shape, with the indices of all factors, (N, 5) uint8.
 
-    The original has no test part. Here 10,000 images drawn by lot, in that order, are it, and lie in memory (40 MiB);
-    the others are a `Drawn`.
+    The original has no test split. Here 10,000 randomly chosen images, in random order, form it and are kept in memory
+    (40 MiB). The training images are a `Drawn`.
     """
     order = Noise(0).permutation(COUNT, "dsprites")
     test, train = order[:TEST], np.sort(order[TEST:])

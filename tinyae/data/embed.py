@@ -1,8 +1,8 @@
-"""Makes the embedded data sets: python -m tinyae.data.embed [--check]
+"""Builds the embedded data sets: python -m tinyae.data.embed [--check].
 
-Needs scikit-learn (for its copy of UCI's digits) and Debian's package dataset-fashion-mnist. The files are IDX, gzip
-without a time stamp, so that the same zlib writes the same bytes. With --check nothing is written: each file's content
-is compared with what stands in the embedded folder.
+This needs scikit-learn (for its copy of UCI's digits) and Debian's package dataset-fashion-mnist. The files are IDX,
+compressed by gzip without a time stamp, so that the same zlib writes the same bytes. With --check nothing is written:
+the embedded files are compared with what would be written.
 """
 
 import gzip
@@ -17,9 +17,10 @@ from .sources import EMBEDDED, KNOWN
 
 
 def digits():
-    """The 1,797 8x8 images (UCI's optdigits.tes), 0..16 scaled to 0..255: the first 1,437 train, the last 360 test.
+    """Load UCI's digits (optdigits.tes), 1,797 images of 8x8: the first 1,437 train, the last 360 test.
 
-    A cut rather than a shuffle, which would put images of each of the 13 writers on both sides.
+    The grey values 0..16 are scaled to 0..255. The images are not shuffled before the split, because that would put
+    images of each of the 13 writers into both splits.
     """
     from sklearn.datasets import load_digits
 
@@ -31,7 +32,7 @@ def digits():
 
 
 def fashion_mini():
-    """The first 500 training and 50 test images of each class of Fashion-MNIST, in upstream's order."""
+    """Take the first 500 training and 50 test images of each class of Fashion-MNIST, in their original order."""
     parts = idx.load_folder(KNOWN["fashion-mnist"].folder)
     chosen = []
     for part, count in zip(parts, KNOWN["fashion-mini"].counts, strict=True):
@@ -42,7 +43,7 @@ def fashion_mini():
 
 
 def encode(array):
-    """`array` (uint8) as the bytes of a .gz IDX file."""
+    """Encode a uint8 array as the bytes of a .gz IDX file."""
     header = bytes([0, 0, 0x08, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as file:
@@ -51,7 +52,7 @@ def encode(array):
 
 
 def main(arguments):
-    """Write the files, or with --check compare them; returns the exit status."""
+    """Write the files, or compare them if --check is given, and return the exit status."""
     status = 0
     for name, make in (("digits", digits), ("fashion-mini", fashion_mini)):
         for file, array in zip(idx.FILES, make(), strict=True):
