@@ -178,7 +178,7 @@ def test_an_attribute_is_the_difference_of_two_means():
 
 def test_an_attribute_that_all_or_none_have_is_refused():
     for having in (np.ones(5, bool), np.zeros(5, bool)):
-        with pytest.raises(DataError, match="no examples with"):
+        with pytest.raises(DataError, match="examples is with"):
             explore.attribute(np.zeros((5, 2)), having)
 
 
@@ -230,7 +230,7 @@ def test_what_is_no_plane_is_refused(chosen, says):
 
 
 def test_a_line_is_no_plane():
-    with pytest.raises(ConfigError, match="two dimensions or more, ae has 1"):
+    with pytest.raises(ConfigError, match="at least two dimensions, ae has 1"):
         explore.check_plane(AE(input_shape=(3,), latent_dim=1, hidden=()), (0, 1))
 
 
@@ -252,7 +252,7 @@ def test_transfer_keeps_the_style_and_changes_the_label(model_class):
 
 def test_transfer_needs_a_model_that_knows_labels():
     model = VAE(input_shape=(3,), hidden=())
-    with pytest.raises(ConfigError, match="vae knows no labels to move a style to"):
+    with pytest.raises(ConfigError, match="vae takes no labels to decode a style with"):
         explore.transfer(model, np.zeros((2, 3), "float32"), [0, 1], [0])
 
 
@@ -298,7 +298,7 @@ def test_integer_codes_are_not_truncated():
 def test_a_walk_needs_two_codes_of_one_shape():
     for start, end in (([1.0], [1.0, 2.0]), ([[1.0]], [[2.0]]), (1.0, 2.0)):
         for walk in WALKS:
-            with pytest.raises(ShapeError, match=r"^a walk leads from a code \(D,\) to a code \(D,\), got"):
+            with pytest.raises(ShapeError, match=r"^a path needs two codes \(D,\) of one size, got"):
                 walk(start, end, 3)
 
 

@@ -1,11 +1,11 @@
-"""What one does with a code: walks between two, along a dimension or an attribute, over a plane.
+"""Paths through the latent space: between two codes, along a dimension or an attribute, and over a plane.
 
     codes = model.encode(x)                                             # (N, D)
     between = explore.spherical(codes[0], codes[1], 10)                 # (10, D)
     images = model.decode(between)
 
-Everything here is arithmetic on codes, NumPy arrays, which `model.encode` makes and `model.decode` shows. Neighbours
-of a code are in `evaluation.neighbours`, the classes of a plane's regions in `evaluation.dense_probe`.
+All functions compute with codes as NumPy arrays. For nearest neighbours of codes see `evaluation.neighbours`, and for
+the classes of regions `evaluation.dense_probe`.
 """
 
 from statistics import NormalDist
@@ -22,7 +22,7 @@ CODED = Having("a model of codes, such as tinyae.models.VAE()", "latent_dim", "d
 
 
 def floats(codes):
-    """Codes, given in any form that `as_array` takes, as an array of floats; of integers in float64."""
+    """Codes, in any form that `as_array` takes, as an array of floats; integers become float64."""
     codes = as_array(codes, "codes")
     bounds(codes, "the codes")
     return codes if codes.dtype.kind == "f" else codes.astype(np.float64)
@@ -30,7 +30,29 @@ def floats(codes):
 
 @options(count=Count())
 def linear(start, end, count):
-    """(count, D): codes at equal steps on the straight line from start (D,) to end (D,), both included, exactly."""
+    """Codes at equal steps on the straight line between two codes.
+
+    Parameters
+    ----------
+    start, end : (D,) array
+        The ends, which are included exactly.
+    count : int
+        The number of codes.
+
+    Returns
+    -------
+    path : (count, D) array
+
+    Raises
+    ------
+    ShapeError
+        If the ends are not two codes of one size.
+
+    Example
+    -------
+    >>> linear([0.0, 4.0], [2.0, 0.0], 3).tolist()
+    [[0.0, 4.0], [1.0, 2.0], [2.0, 0.0]]
+    """
     start, end = _ends(start, end)
     t = np.linspace(0, 1, count, dtype=start.dtype)[:, None]
     return (1 - t) * start + t * end
@@ -38,15 +60,39 @@ def linear(start, end, count):
 
 @options(count=Count())
 def spherical(start, end, count):
-    """(count, D): codes from start to end whose direction turns at an even rate in the plane of the two (slerp,
-    Shoemake 1985) while the norm goes evenly from one to the other, so that equal norms stay:
+    """Codes on the arc between two codes: direction and norm change at a constant rate (slerp).
 
         z(t) = r(t) (cos(t theta) u + sin(t theta) w),     r(t) = (1 - t) |start| + t |end|
 
-    with u the direction of start, theta the angle between the two, and w the unit vector at right angles to u in their
-    plane. Draws of N(0, I) have norms near sqrt(D): a straight line between two of them leaves that shell, this does
-    not (White 2016). Opposite codes span no plane; the turn then goes through the axis that is furthest from them. A
-    code at the origin has no direction, and one dimension no room to turn: there the line is straight.
+    with u the direction of start, theta the angle between start and end, and w the unit vector orthogonal to u in their
+    plane. Samples of N(0, I) have norms near sqrt(D); a straight line between two of them has shorter codes, and this
+    path does not (White 2016). For opposite codes, the arc passes through the coordinate axis furthest from them. If a
+    code is 0, or D is 1, the path is a straight line.
+
+    Parameters
+    ----------
+    start, end : (D,) array
+        The ends, which are included exactly.
+    count : int
+        The number of codes.
+
+    Returns
+    -------
+    path : (count, D) array
+
+    Raises
+    ------
+    ShapeError
+        If the ends are not two codes of one size.
+
+    References
+    ----------
+    Shoemake 1985, Animating Rotation with Quaternion Curves. White 2016, Sampling Generative Networks.
+
+    Example
+    -------
+    >>> spherical([2.0, 0.0], [0.0, 2.0], 3).round(3).tolist()
+    [[2.0, 0.0], [1.414, 1.414], [0.0, 2.0]]
     """
     start, end = _ends(start, end)
     a, b = start.astype(np.float64), end.astype(np.float64)
@@ -54,7 +100,7 @@ def spherical(start, end, count):
     if not all(lengths) or a.size == 1:
         return linear(start, end, count)
     u, v = a / lengths[0], b / lengths[1]
-    # Kahan's angle: exact where arccos(u.v) has lost half its digits, near 0 and near pi.
+    # Kahan's formula for the angle is exact near 0 and pi, where arccos(u.v) has lost half of its digits.
     theta = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))
     across = v - (u @ v) * u
     if np.linalg.norm(across) < 1e-7:
@@ -73,17 +119,18 @@ def spherical(start, end, count):
 def _ends(start, end):
     start, end = floats(start), floats(end)
     if start.ndim != 1 or start.shape != end.shape:
-        raise ShapeError(f"a walk leads from a code (D,) to a code (D,), got {start.shape} and {end.shape}")
+        raise ShapeError(f"a path needs two codes (D,) of one size, got {start.shape} and {end.shape}")
     return start, end
 
 
 class Dimensions:
-    """The dimensions of a code, measured over examples.
+    """Measurements of each dimension of a code, over examples. Arrays are (D,).
 
-    relevance (D,): how much a dimension says about x, in the unit `measure`: the mean KL from q(z|x) to the prior, in
-    nats, where dimensions add up to it (0: the dimension is not used, "collapsed"), else the variance of the codes.
-    centre, scale (D,): mean and standard deviation, of the prior where that is N(0, I), else of the codes. order: from
-    most to least relevant.
+    measure        "KL" if the KL to the prior is a sum over dimensions, or else "variance"
+    relevance      the information in a dimension: the mean KL of q(z|x) to the prior in nats (0 for a collapsed
+                   dimension), or the variance of the codes
+    centre, scale  mean and standard deviation, of the prior if it is N(0, I), or else of the codes
+    order          the dimensions in order of decreasing relevance
     """
 
     def __init__(self, relevance, measure, centre, scale):
@@ -93,7 +140,7 @@ class Dimensions:
 
 @options(model=MODEL)
 def dimensions(model, x, labels=None):
-    """The `Dimensions` of a model's code over examples x (N, ...); labels (N,) where the model uses them."""
+    """Measure the `Dimensions` of a model's code on examples x (N, ...). labels: (N,), for a model that takes them."""
     if model.prior.standard:
         centre, scale = np.zeros(model.latent_dim), np.ones(model.latent_dim)
     else:
@@ -105,9 +152,31 @@ def dimensions(model, x, labels=None):
 
 
 def traverse(code, chosen, values):
-    """(K, V, D): `code` (D,) with its dimension chosen[k] set to values[k, v], the others as they are.
+    """Change one dimension of a code at a time.
 
-    chosen: K dimensions, counted from 0. values: (K, V), or (V,) for all of them.
+    Parameters
+    ----------
+    code : (D,) array
+        The code to start from.
+    chosen : (K,) array of int
+        Dimensions to change, counted from 0.
+    values : (K, V) or (V,) array
+        The values of each dimension, or of all of them.
+
+    Returns
+    -------
+    codes : (K, V, D) array
+        In codes[k, v] the dimension chosen[k] has the value values[k, v].
+
+    Raises
+    ------
+    ShapeError, ConfigError
+        If the shapes do not fit together, or the code has no such dimension.
+
+    Example
+    -------
+    >>> traverse([1.0, 1.0], [1], [-2.0, 2.0]).tolist()
+    [[[1.0, -2.0], [1.0, 2.0]]]
     """
     code, chosen, values = floats(code), as_array(chosen, "chosen"), floats(values)
     fits = code.ndim == chosen.ndim == 1 and (values.ndim == 1 or values.ndim == 2 and len(values) == len(chosen))
@@ -123,10 +192,34 @@ def traverse(code, chosen, values):
 
 
 def attribute(codes, having, without=None):
-    """(D,): the direction of an attribute, the mean code of the examples that have it minus the mean of those without
-    (Larsen et al. 2016, section 4.2).
+    """The direction of an attribute: the mean code of examples that have it, minus the mean code of examples without.
 
-    having, without: (N,) booleans; all others are without by default. Raises `DataError` if there are none of a kind.
+    Parameters
+    ----------
+    codes : (N, D) array
+        Codes of examples.
+    having : (N,) array of bool
+        Whether an example has the attribute.
+    without : (N,) array of bool, optional
+        Whether an example counts as one without it; by default, all others do.
+
+    Returns
+    -------
+    direction : (D,) array
+
+    Raises
+    ------
+    ShapeError, DataError
+        If the shapes differ, or there are no examples with or without the attribute.
+
+    References
+    ----------
+    Larsen et al. 2016, Autoencoding beyond pixels, section 4.2.
+
+    Example
+    -------
+    >>> attribute([[0.0, 1.0], [2.0, 1.0], [4.0, 3.0]], [False, False, True]).tolist()
+    [3.0, 2.0]
     """
     codes, having = floats(codes), np.asarray(as_array(having, "having"), bool)
     without = ~having if without is None else np.asarray(as_array(without, "without"), bool)
@@ -135,12 +228,12 @@ def attribute(codes, having, without=None):
         raise ShapeError(f"attribute: expected codes (N, D), having and without (N,), got {shapes}")
     for mask, kind in ((having, "with"), (without, "without")):
         if not mask.any():
-            raise DataError(f"there are no examples {kind} the attribute among {len(mask)}")
+            raise DataError(f"none of the {len(mask)} examples is {kind} the attribute: give others")
     return codes[having].mean(axis=0) - codes[without].mean(axis=0)
 
 
 def add(codes, direction, strengths):
-    """(N, S, D): codes (N, D) moved by each of S strengths times a direction (D,)."""
+    """Add multiples of a direction (D,) to codes (N, D): an array (N, S, D) for strengths (S,)."""
     codes, direction, strengths = floats(codes), floats(direction), floats(strengths)
     if codes.ndim != 2 or direction.shape != codes.shape[1:] or strengths.ndim != 1 or not strengths.size:
         shapes = f"{codes.shape}, {direction.shape} and {strengths.shape}"
@@ -150,12 +243,39 @@ def add(codes, direction, strengths):
 
 @options(side=Count(), latent_dim=Count(), chosen=CHOSEN, low=SHARE, high=SHARE)
 def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, centre=None):
-    """Codes at equal steps of probability over two dimensions, the others at `centre` (D,) or their mean:
-    (side, side, D), and the values (2, side) of the two.
+    """A grid of codes in a plane of two dimensions, at quantiles of the prior.
 
-    The first of `chosen` grows along the columns, the second from the last row up. The probability is that of the prior
-    N(0, I); `codes` (N, D) stand in for a prior where a model has none, with their own quantiles and mean.
-    Raises `ConfigError` and `ShapeError`.
+    Parameters
+    ----------
+    side : int
+        Codes along each side of the grid.
+    latent_dim : int
+        D, the size of a code.
+    chosen : two ints, default (0, 1)
+        The dimensions of the plane. The first increases along the columns, the second from the last row upwards.
+    codes : (N, D) array, optional
+        Codes whose quantiles and mean are used instead of the prior N(0, I).
+    low, high : float
+        The first and the last quantile.
+    centre : (D,) array, optional
+        The values of the other dimensions, by default their mean.
+
+    Returns
+    -------
+    codes : (side, side, D) array
+    values : (2, side) array
+        The values of both dimensions.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        If the dimensions or the shapes do not fit the code.
+
+    Example
+    -------
+    >>> codes, values = plane(2, 4)
+    >>> codes.shape, values[0].round(2).tolist()
+    ((2, 2, 4), [-1.64, 1.64])
     """
     _check_pair(chosen, latent_dim, "this code")
     steps = np.linspace(low, high, side)
@@ -177,13 +297,13 @@ def plane(side, latent_dim, chosen=(0, 1), codes=None, low=0.05, high=0.95, cent
 
 @options(model=CODED, chosen=CHOSEN)
 def check_plane(model, chosen):
-    """Refuse what is no pair of dimensions of a model's code."""
+    """Raise ConfigError unless `chosen` are two different dimensions of a model's code."""
     _check_pair(chosen, model.latent_dim, model.name)
 
 
 def _check_pair(chosen, latent_dim, who):
     if latent_dim < 2:
-        raise ConfigError(f"a plane needs a code of two dimensions or more, {who} has {latent_dim}")
+        raise ConfigError(f"a plane needs a code of at least two dimensions, {who} has {latent_dim}")
     _check_within(chosen, latent_dim, who)
     if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise ConfigError(f"a plane needs two different dimensions, got {' and '.join(str(i + 1) for i in chosen)}")
@@ -191,7 +311,7 @@ def _check_pair(chosen, latent_dim, who):
 
 @options(model=CODED, chosen=CHOSEN)
 def check_dimensions(model, chosen):
-    """Refuse what is no dimension, from 0, of a model's code."""
+    """Raise ConfigError unless `chosen` are dimensions, counted from 0, of a model's code."""
     _check_within(chosen, model.latent_dim, model.name)
 
 
@@ -203,9 +323,9 @@ def _check_within(chosen, latent_dim, who):
 
 @options(model=CODED)
 def decode(model, codes, labels=None):
-    """Images (rows, columns, *input_shape) of codes (rows, columns, D).
+    """Decode a grid of codes (rows, columns, D) into images (rows, columns, *input_shape).
 
-    labels: (rows,), or one for all, where the model is told them.
+    labels: (rows,) or a single label, for a model whose decoder takes labels.
     """
     codes = floats(codes)
     if codes.ndim != 3:
@@ -217,13 +337,33 @@ def decode(model, codes, labels=None):
 
 @options(model=MODEL)
 def transfer(model, x, labels, targets):
-    """(N, T, *input_shape): each example x (N, ...) of labels (N,) in its own style under each of T labels.
+    """Decode the style of each example with other labels.
 
-    The style is what a model that knows the label finds in x beside it (Kingma et al. 2014, section 4.3): the code, or
-    how far the code is from the mean of its class. Raises `ConfigError` for a model without labels.
+    The style is what the code of a model with labels adds to the label (Kingma et al. 2014, section 4.3): the code
+    itself, or its difference from the mean of its class.
+
+    Parameters
+    ----------
+    model : Model
+        A model with labels and styles, such as CVAE.
+    x : (N, ...) array
+        Examples.
+    labels : (N,) array of int
+        Their labels.
+    targets : (T,) array of int
+        Labels to decode with.
+
+    Returns
+    -------
+    images : (N, T, *input_shape) array
+
+    Raises
+    ------
+    ConfigError
+        If the model takes no labels.
     """
     if not (model.labels and model.labels.styles):
-        raise ConfigError(f"{model.name} knows no labels to move a style to: train cvae or class-mean-vae")
+        raise ConfigError(f"{model.name} takes no labels to decode a style with: train cvae or class-mean-vae")
     model.check_labels(targets)
     styles, targets = model.style(x, labels), as_labels(targets)
     n, moved = len(styles), styles.repeat(len(targets), axis=0)

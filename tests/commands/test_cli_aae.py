@@ -66,4 +66,5 @@ def test_what_else_draws(here, tmp_path, words):
 
 def test_what_has_no_style_is_refused(here, capsys):
     call("transfer", "regions", code=2)
-    assert capsys.readouterr().err == "tinyae: aae knows no labels to move a style to: train cvae or class-mean-vae\n"
+    why = "aae takes no labels to decode a style with: train cvae or class-mean-vae"
+    assert capsys.readouterr().err == f"tinyae: {why}\n"

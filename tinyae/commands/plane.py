@@ -32,7 +32,7 @@ def manifold(arguments):
     if coded.kind == ".png":
         from .. import plot
 
-        title = f"Decoded points of the latent plane{coded.as_class(label)}"
+        title = f"Decoded points of a latent plane{coded.as_class(label)}"
         plot.manifold(
             coded.out, model, arguments.side, chosen=chosen, codes=codes, label=label, title=title, centre=centre
         )

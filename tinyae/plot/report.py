@@ -1,4 +1,4 @@
-"""All pictures of a run."""
+"""All pictures of a run: `training_report` writes the ones that apply to a model."""
 
 import math
 import pathlib
@@ -23,25 +23,32 @@ from .table import columns
 from .training_curves import RECORDS, curves
 from .usage import usage
 
-VECTORS = 2**16  # whose codes are counted at most
-PRIOR_DRAWS = 5000  # below the codes of a model that is taught a prior by its draws
-NO_PRIOR = "Images from uniform codes: without a prior"
+VECTORS = 2**16  # the largest number of code vectors that are counted
+PRIOR_DRAWS = 5000  # samples of the prior behind the codes of an adversarial autoencoder
+NO_PRIOR = "Images decoded from uniformly sampled codes, without a prior"
 
 
 @options(
     folder=Path(), model=MODEL, class_names=Optional(NAMES), records=RECORDS, feature_names=Optional(NAMES)
 )
 def training_report(folder, model, x, labels=None, class_names=None, records=(), feature_names=None):
-    """Write the pictures that apply to `model` into `folder`, made if it is missing; the list of their paths.
+    """Write all pictures that apply to a model into a folder; returns their paths.
 
-    x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. reconstructions.png shows ten examples spread
-    over the classes, or restorations.png in its place where the model mends images; samples.png needs a generative
-    model, manifold.png one with two latent dimensions as well, clusters.png one that finds classes, styles.png and
-    transfers.png one that is told them, features.png a code made sparse; these need images of one or three channels.
-    Rows have columns.png, what each column (feature_names) loses. codes.png shows all of x, curves.png needs records. A
-    model whose codes are maps of integers has usage.png, uniform.png and, with one codebook, codebook.png instead of
-    codes.png; one that draws such maps or images place by place has samples.png and curves.png alone. What is refused
-    with a `ConfigError`, as by a model that has no codes or decodes from more than codes, is left out.
+    x: (N, H, W, C) or (N, D), uint8 or floats, with labels (N,) or None. class_names, feature_names: names of classes
+    and of columns. records: see `curves`. The folder is created if needed. A picture that raises `ConfigError` for this
+    model is left out.
+
+    reconstructions.png  ten examples of all classes and their reconstructions
+    restorations.png     instead of that, for a model that restores corrupted images
+    samples.png          samples of a generative model
+    manifold.png         the latent plane of a generative model with two dimensions
+    clusters.png         the classes that a model found
+    styles.png, transfers.png   styles decoded with all labels, for a model with labels
+    features.png         the features of a sparse code
+    columns.png          the reconstruction error of each column, for rows
+    codes.png            the codes of all of x
+    usage.png, uniform.png, codebook.png   instead of codes.png, for codes that are maps of integers
+    curves.png           the loss and its terms, if there are records
     """
     folder, shape, written = pathlib.Path(folder), tuple(model.input_shape), []
     x = shaped(np.asarray(as_array(x)), shape, model.name)
@@ -87,7 +94,7 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
         z = None if model.prior.standard else model.encode(x)
         return manifold(path, model, min(15, max(5, WIDTH // shape[1])), codes=z)
 
-    side = min(8, max(3, WIDTH // shape[1])) if len(shape) > 1 else 0  # of a sheet of samples
+    side = min(8, max(3, WIDTH // shape[1])) if len(shape) > 1 else 0  # images along the side of a picture of samples
     images = len(shape) == 3 and shape[2] in (1, 3)
     if model.prior.autoregressive:
         add("samples.png", lambda path: priors(path, model, class_names))
@@ -127,11 +134,11 @@ def training_report(folder, model, x, labels=None, class_names=None, records=(),
 
 
 def _spread(labels, n, count=10):
-    """Indices of `count` of n examples: the first of each class, then the second of each, ...; sorted by class."""
+    """Indices of `count` of n examples, sorted by class: the first of each class, then the second of each, ..."""
     if labels is None:
         return np.arange(min(n, count))
     labels = np.asarray(labels)
     order = np.argsort(labels, kind="stable")
     ranked = labels[order]
-    turn = np.arange(n) - np.searchsorted(ranked, ranked)  # the how-manieth of its class each one is
+    turn = np.arange(n) - np.searchsorted(ranked, ranked)  # the rank of each example within its class
     return order[np.sort(np.lexsort((ranked, turn))[:count])]

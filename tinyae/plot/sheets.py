@@ -1,4 +1,4 @@
-"""Pictures in rows and columns: reconstructions, restorations, samples, the decoded plane."""
+"""Pictures of images in rows and columns: reconstructions, restorations, samples, and a decoded latent plane."""
 
 import math
 
@@ -26,10 +26,10 @@ def reconstructions(
     path, inputs, outputs, labels=None, errors=None, error_name="error", maps=None,
     title="Inputs and their reconstructions",
 ):  # fmt: skip
-    """Inputs above their reconstructions, (N, H, W, C) each, at most ten pairs beside each other.
+    """Write a picture of inputs above their reconstructions, with at most ten pairs in a row.
 
-    labels: N class names. errors: N numbers, written below with `error_name`. maps: {name: (N, H, W, 3)}, further rows
-    (`code_maps`).
+    inputs, outputs: (N, H, W, C). labels: N class names. errors: N numbers, shown with `error_name` below each
+    reconstruction. maps: {name: (N, H, W, 3)} of further rows (`code_maps`).
     """
     if errors is not None:
         errors = np.asarray(as_array(errors, "errors"))
@@ -42,15 +42,15 @@ def reconstructions(
 
 
 @options(path=Path(), rows=Rows(), labels=Optional(NAMES), title=Optional(Text()))
-def restorations(path, rows, labels=None, title="Damaged images, what was made of them, and what they were"):
-    """Images above what a model made of them and above the originals, at most ten columns, RMS errors below.
+def restorations(path, rows, labels=None, title="Corrupted images, their restorations, and the originals"):
+    """Write a picture of corrupted images, their restorations and the originals, with RMS errors.
 
-    rows: {name: (N, H, W, C)} from top to bottom, the last one the originals, with which the others are compared.
-    labels: N class names.
+    rows: {name: (N, H, W, C)} from top to bottom. The last ones are the originals, and the others are compared with
+    them. labels: N class names.
     """
     _same_shape("restorations", rows)
-    *damaged, original = ((name, to_float(np.asarray(images))) for name, images in rows.items())
-    notes = {name: [_error("RMS", rms) for rms in rms(images, original[1])] for name, images in damaged}
+    *others, original = ((name, to_float(np.asarray(images))) for name, images in rows.items())
+    notes = {name: [_error("RMS", rms) for rms in rms(images, original[1])] for name, images in others}
     return _above_each_other(path, rows, title, labels, notes)
 
 
@@ -59,7 +59,7 @@ def _error(name, value):
 
 
 def rms(a, b):
-    """The root of the mean squared difference, per image."""
+    """The root mean square difference of each pair of images (N, H, W, C): (N,)."""
     return np.sqrt(np.mean((a - b) ** 2, axis=(1, 2, 3)))
 
 
@@ -70,18 +70,18 @@ def _same_shape(what, rows):
 
 
 def _above_each_other(path, rows, title, labels=None, notes=None):
-    """Rows of N images each, {name: (N, H, W, C)}, in blocks of at most ten columns.
+    """Write a picture with rows of N images, {name: (N, H, W, C)}, in blocks of at most ten columns.
 
-    labels: N class names, below the last row. notes: {name: N strings} below the row of that name.
+    labels: N class names, shown below the last row. notes: {name: N strings}, shown below the row of that name.
     """
     rows = {name: pixels(images) for name, images in rows.items()}
-    colours = max(images.shape[3] for images in rows.values())  # grey ones stand beside coloured ones
+    colours = max(images.shape[3] for images in rows.values())  # grey images become coloured if another row is coloured
     rows = {name: np.broadcast_to(images, (*images.shape[:3], colours)) for name, images in rows.items()}
     first = next(iter(rows.values()))
     n, _, w, _ = first.shape
     blocks = math.ceil(n / min(10, max(4, 1200 // w)))
     columns = math.ceil(n / blocks)
-    lines = {name: [[] for _ in range(n)] for name in rows}  # below each image
+    lines = {name: [[] for _ in range(n)] for name in rows}  # lines of text below each image
     if labels is not None and len(labels) != n:
         raise ShapeError(f"{len(labels)} labels for {n} image{'s' * (n != 1)}")
     for name, texts in [(list(rows)[-1], labels)] * (labels is not None) + list((notes or {}).items()):
@@ -90,7 +90,7 @@ def _above_each_other(path, rows, title, labels=None, notes=None):
     shown, captions = [], []
     for start in range(0, n, columns):
         part = slice(start, start + columns)
-        missing = columns - len(first[part])  # the last block is filled up with the paper's white
+        missing = columns - len(first[part])  # white images fill the last block
         for name, images in rows.items():
             shown += [images[part], np.full((missing, *first.shape[1:]), 255, np.uint8)]
             captions += ["\n".join(line) for line in lines[name][part]] + [""] * missing
@@ -102,7 +102,7 @@ def _above_each_other(path, rows, title, labels=None, notes=None):
 
 @options(path=Path(), title=Optional(Text()))
 def samples(path, images, title=None):
-    """Images (N, H, W, C) drawn from a model's prior, in a grid as square as it gets."""
+    """Write a picture of sampled images (N, H, W, C), in a nearly square grid."""
     images = pixels(images)
     return grid(path, images, title=title or f"{len(images)} sample{'s' * (len(images) != 1)} from the prior")
 
@@ -110,14 +110,14 @@ def samples(path, images, title=None):
 @options(path=Path(), model=CODED, side=Count(), low=SHARE, high=SHARE, chosen=CHOSEN, title=Optional(Text()))
 def manifold(
     path, model, side=15, low=0.05, high=0.95, chosen=(0, 1), codes=None, label=None,
-    title="Decoded points of the latent plane", centre=None,
+    title="Decoded points of a latent plane", centre=None,
 ):  # fmt: skip
-    """What a plane of a model's code decodes to, side x side points at equal steps of probability, the other dimensions
-    at `centre` (D,) or their mean (Kingma & Welling 2014, figure 4).
+    """Write a picture of the decoded points of a plane of the latent space (Kingma & Welling 2014, figure 4).
 
-    chosen: two dimensions; the first grows from left to right, the second from bottom to top. codes: (N, D), whose
-    quantiles and means stand in for those of N(0, I). label: the class to decode as, where the model is told it. Raises
-    `ConfigError` where the model has no such dimensions.
+    The side x side points are at quantiles from `low` to `high` of the prior; see `explore.plane`. chosen: two
+    dimensions; the first increases from left to right, the second from bottom to top. codes: (N, D), whose quantiles
+    and means replace those of N(0, I). centre: (D,), the other dimensions. label: the class to decode as, for a model
+    with labels. Raises `ConfigError` if the model has no such dimensions.
     """
     check_plane(model, chosen)
     points, values = plane(side, model.latent_dim, chosen, codes, low, high, centre)

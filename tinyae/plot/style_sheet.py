@@ -1,4 +1,4 @@
-"""What a model with labels draws: a style in each row, a class in each column."""
+"""Pictures of a model with labels: a style in each row, a class in each column."""
 
 import numpy as np
 
@@ -14,20 +14,20 @@ ROWS = 8
 
 @options(path=Path(), model=STYLED, class_names=Optional(NAMES), seed=SEED)
 def styles(path, model, class_names=None, seed=0):
-    """The mean style, then styles drawn from N(0, I), each under every label (the first MOST_CLASSES of them).
+    """Write a picture of styles decoded with every label: the mean style, and then styles sampled from N(0, I).
 
-    model: one with `across` (`models.labelled`).
+    model: a model with labels and styles. Only the first MOST_CLASSES labels are shown.
     """
     drawn = model.backend.to_host(model.backend.noise(seed).normal("styles", (ROWS, model.style_dim), model.dtype))
     drawn[0] = 0
-    title = "A style in each row, under every label"
+    title = "Sampled styles (rows), decoded with every label (columns)"
     return _sheet(path, model, drawn, class_names, title, ["mean"] + [""] * (ROWS - 1))
 
 
 @options(path=Path(), model=STYLED, class_names=Optional(NAMES))
 def transfers(path, model, x, labels, class_names=None):
-    """Images x (N, H, W, C) with labels (N,), and the style of each under every label."""
-    title = "Images, and the style of each under every label"
+    """Write a picture of images x (N, H, W, C) with labels (N,), and the style of each decoded with every label."""
+    title = "Images, and the style of each image decoded with every label"
     return _sheet(path, model, model.style(x, labels), class_names, title, None, to_float(np.asarray(as_array(x))))
 
 

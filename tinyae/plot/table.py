@@ -1,4 +1,4 @@
-"""How well each column of a table comes back."""
+"""A picture of the reconstruction error of each column of a table."""
 
 import numpy as np
 
@@ -8,16 +8,16 @@ from ..options import NAMES, Optional, Path, options
 from .axes import SERIES, save, shortened, tidy
 from .contact_sheet import INK, needs_viz
 
-MOST = 40  # bars that a picture holds
+MOST = 40  # the largest number of bars
 
 
 @options(path=Path(), names=Optional(NAMES))
 def columns(path, inputs, outputs, names=None):
-    """A bar for each column of rows (N, D): the root mean squared error over the column's standard deviation.
+    """Write a picture with a bar for each column: its root mean square error divided by its standard deviation.
 
-    0 is perfect, and 1 is what the column's mean would do. Of more than 40 columns the worst are shown. Columns that
-    are constant have no scale and are left out. names: D strings, the columns' own. Raises `ConfigError` where no
-    column is left.
+    inputs, outputs: (N, D). An error of 1 is as large as for predicting the column's mean. Of more than 40 columns the
+    worst are shown; constant columns are left out. names: D column names. Raises `ConfigError` if all columns are
+    constant.
     """
     with needs_viz():
         from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def columns(path, inputs, outputs, names=None):
     spread = inputs.std(axis=0)
     varying = np.flatnonzero(spread > np.finfo("float32").eps * np.abs(inputs.mean(axis=0)))
     if not len(varying):
-        raise ConfigError("columns: every column is constant, so there is no spread to compare errors with")
+        raise ConfigError("columns: every column is constant, so errors cannot be divided by standard deviations")
     left = np.sqrt(((outputs - inputs)[:, varying] ** 2).mean(axis=0)) / spread[varying]
     worst = np.sort(np.argsort(-left, kind="stable")[:MOST])
 
@@ -42,9 +42,9 @@ def columns(path, inputs, outputs, names=None):
     axes.axvline(1, color=INK, linestyle=(0, (4, 3)), linewidth=1)
     axes.text(1, -0.9, "the mean", color=INK, ha="center", va="bottom", fontsize=8)
     axes.set(ylim=(len(worst) - 0.4, -0.6), xlim=(0, 1.08 * max(1, left[worst].max())))
-    axes.set_xlabel("root mean squared error / standard deviation of the column")
+    axes.set_xlabel("root mean square error / standard deviation of the column")
     some = f"the {len(worst)} worst of {len(varying)} columns" if len(worst) < len(varying) else "each column"
-    axes.set_title(f"What {some} loses on the way through the code", loc="left", color=INK, pad=18)
+    axes.set_title(f"Reconstruction error of {some}", loc="left", color=INK, pad=18)
     tidy(axes)
     axes.grid(axis="y", visible=False)
     return save(path, figure)

@@ -1,4 +1,4 @@
-"""The loss and its terms over the epochs."""
+"""A picture of the loss and its terms over the epochs."""
 
 import math
 
@@ -11,7 +11,7 @@ from .contact_sheet import needs_viz
 
 
 class Record(Kind):
-    """What an epoch's line of metrics.jsonl says: at least its number."""
+    """The record of an epoch, as in metrics.jsonl; it has at least the epoch's number."""
 
     def convert(self, value):
         if not isinstance(value, dict) or not all(isinstance(value.get(part) or {}, dict) for part in SERIES):
@@ -25,18 +25,18 @@ RECORDS = Sequence(Record(), "a sequence of records, one for each epoch")
 LN2 = math.log(2)  # nats in a bit
 ALARM = "#ffe3cf"
 SHARES = ("accuracy", "classified")
-ENTROPIES = ("discriminator", "discriminators", "generator", "cross_entropy")  # in nats, whatever the loss is in
+ENTROPIES = ("discriminator", "discriminators", "generator", "cross_entropy")  # always in nats
 
 
 @options(path=Path(), records=RECORDS, unit=Text(), per=Optional(PER))
 def curves(path, records, unit="nats", per=None):
-    """The loss and each of its terms over the epochs, a panel each, in the unit of the term; a term that always equals
-    the loss is left out.
+    """Write a picture with a panel for the loss and for each of its terms, over the epochs.
 
-    records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "test": {...}}, ...], with "validation" and "test"
-    where they are known. per: ("code", 49) to divide by the 49 codes that the loss in nats adds up over, with a scale
-    of bits on the right. Where the first tenth of the epochs would squash the rest, the axis is cut and the panel says
-    so. Epochs with "alarms" are tinted, and the legend names them. Raises `ConfigError` without records.
+    records: [{"epoch": 1, "train": {"loss": 203.1, "kl": ...}, "test": {...}}, ...], optionally with "validation" and
+    "test". unit: of the loss. per: ("code", 49) to divide a loss in nats by its 49 codes, with a second axis in bits. A
+    term that always equals the loss is left out. If the first tenth of the epochs would take most of an axis, the axis
+    is cut, and a note gives the range. Epochs with "alarms" are tinted, and named in the legend. Raises `ConfigError`
+    without records.
     """
     with needs_viz():
         from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def curves(path, records, unit="nats", per=None):
 
     terms = _terms(records)
     if not terms:
-        raise ConfigError("curves: there are no records of a training to draw")
+        raise ConfigError("curves: there are no records of epochs to plot")
     what, count = per or (None, 1)
     wrong = {record["epoch"]: record["alarms"] for record in records if record.get("alarms")}
     named = f"alarm: {', '.join(sorted(set().union(*wrong.values())))}"
@@ -81,23 +81,23 @@ def curves(path, records, unit="nats", per=None):
 
 
 def _terms(records):
-    """The names of the terms, without those that equal the loss in every part of every record."""
+    """The names of the terms, without terms that equal the loss in every split of every record."""
     told = [record[part] for record in records for part in SERIES if record.get(part)]
     names = dict.fromkeys(name for record in records for name in record.get("train") or ())
     return [name for name in names if name == "loss" or any(r.get(name) != r.get("loss") for r in told)]
 
 
 def _unit(term, terms, unit):
-    """What a term is measured in, where the loss is in `unit`: a Wasserstein critic's numbers have no scale."""
+    """The unit of a term, if the unit of the loss is `unit`; the terms of a Wasserstein critic have none."""
     if "distance" in terms:
         return ""
     return "share" if term in SHARES else "nats" if term in ENTROPIES else unit
 
 
 def _cut(axes, drawn, least=4):
-    """Limit y where all but the first tenth of the epochs would fill less than a fifth of the height.
+    """Limit the y axis if all but the first tenth of the epochs would take less than a fifth of the height.
 
-    drawn: (points, 2) of epoch and value. They fill half of it then, and a note tells how far the line goes on.
+    drawn: (points, 2), epoch and value. The late epochs then take half of the height, and a note gives the full range.
     """
     drawn = drawn[np.isfinite(drawn[:, 1])]
     epochs = np.unique(drawn[:, 0])

@@ -1,4 +1,4 @@
-"""How evenly a codebook is used."""
+"""A picture of codebook usage: how often each code is used."""
 
 import math
 
@@ -13,10 +13,11 @@ from .contact_sheet import INK, needs_viz
 
 @options(path=Path(), images=Optional(Count()))
 def usage(path, counts, images=None):
-    """Each code's share, the most used first, a panel for each codebook, and the share of uniform use.
+    """Write a picture with the share of each code in decreasing order, and the share for uniform use.
 
-    counts: (codebooks, K), how often each code was chosen. images: how many were encoded, for the title. The scale is
-    logarithmic: a background has one code for a large share of the places, and rare codes should be seen beside it.
+    counts: (codebooks, K), how often each code was chosen, with a panel for each codebook. images: the number of
+    encoded images, for the title. The scale is logarithmic, since the background of images often has one code with a
+    large share, and rare codes should still be visible.
     """
     with needs_viz():
         from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ def usage(path, counts, images=None):
     width = 8 if books == 1 else 5 * columns
     figure = Figure(figsize=(width, 3.6 * rows + 0.3), dpi=110, layout="constrained")
     all_shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    least = min(all_shares[all_shares > 0].min(initial=1), 1 / count) / 2  # of the scale
+    least = min(all_shares[all_shares > 0].min(initial=1), 1 / count) / 2  # the lower end of the scale
     top = 1.5 * max(all_shares.max(), 1 / count)
     for b, (used, shares) in enumerate(zip(counts, all_shares, strict=True)):
         axes = figure.add_subplot(rows, columns, b + 1)
@@ -43,7 +44,7 @@ def usage(path, counts, images=None):
         axes.yaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.set(xlim=(0.5, count + 0.5), ylim=(least, top))
-        axes.set(xlabel="codes, the most used first", ylabel="share")
+        axes.set(xlabel="rank of the code", ylabel="share")
         which = "" if books == 1 else f"codebook {b + 1}: "
         found = f"{which}{np.count_nonzero(used)} of {count} codes used, perplexity {perplexity(used):.1f}"
         axes.set_title(found, loc="left", color=INK, fontsize=10)
