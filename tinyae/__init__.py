@@ -26,7 +26,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    """Import on first use what a program may never use, so that `import tinyae` stays short."""
+    """Import these names on first use, so that `import tinyae` stays fast."""
     if name in ("fit", "load"):
         return getattr(importlib.import_module(".training", __name__), name)
     if name in ("data", "evaluation", "explore", "models", "plot", "training"):

@@ -1,12 +1,12 @@
-"""What losses ask of a batch: arrays of one shape, and at least one example to average over."""
+"""Checks the batch of a loss: its arrays have one shape, and there is at least one example to average over."""
 
 from .errors import ShapeError
 
 
 def examples(x, batch_size=None):
-    """What a mean over the batch divides by: `batch_size` where x (N, ...) is a part of a larger batch, else N.
+    """Return the divisor of a mean over the batch: `batch_size` if x (N, ...) is a slice of a larger batch, else N.
 
-    Raises ShapeError for an empty batch, which has no mean.
+    Raises ShapeError for an empty batch, because it has no mean.
     """
     if not x.shape:
         raise ShapeError("a mean loss needs a batch: expected an array (N, ...), got a single number")

@@ -1,6 +1,6 @@
-"""Ctrl-C while the command `tinyae` is still being imported: one line and exit code 130, as afterwards.
+"""Handles Ctrl-C while the command `tinyae` is still importing: one line and exit code 130, as after the start.
 
-Only what Python has loaded before is imported here: until `guard` has run, Ctrl-C is a traceback of Python's own.
+It imports only modules that Python has loaded already, because Ctrl-C prints a traceback until `guard` has run.
 """
 
 import os
@@ -13,7 +13,7 @@ except ImportError:
 
 
 def guard():
-    """Until `over`, Ctrl-C ends the process without a traceback; does nothing unless this process is the command."""
+    """Make Ctrl-C end the process without a traceback until `over` is called, if this process is the command."""
     if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         try:
             signal.signal(signal.SIGINT, _stop)
@@ -22,14 +22,14 @@ def guard():
 
 
 def over():
-    """From now on Ctrl-C raises KeyboardInterrupt again."""
+    """Let Ctrl-C raise KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is _stop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_command():
     program = os.path.basename((getattr(sys, "argv", None) or [""])[0])
-    if program == "-m":  # what Python puts there while it looks for the module to run
+    if program == "-m":  # Python puts "-m" there while it looks for the module to run
         return not {"tinyae", "-mtinyae"}.isdisjoint(sys.orig_argv)
     return program.partition(".")[0] in ("tinyae", "tinyae-script")
 

@@ -1,4 +1,4 @@
-"""What is said at the terminal: printable lines on stderr. A line that cannot be written stops nothing."""
+"""Prints messages on stderr, one printable line each. A line that cannot be written does not stop the program."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from unicodedata import category
 
 
 def printable(text):
-    """The text as one line that only shows characters: line breaks, escape sequences and the like come out as \\x1b."""
+    """Escape the text into one printable line: an escape character, for example, becomes \\x1b."""
     return "".join(c if c.isprintable() or category(c) == "Zs" else _escaped(c) for c in str(text))
 
 
@@ -15,7 +15,7 @@ def _escaped(character):
 
 
 def say(text):
-    """Write one line on stderr, above any bar of tqdm's. Returns the error where that cannot be done, else None."""
+    """Write one line on stderr, above any tqdm bar. Returns the error if writing failed, else None."""
     screen, tqdm = Screen(), getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is None:
         screen.write(printable(text) + "\n")
@@ -25,9 +25,9 @@ def say(text):
 
 
 class Screen:
-    """The present sys.stderr, to write to: when a write fails, `lost` keeps the error and what follows is dropped.
+    """A writer to the current sys.stderr that survives errors: `lost` keeps the first one, and later text is dropped.
 
-    It equals the stream behind it, so that tqdm knows that its bars and its lines share one terminal.
+    It compares equal to the stream that it writes to, so that tqdm recognises that bars and lines share a terminal.
     """
 
     def __init__(self):
@@ -44,16 +44,16 @@ class Screen:
         if self.lost is None and hasattr(self.stream, method):  # None where stderr was closed before the start
             try:
                 getattr(self.stream, method)(*arguments)
-            except Exception as error:  # a host's own stream may raise anything: what it was to show is not worth a run
+            except Exception as error:  # a replaced stream may raise anything, and a message must not stop a run
                 self.lost = error
 
     @property
     def columns(self):
-        """The terminal's width (80 where it does not tell), or None where stderr is no terminal."""
+        """The width of the terminal in characters (80 if it is unknown), or None if stderr is not a terminal."""
         try:
             if not self.stream.isatty():
                 return None
-        except Exception:  # there is no stream, it is closed, or a host's own
+        except Exception:  # the stream is missing or closed, or it has been replaced
             return None
         try:
             return os.get_terminal_size(self.stream.fileno()).columns or 80

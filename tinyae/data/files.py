@@ -1,7 +1,7 @@
-"""Opening files that may hold anything: what is read is bounded, and what is wrong is said in one line.
+"""Opens files from unknown sources safely: reads are bounded, and each error is reported in one line.
 
-A file's header is a claim. It is compared with what the file can hold before memory is asked for, and the data are read
-in blocks, so a lying header or a compressed bomb costs no more memory than an honest file of the same size.
+The size in a file's header is compared with what the file can hold before memory is allocated, and the data are read in
+blocks. So a false header or a decompression bomb takes no more memory than a correct file of the same size.
 """
 
 import os
@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from tinyae.errors import DataError
 
 BLOCK = 1 << 20  # bytes read at a time
-DEFLATE_RATIO = 1100  # deflate expands at most 1032-fold, so more than this is a lie
+DEFLATE_RATIO = 1100  # deflate expands at most 1032-fold, so a header that promises more is false
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 def problem(where, text):
-    """A `DataError` whose one line says where (a path, or a path and an array's name) and what is wrong."""
+    """Make a `DataError` with one line: the place (a path, or a path and an array's name), then what is wrong."""
     where = os.fsdecode(where)
     return DataError(f"{where if where.isprintable() else repr(where)}: {text}")
 
 
 def listed(names, most=8):
-    """Names from outside in one bounded, printable line: "a, b and 3 more"; "nothing" without any."""
+    """List a user's names in one short, printable line: "a, b and 3 more", or "nothing" if there are none."""
     names = [name if name.isprintable() else repr(name) for name in names]
     shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in names[:most]]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
@@ -31,7 +31,7 @@ def listed(names, most=8):
 
 @contextmanager
 def clear_errors(path):
-    """Turn what reading `path` may raise into a `DataError` of one line."""
+    """Turn any error from reading `path` into a `DataError` of one line."""
     import zlib
 
     try:
@@ -43,7 +43,7 @@ def clear_errors(path):
     except PermissionError as error:
         raise problem(path, "permission denied: make it readable (chmod u+r, and u+x on its folders)") from error
     except (EOFError, zlib.error) as error:
-        raise problem(path, f"damaged or cut short ({error}): copy or download it again") from error
+        raise problem(path, f"corrupted or cut short ({error}): copy or download it again") from error
     except OSError as error:  # gzip.BadGzipFile is one, without a strerror
         raise problem(path, f"cannot be read ({error.strerror or error}): copy or download it again") from error
     except RecursionError as error:
@@ -53,7 +53,7 @@ def clear_errors(path):
 
 
 def file_size(path):
-    """Bytes of the regular file `path`; anything else (a folder, a pipe, a device) is a `DataError`."""
+    """The size of the regular file `path` in bytes. Raises `DataError` for a folder, a pipe or a device."""
     with clear_errors(path):
         status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
@@ -65,7 +65,7 @@ def file_size(path):
 
 @contextmanager
 def open_file(path):
-    """Open `path` for reading bytes, through gzip if it begins as gzip does: yields (stream, limit).
+    """Open `path` for reading bytes, decompressed if it is a gzip file, and yield (stream, limit).
 
     `limit` bounds the bytes that the stream can deliver: the file's size, times deflate's largest ratio for gzip.
     """
@@ -83,13 +83,13 @@ def open_file(path):
 
 
 def read_exactly(stream, count, where, begun=b"", last=True):
-    """`count` bytes from `stream` as a bytearray; with `last`, the stream must end there. Raises `DataError`.
+    """Read exactly `count` bytes from `stream` into a bytearray. Raises `DataError`.
 
-    begun: the first of them, if they have been read already.
+    begun: the first bytes, if they have been read already. last: whether the stream must end after these bytes.
 
-    The buffer grows with what really arrives: never allocate on a header's word alone.
+    The buffer grows with the bytes that arrive, so a false header cannot make it allocate too much.
     """
-    wanted = count + 1 if last else count  # the one byte more also makes gzip and zip verify their checksums
+    wanted = count + 1 if last else count  # reading one more byte also makes gzip and zip verify their checksums
     data = bytearray(begun)
     while len(data) < wanted:
         block = stream.read(min(BLOCK, wanted - len(data)))

@@ -1,4 +1,4 @@
-"""Where labels come in: any form of them becomes integers (N,), label i that of example i."""
+"""Converts labels of any form to integers (N,), one for each example by position, and checks them."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from .files import problem
 
 
 def as_labels(labels, count=None, who="the data"):
-    """Labels as int64 (N,), by position; None stays None, and an array on a device is returned as it is.
+    """Convert labels to int64 (N,), by position. None and an array on a device are returned unchanged.
 
     labels: one integer or boolean for each of `count` examples, in any form that `as_array` takes. Raises `DataError`
     and `ShapeError`.
@@ -29,9 +29,9 @@ def as_labels(labels, count=None, who="the data"):
 
 
 def as_factors(factors, count, where="the split"):
-    """Factors as an array of integers (N, K): what each of `count` examples was made from. None stays None.
+    """Convert the factors that generated each of `count` examples to an array of integers (N, K). None stays None.
 
-    where: what has them, for the message of the `DataError`.
+    where: the owner of the factors in the message of the `DataError`.
     """
     if factors is None:
         return None
@@ -43,13 +43,13 @@ def as_factors(factors, count, where="the split"):
 
 
 def one_for_all(labels, count):
-    """A single label as `count` equal ones; other labels as they are."""
+    """Repeat a single label `count` times; other labels are returned unchanged."""
     single = getattr(labels, "ndim", 0 if np.isscalar(labels) else 1) == 0
     return np.full(count, labels) if single else labels
 
 
 def check_classes(labels, classes, who, least=0):
-    """Refuse labels (N,) that are no classes of 0 to `classes` - 1, or -1 where `least` is -1. Raises `DataError`."""
+    """Raise `DataError` unless all labels (N,) are classes from `least` (0, or -1 for unknown) to `classes` - 1."""
     if labels is None:
         raise DataError(f"{who} needs labels, and there are none: give labelled data")
     if labels.size and not least <= labels.min() <= labels.max() < classes:
@@ -61,7 +61,7 @@ def check_classes(labels, classes, who, least=0):
 
 
 def check_numbered(labels, who):
-    """Refuse labels (N,) that leave out most of the numbers up to the largest. Raises `DataError`."""
+    """Raise `DataError` if the labels (N,) leave out most of the integers up to the largest label."""
     found = np.unique(labels[labels >= 0])
     if len(found) and found[-1] + 1 > 2 * len(found):
         raise DataError(
@@ -71,7 +71,7 @@ def check_numbered(labels, who):
 
 
 def without_examples(labels, classes):
-    """[a line on the classes of 0 to `classes` - 1 that no label (N,) names], or []."""
+    """A list with one line about the classes, 0 to `classes` - 1, that have no label in `labels` (N,); else []."""
     missing = np.setdiff1d(np.arange(classes), labels)
     what = f"class{'es' * (len(missing) > 1)} {_some(missing)} of 0 to {classes - 1}"
     return [f"there are no examples of {what}: what is sampled of them means nothing"] if len(missing) else []

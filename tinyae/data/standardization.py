@@ -1,4 +1,4 @@
-"""Columns of different units brought to one scale: (x - mean) / standard deviation, and back."""
+"""Standardises columns that have different units, y = (x - mean) / standard deviation, and inverts this."""
 
 import numpy as np
 
@@ -9,10 +9,12 @@ BLOCK = 1 << 16  # rows read at a time
 
 
 class Standardization(Portable):
-    """y = (x - mean) / scale and x = y scale + mean, column by column; mean, scale (D,) on the model's device.
+    """Standardises the columns of rows and inverts this, with mean and scale (D,) on the model's device.
 
-    All of it is float64, whatever the model's dtype: float32 has no difference between times of 1.7e9 seconds that are
-    one second apart.
+        y = (x - mean) / scale,   x = y scale + mean
+
+    Everything is float64, whatever the model's dtype: in float32, two times of 1.7e9 seconds that are one second apart
+    would be equal.
     """
 
     def __init__(self, mean, scale):
@@ -20,12 +22,12 @@ class Standardization(Portable):
 
     @classmethod
     def of(cls, x, backend):
-        """The one of rows x (N, D), uint8 (as values in [0, 1]) or floats: each column's mean and standard deviation.
+        """Compute the mean and the standard deviation of each column of x (N, D), floats or uint8 (scaled to [0, 1]).
 
-        A constant column has scale 1: it becomes 0, and comes back as what it was. So has a column whose spread is
-        below the rounding of its values in the dtype of x.
+        A constant column gets scale 1, so it becomes 0, and the inverse restores it. The same holds for a column with a
+        standard deviation below the rounding error of its values in the dtype of x.
         """
-        first = to_float(x[:1], "float64")[0]  # from here on sums are exact for a constant column
+        first = to_float(x[:1], "float64")[0]  # subtracted first, so that the sums of a constant column are exact
         shift = sum((block - first).sum(axis=0) for block in _blocks(x)) / len(x)
         scale = np.sqrt(sum(((block - first - shift) ** 2).sum(axis=0) for block in _blocks(x)) / len(x))
         mean = first + shift
@@ -35,11 +37,11 @@ class Standardization(Portable):
         return cls(backend.asarray(mean), backend.asarray(scale))
 
     def apply(self, x):
-        """(N, D), uint8 or floats -> (N, D) float64 with means 0 and standard deviations 1."""
+        """Standardise x (N, D), uint8 or floats, to (N, D) float64 with means 0 and standard deviations 1."""
         return (to_float(x, "float64") - self.mean) / self.scale
 
     def undo(self, y):
-        """The inverse of `apply`, in float64."""
+        """Invert `apply`: y (N, D) -> x (N, D), float64."""
         return to_float(y, "float64") * self.scale + self.mean
 
 
