@@ -92,9 +92,9 @@ def test_npy_that_is_none(npy, content):
         "[" * 9000,
     ],
 )
-def test_npy_with_a_damaged_header(npy, header):
+def test_npy_with_a_corrupted_header(npy, header):
     npy.write_bytes(npy_bytes(header))
-    refused(lambda: load(npy), "a.npy", "header is damaged")
+    refused(lambda: load(npy), "a.npy", "header is corrupted")
 
 
 def test_npy_of_an_unknown_version(npy):
@@ -104,7 +104,7 @@ def test_npy_of_an_unknown_version(npy):
 
 def test_npy_whose_header_claims_gigabytes_costs_no_memory(npy):
     npy.write_bytes(b"\x93NUMPY\x02\x00\xff\xff\xff\xf0{}")
-    assert peak_of(lambda: refused(lambda: load(npy), "a.npy", "header is damaged")) < 4e6
+    assert peak_of(lambda: refused(lambda: load(npy), "a.npy", "header is corrupted")) < 4e6
 
 
 def test_npy_that_claims_a_million_million_values_costs_no_memory(npy):
@@ -209,13 +209,13 @@ def test_npz_of_objects_is_never_unpickled(npz):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"hello world" * 10])
 def test_npz_that_is_none(npz, content):
     npz.write_bytes(content)
-    refused(lambda: load(npz), "a.npz", "no .npz file")
+    refused(lambda: load(npz), "a.npz", "not a .npz file")
 
 
 def test_npz_cut_short(npz):
     np.savez(npz, x=images(100))
     npz.write_bytes(npz.read_bytes()[:-200])
-    refused(lambda: load(npz), "a.npz", "no .npz file")
+    refused(lambda: load(npz), "a.npz", "not a .npz file")
 
 
 def test_npz_with_a_flipped_bit(npz):

@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST: two zero bytes, a type, the number of axes, their big-endian sizes, then the data."""
+"""Reads IDX files, the format of MNIST: two zero bytes, a type, the number of axes, big-endian sizes, the data."""
 
 import os
 import re
@@ -17,7 +17,7 @@ NAMED = re.compile(r"(?:(.+)[-_])?(train|t10k|test)[-_](images|labels)[-_.]idx[1
 
 
 def read(path):
-    """The array in an IDX file, plain or gzip, of any IDX type and 1 to 4 axes. Raises `DataError`."""
+    """Read the array of an IDX file, plain or gzip, with any IDX type and 1 to 4 axes. Raises `DataError`."""
     with open_file(path) as (stream, limit):
         magic = bytes(stream.read(4))
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] not in (1, 2, 3, 4):
@@ -30,7 +30,7 @@ def read(path):
 
 
 def find(folder):
-    """Which of the four `FILES` stand in `folder`: {name: path}. Also finds .gz and `train-images.idx3-ubyte`."""
+    """Find the four `FILES` in `folder`, also as .gz or as `train-images.idx3-ubyte`; returns {name: path}."""
     found = {}
     for name in FILES:
         dotted = name.replace("-idx", ".idx")
@@ -43,8 +43,11 @@ def find(folder):
 
 
 def find_all(folder):
-    """Like `find`, and where that does not find all four, files with a name of their own before, and test for t10k, as
-    EMNIST's: `emnist-letters-test-images-idx3-ubyte.gz`. `DataError` if these are of several data sets."""
+    """Find the four files as `find` does, else files named like EMNIST's, `emnist-letters-test-images-idx3-ubyte.gz`.
+
+    Such names start with the name of the data set, and may have test in place of t10k. Raises `DataError` if the folder
+    holds the files of several data sets.
+    """
     found = find(folder)
     if len(found) == len(FILES):
         return found
@@ -62,9 +65,9 @@ def find_all(folder):
 
 
 def load_folder(folder, classes=None, found=None):
-    """(train, test) from a folder with the four IDX files; `classes` bounds the labels. Raises `DataError`.
+    """Read (train, test) from a folder with the four IDX files. Raises `DataError`.
 
-    found: {name: path} of the files, by default what `find` says.
+    classes: the labels must lie in 0..classes-1. found: {name: path} of the files, by default the result of `find`.
     """
     found = find(folder) if found is None else found
     missing = [name for name in FILES if name not in found]

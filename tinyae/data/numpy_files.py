@@ -1,4 +1,4 @@
-"""Arrays in NumPy's own files: one in a .npy, several by name in a .npz. Nothing is ever unpickled."""
+"""Reads NumPy's files: .npy with one array, .npz with several named arrays. Nothing is ever unpickled."""
 
 import io
 import os
@@ -11,9 +11,9 @@ from .dataset import Split
 from .files import DEFLATE_RATIO, clear_errors, file_size, listed, open_file, problem, read_exactly
 from .labels import as_factors
 
-MAX_HEADER = 1 << 16  # bytes; that of a plain array has 118
+MAX_HEADER = 1 << 16  # bytes; the header of a plain array has 118
 END_RECORD = 22  # bytes at the end of a .zip, before its comment; the number of members stands at byte 10
-# For each part of a data set: the names that its examples, labels and factors may have.
+# The names that the examples, labels and factors of each split may have.
 PARTS = {
     "train": (("x", "x_train"), ("y", "labels", "y_train"), ("factors", "factors_train")),
     "validation": tuple((f"{kind}_val", f"{kind}_valid", f"{kind}_validation") for kind in ("x", "y", "factors")),
@@ -23,25 +23,25 @@ WANTED = {name for part in PARTS.values() for names in part for name in names}
 
 
 def read_array(stream, limit, where):
-    """The array of a .npy `stream` that can deliver at most `limit` bytes, any version of the format."""
-    opening = io.BytesIO(stream.read(MAX_HEADER))  # the header's own claim of its length is not to be trusted
+    """Read the array of a .npy `stream` that can deliver at most `limit` bytes, in any version of the format."""
+    opening = io.BytesIO(stream.read(MAX_HEADER))  # the header's length is bounded here, as its own claim may be false
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy remarks on headers that Python 2 wrote; they are read all the same
+            warnings.simplefilter("ignore")  # NumPy warns about headers that Python 2 wrote, but reads them correctly
             version = np.lib.format.read_magic(opening)
             header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
             shape, fortran_order, dtype = header(opening)
     except KeyError as error:  # version 3 exists only for field names beyond Latin-1
         raise problem(where, f"is .npy version {version}, not plain numbers: save uint8 or float32") from error
     except Exception as error:  # NumPy parses the header as Python text, which can fail in every way
-        raise problem(where, "is not a .npy array (its header is damaged): write it with numpy.save") from error
+        raise problem(where, "is not a .npy array (its header is corrupted): write it with numpy.save") from error
     count = check_header(dtype, shape, limit, where)
     data = read_exactly(stream, count, where, begun=opening.read())
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def load_npy(path):
-    """`Dataset` arguments from a .npy of `(N, H, W)`, `(N, H, W, C)` or `(N, D)`, split by `holdout`."""
+    """Read a .npy `(N, H, W)`, `(N, H, W, C)` or `(N, D)`, and return its `Dataset` arguments, split by `holdout`."""
     with open_file(path) as (stream, limit):
         x = read_array(stream, limit, path)
     x = check_examples(x, path)
@@ -50,11 +50,12 @@ def load_npy(path):
 
 
 def load_npz(path):
-    """`Dataset` arguments from a .npz: `x` or `x_train`, and optionally `x_val` and `x_test`; beside them `y` or
-    `labels` or `y_train`, `y_val`, `y_test`, and `factors` or `factors_train`, `factors_val`, `factors_test`.
+    """Read a .npz and return the arguments of its `Dataset`.
 
-    Names are taken in any case, as in `X_train`. Without another part the examples are split by `holdout`. What else is
-    in the file is named in `notes`. Raises `DataError`.
+    Examples: `x` or `x_train`, and optionally `x_val`, `x_test`. Labels: `y`, `labels` or `y_train`, and `y_val`,
+    `y_test`. Factors: `factors` or `factors_train`, and `factors_val`, `factors_test`. Upper and lower case are equal,
+    as in `X_train`. If there is only one split, `holdout` divides it. The notes list arrays of other names. Raises
+    `DataError`.
     """
     arrays = _read_members(path)
     unread = sorted(name for name, array in arrays.items() if array is None)
@@ -83,7 +84,7 @@ def load_npz(path):
 
 
 def load_array(path, name):
-    """The array of a .npy, or the one called `name` of a .npz. Raises `DataError`."""
+    """Read the array of a .npy, or the array called `name` from a .npz. Raises `DataError`."""
     if os.fsdecode(path).lower().endswith(".npz"):
         array = _read_members(path, (name,)).get(name)
         if array is None:
@@ -94,7 +95,7 @@ def load_array(path, name):
 
 
 def _split(arrays, found, path):
-    """found: the names of examples, labels and factors, or None."""
+    """Make a `Split` from three names in `arrays`: the examples, the labels or None, the factors or None."""
     x, labels, factors = (None if name is None else arrays[name] for name in found)
     of_x, of_labels, of_factors = (f"{path}, array {name}" for name in found)
     x = check_examples(x, of_x)
@@ -110,7 +111,7 @@ def _only_one(arrays, names, path):
 
 
 def _read_members(path, wanted=WANTED):
-    """{name: array} for the names that are wanted, in any case; {name: None} for the others, which are left unread."""
+    """Read the arrays with wanted names, in any case, as {name: array}; other arrays stay unread, as {name: None}."""
     import struct
     import zipfile
 
@@ -128,21 +129,21 @@ def _read_members(path, wanted=WANTED):
                     arrays[name] = None
                     if name in wanted and info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                         raise NotImplementedError("neither stored nor deflated")  # zipfile unpacks those unbounded
-                    # Opening compares the name with the one beside the data, so a damaged name is never passed over.
+                    # Opening compares the listed name with the name next to the data, so corrupted names are detected.
                     with archive.open(info) as stream:
                         if name in wanted:
                             arrays[name] = read_array(stream, min(limit, info.file_size), f"{path}, array {name}")
                 return arrays
         except (zipfile.BadZipFile, struct.error, UnicodeError) as error:
-            raise problem(path, f"is damaged or no .npz file ({error}): write it with numpy.savez") from error
+            raise problem(path, f"is corrupted or not a .npz file ({error}): write it with numpy.savez") from error
         except RuntimeError as error:  # encrypted, or packed by a method that this Python lacks
             raise problem(path, f"is packed in a way not read here ({error}): write it with numpy.savez") from error
 
 
 def _check_count(archive, path):
-    """Refuse a directory that lists fewer members than it says: a damaged length swallows the ones behind it."""
+    """Refuse a .zip directory with fewer entries than it counts: a corrupted length can hide the entries after it."""
     with open(path, "rb") as file:
         file.seek(-(END_RECORD + len(archive.comment)), os.SEEK_END)
         count = int.from_bytes(file.read(12)[10:], "little")
-    if count not in (0xFFFF, len(archive.infolist())):  # the first where there are more than two bytes can count
-        raise problem(path, f"lists {len(archive.infolist())} of its {count} arrays: it is damaged")
+    if count not in (0xFFFF, len(archive.infolist())):  # 0xFFFF means that two bytes cannot hold the count
+        raise problem(path, f"lists {len(archive.infolist())} of its {count} arrays: it is corrupted, save it again")

@@ -1,4 +1,4 @@
-"""The data sets that tinyae knows by name: what they are, where they may lie, where they come from."""
+"""Lists the data sets that can be loaded by name: their description, the folders searched for them, their origin."""
 
 import os
 
@@ -16,14 +16,14 @@ CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse"
 
 
 class Source:
-    """One known data set.
+    """A data set that can be loaded by name.
 
-    counts: of training and test examples. kind: the format, "idx" or "cifar", or "drawn", which needs no files.
-    base_url, files: where to fetch, and (name, bytes, sha256) of each file; empty for embedded sets.
-    folder: the one other place where the data may lie: the embedded folder or a system package's; of drawn data a word
-      for where they come from.
-    opening: the first training labels, by which one data set in IDX files is told from another.
-    factor_names: of the columns of `Split.factors`, where they are known.
+    counts: the numbers of training and test examples. kind: the format, "idx" or "cifar", or "drawn" for data that are
+    generated and need no files.
+    base_url, files: the URL to download from, and (name, bytes, sha256) of each file; empty for embedded data sets.
+    folder: one more folder to search, the embedded folder or a system package's; for generated data, their origin.
+    opening: the first training labels; they distinguish data sets whose IDX files have the same names.
+    factor_names: the names of the columns of `Split.factors`, where there are any.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Source:
         self.factor_names = factor_names
 
     def find(self, folder):
-        """What `read` needs, the folder or an archive in it, or None if the data are not there."""
+        """Find the data: returns the folder, or an archive in it, for `read`, or None if the data are not there."""
         if self.kind == "drawn":
             return folder
         return cifar.find(folder) if self.kind == "cifar" else folder if idx.find(folder) else None
 
     def read(self, place):
-        """(train, test)."""
+        """Read the splits (train, test) from the result of `find`."""
         if self.kind == "drawn":
             return dsprites.split()
         return cifar.load(place) if self.kind == "cifar" else idx.load_folder(place, len(self.class_names))
@@ -146,19 +146,19 @@ KNOWN = {
 
 
 def get(name):
-    """The `Source` called `name`; `DataError` with the nearest known name if there is none."""
+    """Return the `Source` called `name`. Raises `DataError` with the nearest known name if there is none."""
     if name not in KNOWN:
         raise DataError(f"{suggest('data set', name, KNOWN)}; or give the path of a file or folder that exists")
     return KNOWN[name]
 
 
 def store():
-    """Where fetched data sets are kept, a folder for each: $TINYAE_DATA, else ~/.cache/tinyae."""
+    """The folder for downloaded data sets, with a subfolder for each: $TINYAE_DATA, else ~/.cache/tinyae."""
     return os.environ.get("TINYAE_DATA") or os.path.join(os.path.expanduser("~"), ".cache", "tinyae")
 
 
 def _folders(name):
-    """The folders in which `name` may lie, in the order in which they are tried."""
+    """The folders in which the data set `name` is searched, in this order."""
     source = KNOWN[name]
     if not source.files:
         return [source.folder]
@@ -169,12 +169,12 @@ def _folders(name):
 
 
 def find(name):
-    """The folder or archive in which the known data set `name` lies on this machine, or None."""
+    """Find the folder or archive that holds the known data set `name` on this machine, or None."""
     return next((place for folder in _folders(name) if (place := KNOWN[name].find(folder))), None)
 
 
 def load(name):
-    """The known data set `name` as a `Dataset`. Raises `DataError` if it is unknown, absent or damaged."""
+    """Load the known data set `name` as a `Dataset`. Raises `DataError` if it is unknown, missing or corrupted."""
     source = get(name)
     place = find(name)
     if place is None:
@@ -192,10 +192,18 @@ def load(name):
 
 
 def catalogue():
-    """What can be loaded by name: a list of dicts, ready for JSON.
+    """List the data sets that can be loaded by name, as dicts that can be written as JSON.
 
-    Keys: name, description, shape [H, W, C], train and test (counts), classes, licence, source, available (bool), where
-    (the folder or archive found on this machine, or None), fetchable (bool).
+    Returns
+    -------
+    entries : list of dict
+        Keys: name, description, shape [H, W, C], train and test (counts), classes (count), licence, source, available
+        (bool), where (the folder or archive found on this machine, or None), fetchable (bool).
+
+    Example
+    -------
+    >>> catalogue()[0]["name"], catalogue()[0]["shape"]
+    ('digits', [8, 8, 1])
     """
     entries = []
     for name, source in KNOWN.items():
