@@ -321,7 +321,7 @@ def test_the_title_of_codes_separates_thousands(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     plot.scatter_codes(tmp_path / "a.png", rng.normal(size=(1200, 2)), prior=rng.normal(size=(2000, 2)))
     title = figures[0].axes[0].get_title(loc="left")
-    assert title.startswith("Codes of 1,200 examples over 2,000 draws of the prior")
+    assert title.startswith("Codes of 1,200 examples over 2,000 samples of the prior")
 
 
 @pytest.mark.parametrize("n", [1, 2])

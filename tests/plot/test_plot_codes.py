@@ -218,7 +218,7 @@ def test_codes_without_a_decoder_are_shown_as_codes(tmp_path, sheets):
     plot.priors(tmp_path / "a.png", Prior())
     images, _, words = sheets[0]
     assert np.array_equal(images[:, 0, 0], code_sheet.code_colours(9)[np.arange(64) % 9])
-    assert words["title"] == "Maps of 9 codes drawn from the prior"
+    assert words["title"] == "Maps of 9 codes sampled from the prior"
 
 
 @pytest.mark.parametrize("shape, classes, count", [

@@ -1,4 +1,4 @@
-"""What the pictures that matplotlib draws have in common: colours, frame, saving."""
+"""Shared by the pictures that matplotlib draws: colours, frame, legend and saving."""
 
 from ..data.dataset import class_name
 from ..errors import ConfigError
@@ -11,17 +11,17 @@ SERIES = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
 COLOURS = (
     "#0692fc", "#518d0f", "#9a0c0b", "#9144ad", "#eaa512", "#f66086", "#1becab", "#39048e", "#cdb1ff", "#00585f",
 )  # fmt: skip
-MOST_CLASSES = 20  # that colours can tell apart
+MOST_CLASSES = 20  # the largest number of classes with distinct colours
 
 
 def check_classes(count):
-    """Raises `ConfigError` for more classes than colours tell apart."""
+    """Raise `ConfigError` if there are more classes than distinct colours."""
     if count > MOST_CLASSES:
         raise ConfigError(f"colours tell at most {MOST_CLASSES} classes apart, the data have {count}")
 
 
 def palette(count):
-    """(count, 4): a colour for each of `count` classes."""
+    """A colour for each of `count` classes, an array (count, 4)."""
     with needs_viz():
         from matplotlib import colormaps
         from matplotlib.colors import to_rgba_array
@@ -30,7 +30,7 @@ def palette(count):
 
 
 def class_legend(axes, classes, colours, class_names):
-    """The names of classes beside their colours, right of the axes."""
+    """Add a legend with the colours and names of classes, to the right of the axes."""
     with needs_viz():
         from matplotlib.lines import Line2D
 
@@ -42,6 +42,7 @@ def class_legend(axes, classes, colours, class_names):
 
 
 def tidy(axes):
+    """Give axes a light grid and no frame at the top and the right."""
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -50,10 +51,11 @@ def tidy(axes):
 
 
 def save(path, figure):
+    """Write a figure as a PNG; returns its path."""
     return replace(path, lambda file: figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.15))
 
 
 def shortened(text):
-    """A name from outside as one short line of what can be drawn."""
+    """A name as one short line of characters that a picture can show."""
     text = drawable(text)
     return text if len(text) <= 30 else text[:29] + "…"

@@ -1,4 +1,4 @@
-"""What the classes that a model found by itself hold."""
+"""A picture of the classes that a model found without labels."""
 
 import numpy as np
 
@@ -9,14 +9,16 @@ from .axes import class_name
 from .contact_sheet import grid, pixels
 
 FINDER = Having("a model that finds classes, such as tinyae.models.MixtureVAE()", "probabilities", "sample")
-GIVEN, DRAWN = 6, 8  # images in a row that were given to a cluster, and that were drawn from it
+GIVEN, DRAWN = 6, 8  # images in a row that are assigned to a cluster, and that are sampled from it
 
 
 @options(path=Path(), model=FINDER, class_names=Optional(NAMES), seed=SEED)
 def clusters(path, model, x, labels=None, class_names=None, seed=0):
-    """A row for each class that `model` found: images of x (N, H, W, C) that it was given, from the surest on, a gap,
-    and images drawn from it. Beside the row, its share of x and, with labels (N,), which class it mostly holds and how
-    purely. A model needs `probabilities` and `sample` by labels.
+    """Write a picture with a row for each class that a model found: assigned images, and samples.
+
+    The images of x (N, H, W, C) that are assigned to it come first, in order of decreasing probability. The label of a
+    row has the class's share of x and, with labels (N,), the most frequent label and its share. The model needs
+    `probabilities` and `sample` by labels.
     """
     x = np.asarray(as_array(x))
     check_some(x, "clusters")
@@ -32,8 +34,8 @@ def clusters(path, model, x, labels=None, class_names=None, seed=0):
         if labels is not None and (labels[chosen] >= 0).any():
             counts = np.bincount(labels[chosen][labels[chosen] >= 0])
             words[-1] += f"\nmostly {class_name(counts.argmax(), class_names)}, {counts.max() / len(chosen):.0%}"
-    heads = ["given", *[""] * GIVEN, "drawn", *[""] * (DRAWN - 1)]
-    title = "Classes found without labels: images given to each, and drawn from each"
+    heads = ["assigned", *[""] * GIVEN, "samples", *[""] * (DRAWN - 1)]
+    title = "Classes found without labels: images assigned to each, and samples of each"
     return grid(
         path, np.concatenate(rows), GIVEN + 1 + DRAWN, title=title, row_labels=words, column_labels=heads
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Maps of codes as pictures, and what single codes decode to."""
+"""Pictures of maps of codes, and of the image that each single code decodes to."""
 
 import numpy as np
 
@@ -12,8 +12,10 @@ CODING = Having("a model of maps of codes, such as tinyae.models.VQVAE()", "code
 
 
 def as_counts(counts, who, *axes):
-    """How often each code was chosen, as an array of finite numbers from 0 on, with an axis for each of the names
-    `axes`. Raises `ShapeError` and `DataError`."""
+    """Counts of codes as an array of finite numbers from 0 on, with one dimension for each of the names `axes`.
+
+    Raises `ShapeError` and `DataError`.
+    """
     counts = np.asarray(as_array(counts, "counts"))
     if counts.ndim != len(axes) or not counts.size:
         raise ShapeError(f"{who}: expected counts ({', '.join(axes)}), got an array of shape {counts.shape}")
@@ -23,9 +25,9 @@ def as_counts(counts, who, *axes):
 
 
 def code_colours(count):
-    """(count, 3) uint8: a colour for each of `count` codes, whose numbers have no order.
+    """A distinct colour for each of `count` codes, an array (count, 3) of uint8.
 
-    Hues follow one another by the golden angle, which spreads any number of them evenly, in three depths by turns.
+    Hues differ by the golden angle, which spaces any number of them evenly, and have three saturations in turn.
     """
     with needs_viz():
         from matplotlib.colors import hsv_to_rgb
@@ -38,10 +40,10 @@ def code_colours(count):
 
 @options(count=Count(), shape=Shape())
 def code_maps(codes, count, shape):
-    """Maps of codes in [0, count), (N, h, w) or (N, h, w, books), as images (N, H, W, 3) of `shape` = (H, W, ...).
+    """Show maps of codes as images: {name: images (N, H, W, 3)}, rows for `reconstructions`, one for each codebook.
 
-    {name: images} with a name for each codebook: rows for `reconstructions`. Every code is a square of one colour; the
-    last ones are cut where they reach over the image's edge, as codes do.
+    codes: integers in [0, count), (N, h, w) or (N, h, w, books). shape: (H, W, ...) of the encoded images. Each code is
+    a square of one colour; squares that extend over the image's edge are cut.
     """
     codes = as_array(codes, "codes")
     if codes.ndim not in (3, 4) or not codes.size or len(shape) < 2:
@@ -56,9 +58,10 @@ def code_maps(codes, count, shape):
 
 @options(path=Path(), model=CODING, most=Count())
 def codebook(path, model, counts, most=64):
-    """What a map decodes to that is filled with a single code, for the `most` codes most used; below, their shares.
+    """Write a picture of the images that maps filled with a single code decode to, with the share of each code.
 
-    model: one with `code_shape` and `decode`, of one codebook. counts: (K,), how often each code was used.
+    model: a vq-vae with one codebook. counts: (K,), how often each code was used. most: the number of codes that are
+    shown, in order of decreasing use.
     """
     counts = as_counts(counts, "codebook", "K")
     order = np.argsort(-counts, kind="stable")[:most]

@@ -1,4 +1,4 @@
-"""Codes of several models over draws of their priors, a panel each."""
+"""A picture of the codes of several models and samples of their priors, with a panel for each model."""
 
 import math
 
@@ -9,7 +9,7 @@ from .axes import save
 from .contact_sheet import INK, drawable, needs_viz
 from .scatter import Plane
 
-COLUMNS, SIDE = 3, 4.3  # panels in a row; inches of one
+COLUMNS, SIDE = 3, 4.3  # panels in a row, and the side of a panel in inches
 
 
 PANEL = Tuple("(words, codes, drawn)", Text(), Kind(), Kind())
@@ -20,10 +20,10 @@ PANEL = Tuple("(words, codes, drawn)", Text(), Kind(), Kind())
     title=Text(),
 )
 def codes_beside(path, panels, labels=None, class_names=None, title=""):
-    """panels: [(words, codes (N, D), drawn (M, D) or None), ...], drawn from the model's prior, and one or two lines of
-    words. labels: (N,) integers.
+    """Write a picture with a scatter plot of codes for each model, and one legend.
 
-    Each panel is one of `codes`, and panels over the same draws have the same axes. One legend serves all of them.
+    panels: [(title of one or two lines, codes (N, D), samples of the prior (M, D) or None), ...]. labels: (N,)
+    integers. Panels with the same samples have the same limits of their axes.
     """
     with needs_viz():
         from matplotlib.figure import Figure

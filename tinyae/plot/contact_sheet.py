@@ -1,6 +1,6 @@
-"""A contact sheet: images in a grid with words around them, laid out with Pillow (extra `viz`).
+"""A grid of images with titles and labels, laid out with Pillow (extra `viz`).
 
-Pixels are magnified by an integer factor and copied, never resampled.
+Pixels are magnified by an integer factor and never resampled.
 """
 
 import functools
@@ -18,8 +18,8 @@ from ..data.examples import as_array
 from ..errors import ConfigError, MissingExtraError, ShapeError
 from ..options import NAMES, Count, Optional, Path, Text, options
 
-WIDTH = HEIGHT = 1400  # pixels that a grid fills at most, unless it is larger at scale 1
-LARGEST_CELL = 360  # pixels: a few small images are not blown up beyond this
+WIDTH = HEIGHT = 1400  # the largest size of a grid in pixels, unless it is larger at scale 1
+LARGEST_CELL = 360  # pixels, the largest side of a magnified image
 MARGIN = 16  # pixels around a grid
 INK = "#222222"
 
@@ -33,13 +33,13 @@ def grid(
     path, images, columns=None, scale=None, title=None, column_labels=None, row_labels=None, captions=None,
     x_label=None, y_label=None, gap=4,
 ):  # fmt: skip
-    """Images in rows, read like text, with words around them.
+    """Write a picture of images in a grid, row by row, with titles and labels.
 
-    images: (N, H, W, C), C of 1 or 3, floats in [0, 1] (clipped) or uint8. columns: as square as it gets by default.
-    scale: screen pixels along a side of an image's pixel, an integer; by default the largest that fits. gap: pixels
-    between cells. column_labels stand above the columns, row_labels left of the rows, captions (N strings, "" for
-    none) below the images; x_label and y_label name the sides. Long words wrap, then are cut with an ellipsis.
-    Raises `ShapeError` for other images or a wrong number of labels.
+    images: (N, H, W, C) with C of 1 or 3, floats in [0, 1] (clipped) or uint8. columns: by default, the grid is nearly
+    square. scale: the magnification, an integer; by default the largest that fits. gap: pixels between images.
+    column_labels are above the columns, row_labels to the left of the rows, and captions (N strings, "" for none) below
+    the images; x_label and y_label name the sides. Long texts are wrapped, and then cut with an ellipsis. Raises
+    `ShapeError` for other images or a wrong number of labels.
     """
     with needs_viz():
         from PIL import Image, ImageDraw, ImageFont
@@ -54,7 +54,7 @@ def grid(
 
     font, large = load_font(ImageFont, 15), load_font(ImageFont, 20)
     line = sum(font.getmetrics())
-    leading = line - font.getbbox("A")[3]  # Pillow counts a line only as far as the foot of an "A"
+    leading = line - font.getbbox("A")[3]  # Pillow's height of a line ends at the baseline
     beside = [fit(text, font, 180) for text in row_labels]
     left = MARGIN + (line + 6 if y_label else 0)
     left += math.ceil(max((font.getlength(part) for text in beside for part in text), default=-10)) + 10
@@ -63,7 +63,7 @@ def grid(
         scale = max(1, int(min(across, HEIGHT / (rows * h), LARGEST_CELL / max(h, w))))
     cell_h, cell_w = h * scale, w * scale
 
-    # Vertical layout: the title, the column labels, then each row with its captions.
+    # The title comes first, then the column labels, then each row with its captions.
     above = [fit(text, font, cell_w) for text in column_labels]
     below = [fit(text, font, cell_w) for text in captions]
     top = MARGIN + (sum(large.getmetrics()) + 10 if title else 0)
@@ -111,7 +111,7 @@ def grid(
 
 
 def _texts(texts, count, kind):
-    """`texts`, one for each `kind` of thing, or as many empty ones."""
+    """`texts`, checked to be `count`, or as many empty ones. kind: what they label, for the message."""
     if texts is None:
         return [""] * count
     if len(texts) != count:
@@ -120,7 +120,7 @@ def _texts(texts, count, kind):
 
 
 def pixels(images):
-    """(N, H, W, 1 or 3) of floats in [0, 1] or uint8 -> uint8. NaN becomes black."""
+    """Convert images (N, H, W, 1 or 3), floats in [0, 1] or uint8, to uint8. NaN becomes black."""
     images = np.asarray(as_array(images, "images"))
     if images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
         raise ShapeError(f"pictures show images of shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
@@ -132,32 +132,34 @@ def pixels(images):
 
 
 def load_font(ImageFont, size):
-    """DejaVu Sans, which comes with matplotlib and knows more alphabets than Pillow's own font."""
+    """Load DejaVu Sans, which comes with matplotlib and has more alphabets than Pillow's own font."""
     file = _font_file()
     return ImageFont.load_default(size) if file is None else ImageFont.truetype(str(file), size)
 
 
 def _font_file():
     """The file of DejaVu Sans, or None without matplotlib."""
-    found = find_spec("matplotlib")  # finds the folder without the import's cost
+    found = find_spec("matplotlib")  # finds the folder without importing matplotlib
     file = found and pathlib.Path(found.submodule_search_locations[0], "mpl-data/fonts/ttf/DejaVuSans.ttf")
     return file if file and file.exists() else None
 
 
 def drawable(text):
-    """`text` with escapes in place of what a picture cannot show: bytes that are no UTF-8 (\\xe9), control characters
-    (\\n) and letters that DejaVu Sans lacks (\\u732b)."""
+    """Escape what a picture cannot show: bytes that are no UTF-8 (\\xe9), control characters (\\n), missing letters.
+
+    The letters are those that DejaVu Sans lacks, such as \\u732b.
+    """
     return "".join(c if c.isascii() and c.isprintable() or _has_glyph(c) else _escaped(c) for c in str(text))
 
 
 def _escaped(c):
-    if "\udc80" <= c <= "\udcff":  # how Python keeps a byte of a file's name
+    if "\udc80" <= c <= "\udcff":  # Python's representation of such a byte in a file name
         return f"\\x{ord(c) - 0xDC00:02x}"
     return c.encode("unicode_escape").decode()
 
 
 def _has_glyph(c):
-    """Whether the pictures' font shows a character. Without matplotlib it is Pillow's own, of which Latin is known."""
+    """Whether the font has a character. Without matplotlib the font is Pillow's own, which has Latin letters."""
     if not c.isprintable():
         return False
     if c <= "\u00ff":
@@ -173,8 +175,7 @@ def _charmap():
 
 
 def fit(text, font, width, most=2):
-    """`text` as lines no wider than `width` pixels: each paragraph wrapped between words into at most `most` lines, and
-    cut with an ellipsis where that does not do."""
+    """Wrap `text` into lines of at most `width` pixels. A paragraph longer than `most` lines ends with an ellipsis."""
     lines = []
     for paragraph in str(text).split("\n"):
         wrapped, words = [], drawable(paragraph).split()
@@ -197,7 +198,7 @@ def _shorten(line, font, width):
 
 
 def check_viz():
-    """`MissingExtraError` where Pillow or matplotlib is missing: to find out before a long wait."""
+    """Raise `MissingExtraError` if Pillow or matplotlib is missing, before a long computation begins."""
     with needs_viz():
         import matplotlib.figure  # noqa: F401
         import PIL.Image  # noqa: F401
@@ -205,10 +206,10 @@ def check_viz():
 
 @contextmanager
 def needs_viz():
-    """Around the imports of Pillow and matplotlib: `MissingExtraError` where they are missing, and `ConfigError` where
-    matplotlib's settings keep it from being imported.
+    """A context for imports of Pillow and matplotlib, which turns failures into errors of one line.
 
-    A notebook passes the name of its backend on to its shell, where that may not be installed; files need none.
+    It raises `MissingExtraError` if they are missing, and `ConfigError` if matplotlib's settings prevent its import. A
+    notebook sets a backend of matplotlib for its shell that may not be installed there; pictures in files need none.
     """
     backend = os.environ.get("MPLBACKEND", "")
     module = backend.removeprefix("module://")
@@ -228,7 +229,7 @@ def needs_viz():
 
 
 def replace(path, write):
-    """write(temporary file beside `path`), then move it there in one step; the folder is made if it is missing."""
+    """Write a file by write(temporary path), then move it to `path` in one step. The folder is created if needed."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

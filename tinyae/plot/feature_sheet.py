@@ -1,4 +1,4 @@
-"""What the units of a code stand for."""
+"""A picture of the features that the units of a sparse code represent."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ SPARSE = Having("a model of sparse codes, such as tinyae.models.SparseAE()", "fe
 
 @options(path=Path(), model=SPARSE, most=Count())
 def features(path, model, x, most=64):
-    """What each unit of a sparse code adds to an image (`model.features`), the most active over images x first.
+    """Write a picture of the contribution of each code unit to an image (`model.features`), the most active ones first.
 
-    Grey is nothing, white is more and black is less, each feature to its own largest weight; below stands how active
-    the unit is (`model.activity`).
+    Grey is 0, white positive and black negative, scaled by the largest weight of each feature. The caption is the
+    unit's activity over images x (`model.activity`).
     """
     activity, weights = model.activity(x), model.features()
     order = np.argsort(-activity, kind="stable")[:most]

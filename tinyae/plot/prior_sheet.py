@@ -1,4 +1,4 @@
-"""What a prior over maps of codes, or over pixels, draws."""
+"""A picture of samples from an autoregressive prior over maps of codes, or over pixels."""
 
 import math
 
@@ -10,22 +10,22 @@ from .code_sheet import code_maps
 from .contact_sheet import grid, pixels
 
 DRAWING = Having("an autoregressive model, such as tinyae.models.PixelCNN()", "codec", "sample")
-SIDE, ROWS = 8, 16  # images beside each other; classes at most
-PLACES = 2**14  # drawn at most, one by one: fewer images where maps are large, for a picture has to be quick
+SIDE, ROWS = 8, 16  # the largest numbers of images in a row, and of rows with classes
+PLACES = 2**14  # the largest number of values to sample one by one, so that a picture takes little time
 
 
 @options(path=Path(), model=DRAWING, class_names=Optional(NAMES), seed=SEED)
 def priors(path, model, class_names=None, seed=0):
-    """Images that `model` draws place by place; a row for each class (the first ROWS of them) where it is told one.
+    """Write a picture of samples from an autoregressive model, with a row for each class if it takes labels.
 
-    model: an autoregressive one. The maps of codes that it draws are decoded by `model.codec`, and images of uniform
-    codes stand beside them; without a codec the codes themselves are shown.
+    Sampled maps of codes are decoded by `model.codec`, and shown next to images of uniformly sampled codes. Without a
+    codec the codes themselves are shown. At most ROWS classes are shown.
     """
     fit = PLACES // math.prod(model.input_shape)
     rows = min(ROWS, model.classes) if model.classes else min(SIDE, max(3, math.isqrt(fit)))
     columns = min(SIDE, max(2, fit // rows)) if model.classes else rows
     labels = np.arange(rows).repeat(columns) if model.classes else None
-    drawn, title = model.sample(rows * columns, seed, labels), "Drawn pixel by pixel"
+    drawn, title = model.sample(rows * columns, seed, labels), "Images sampled pixel by pixel"
     words = {"row_labels": [class_name(k, class_names) for k in range(rows)]} if model.classes else {}
     if model.codec is not None:
         beside = columns // 2
@@ -34,10 +34,10 @@ def priors(path, model, class_names=None, seed=0):
         gap = np.full_like(blocks[0][:, :1], 255)
         drawn = np.concatenate((blocks[0], gap, blocks[1]), axis=1).reshape(-1, *blocks[0].shape[2:])
         words["column_labels"] = ["prior", *[""] * columns, "uniform", *[""] * (beside - 1)]
-        columns, title = columns + 1 + beside, "Drawn from the prior, and from uniform codes"
+        columns, title = columns + 1 + beside, "Samples of the prior, and images of uniformly sampled codes"
     elif len(model.input_shape) == 2:
         (drawn,) = code_maps(drawn, model.levels, model.input_shape).values()
-        title = f"Maps of {model.levels} codes drawn from the prior"
+        title = f"Maps of {model.levels} codes sampled from the prior"
     return grid(path, drawn, columns, title=title, **words)
 
 

@@ -1,4 +1,4 @@
-"""A plane of codes as a map: what class a probe gives each region, and what is decoded there."""
+"""A picture of a latent plane: the class that a probe predicts in each region, and the decoded images."""
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from .axes import check_classes, class_legend, palette, save
 from .contact_sheet import INK, needs_viz, pixels
 from .scatter import core
 
-PANEL, FRAME, TILES = 720, 3, 11  # pixels of a panel's side and of the colour around a tile; tiles a side, at least
-POINTS = 2000  # drawn at most
+PANEL, FRAME, TILES = 720, 3, 11  # side of a panel and frame of a tile in pixels; smallest number of tiles in a row
+POINTS = 2000  # the largest number of codes that are plotted
 DPI = 120
 
 
@@ -21,11 +21,11 @@ DPI = 120
     title=Optional(Text()),
 )
 def regions(path, points, labels, probabilities, decode, class_names=None, names=("z1", "z2"), title=None):
-    """Left the codes over the regions of their classes, right what the plane decodes to, framed by the region's class.
+    """Write a picture with codes over the predicted classes (left), and decoded images framed by their class (right).
 
-    points: codes (N, 2), with labels (N,). probabilities: (M, 2) -> (M, K), of the probe. decode: (M, 2) -> images
-    (M, H, W, C). A region is paler where the probe is less sure. names: of the axes. Raises `ConfigError` for more
-    classes than colours tell apart.
+    points: codes (N, 2), with labels (N,). probabilities: a function from points (M, 2) to the probe's probabilities
+    (M, K). decode: a function from points (M, 2) to images (M, H, W, C). names: names of the two axes. A region is
+    paler if the probe is less certain. Raises `ConfigError` if there are more classes than distinct colours.
     """
     with needs_viz():
         from matplotlib.figure import Figure
@@ -48,14 +48,14 @@ def regions(path, points, labels, probabilities, decode, class_names=None, names
     height, width = tile * (rows, columns)
 
     def lattice(rows, columns):
-        """Points at the middles of rows x columns cells of the plane, from the top left corner on."""
+        """The centres of rows x columns cells of the plane, beginning in the top left corner."""
         x, y = ((np.arange(count) + 0.5) / count for count in (columns, rows))
         x, y = np.meshgrid(low[0] + x * (high[0] - low[0]), high[1] - y * (high[1] - low[1]))
         return np.stack((x.ravel(), y.ravel()), axis=1)
 
     p = probabilities(lattice(height // 2, width // 2))
-    sure = (p.max(axis=1, keepdims=True) * classes - 1) / (classes - 1)  # 0: all classes alike
-    sure = np.rint(8 * sure.clip(0, 1)) / 8  # contour lines, as on a map, and a small file
+    sure = (p.max(axis=1, keepdims=True) * classes - 1) / (classes - 1)  # it is 0 if all classes are equally probable
+    sure = np.rint(8 * sure.clip(0, 1)) / 8  # a few steps give contour lines and a small file
     ground = (colours[p.argmax(axis=1)] - 1) * sure
     ground = ground.reshape(height // 2, width // 2, 3).repeat(2, axis=0).repeat(2, axis=1)
     ground = np.pad(ground, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -71,7 +71,7 @@ def regions(path, points, labels, probabilities, decode, class_names=None, names
         axes.imshow(canvas, extent=(low[0], high[0], low[1], high[1]), aspect="auto", interpolation="nearest")
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel=names[0])
         if i == 0:
-            order = np.random.default_rng(0).permutation(len(points))[:POINTS]  # so that no class covers the rest
+            order = np.random.default_rng(0).permutation(len(points))[:POINTS]  # so that no class covers others
             axes.scatter(*points[order].T, 9, colours[labels[order]], linewidths=0.3, edgecolors="white")
             axes.set_ylabel(names[1])
             axes.set_title(title, loc="left", color=INK)

@@ -1,4 +1,4 @@
-"""Codes as points of a plane."""
+"""Scatter plots of codes."""
 
 import numpy as np
 
@@ -10,19 +10,20 @@ from .axes import MOST_CLASSES, SERIES, class_legend, palette, save, tidy
 from .contact_sheet import INK, needs_viz
 
 GROUND = "#b0b0b0"
-SIDE = 7.5  # inches of a picture of one model
+SIDE = 7.5  # inches, the side of a picture of one model
 
 
 @options(path=Path(), class_names=Optional(NAMES))
 def scatter_codes(path, z, labels=None, class_names=None, prior=True, means=None):
-    """Scatter of codes z (N, D), coloured by class. More than two dimensions are projected on the first two principal
-    directions of the codes; one dimension is spread at random over the other axis.
+    """Write a scatter plot of codes z (N, D), coloured by class.
 
-    labels: (N,) integers. class_names: by label. prior: codes (M, D) drawn from the prior, as a grey ground under the
-    codes, that shows where it is empty; or True for circles at one and two standard deviations of N(0, I), which
-    projections keep. means: (classes, D), marked by crosses where D is 2. Rows that are not finite are left out, and
-    the axes pass over a few outliers and say so.
-    Raises `ShapeError` where nothing is left to show.
+    More than two dimensions are projected onto the first two principal directions of the codes. One dimension is spread
+    at random along the other axis.
+
+    labels: (N,) integers. class_names: by label. prior: codes (M, D) sampled from the prior, shown in grey behind the
+    codes, so that holes are visible; or True for circles at one and two standard deviations of N(0, I), which a
+    projection does not change. means: (classes, D), marked by crosses if D is 2. Codes that are not finite are left
+    out. The axes may leave out a few outliers, whose number is in the title. Raises `ShapeError` if no code is left.
     """
     with needs_viz():
         from matplotlib import patheffects
@@ -52,16 +53,16 @@ def scatter_codes(path, z, labels=None, class_names=None, prior=True, means=None
         low, high = np.minimum(low, -2.1), np.maximum(high, 2.1)
     hidden = shown.frame(axes, low, high)
     note = f", {hidden:,} of them outside the frame" if hidden else ""
-    over = f" over {m:,} draws of the prior" if m else ""
+    over = f" over {m:,} samples of the prior" if m else ""
     axes.set_title(f"Codes of {n:,} example{'s' * (n != 1)}{over}{note}", loc="left", color=INK)
     return save(path, figure)
 
 
 class Plane:
-    """Codes z (N, D) as points of a plane, over `drawn` codes (M, D) of their prior or None; labels (N,) or None.
+    """Codes z (N, D) as points of a plane, with `drawn`, samples of their prior (M, D), or None; labels (N,) or None.
 
-    Attributes: `points` (n, 2) of the codes that are finite, in an order in which no class is painted over the rest,
-    their `labels`, and `ground` (M, 2), the points of `drawn`. Raises `ShapeError` where no code is finite.
+    `points` (n, 2) are the finite codes in a random order, so that no class covers the others; `labels` are their
+    labels, and `ground` (M, 2) are the points of `drawn`. Raises `ShapeError` if no code is finite.
     """
 
     def __init__(self, z, labels=None, drawn=None):
@@ -76,8 +77,8 @@ class Plane:
         self.points, self.ground, self.names = _plane(z[order], drawn)
 
     def draw(self, axes, class_names=None, side=SIDE, legend=True):
-        """The points over the ground, on axes of `side` inches; the names of classes right of them, or their scale."""
-        share, n = (side / SIDE) ** 2, len(self.points)  # of the area of points on a whole page
+        """Plot the points over the prior's samples, on axes of `side` inches, with a legend or a scale of classes."""
+        share, n = (side / SIDE) ** 2, len(self.points)  # area of a point, relative to a picture of one model
         size, alpha = share * min(36, max(5, 15000 / n)), 0.85 if n < 3000 else 0.7
         axes.scatter(*self.ground.T, 12 * share, GROUND, alpha=0.5, linewidths=0, zorder=0.9)
         if self.labels is None:
@@ -98,11 +99,11 @@ class Plane:
             class_legend(axes, classes[there], colours[there], class_names)
 
     def core(self):
-        """(low, high) of each axis, of codes and ground."""
+        """(low, high) of each axis, for codes and samples of the prior; see `core`."""
         return core(np.concatenate((self.points, self.ground)))
 
     def frame(self, axes, low, high):
-        """The square around low and high as the axes' limits; how many codes lie outside it."""
+        """Set the axes' limits to a square around low and high; returns the number of codes outside it."""
         centre, half = (low + high) / 2, 1.04 * ((high - low).max() / 2 or 1)
         axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
         axes.set(xlabel=self.names[0], ylabel=self.names[1])
@@ -113,7 +114,7 @@ class Plane:
 
 
 def _of_dimension(dim, codes, what):
-    """codes as an array (M, dim) of finite numbers; `what` they are, for the message of the `ShapeError`."""
+    """Codes as an array (M, dim) of finite numbers. what: their name in the message of the `ShapeError`."""
     codes = as_points(codes, what)
     if codes.shape[1] != dim:
         raise ShapeError(f"codes: expected {what} of shape (M, {dim}), got {codes.shape}")
@@ -121,7 +122,7 @@ def _of_dimension(dim, codes, what):
 
 
 def _plane(z, drawn):
-    """z (N, D) -> (N, 2), drawn (M, D) -> (M, 2) by the same map, and the names of the two axes."""
+    """Project z (N, D) and drawn (M, D) to (N, 2) and (M, 2); returns both and the names of the two axes."""
     if z.shape[1] == 1:
         rng, reach = np.random.default_rng(1), z.std() or 1
         points, ground = (np.concatenate((a, rng.uniform(-1, 1, a.shape) * reach), axis=1) for a in (z, drawn))
@@ -130,7 +131,7 @@ def _plane(z, drawn):
         return z, drawn, ("z1", "z2")
     _, singular, directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
     share = singular**2 / (np.sum(singular**2) or 1)
-    # The origin is kept, not moved to the mean, so that the prior's projection is a standard normal again.
+    # The origin is not moved to the mean, so the projection of N(0, I) is a standard normal distribution, too.
     points, ground = (a @ directions[:2].T for a in (z, drawn))
     if len(directions) < 2:  # a single example
         points, ground, share = np.pad(points, ((0, 0), (0, 1))), np.zeros((0, 2)), np.zeros(2)
@@ -139,7 +140,7 @@ def _plane(z, drawn):
 
 
 def core(points):
-    """(low, high) of each column, at most 30 % of the middle 99 %'s range beyond it: a few outliers stay outside."""
+    """(low, high) of each column without extreme outliers: at most 30 % more on each side than the middle 99 %."""
     low, high = np.percentile(points, (0.5, 99.5), axis=0)
     reach = 0.3 * (high - low)
     return np.maximum(points.min(axis=0), low - reach), np.minimum(points.max(axis=0), high + reach)

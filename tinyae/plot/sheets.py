@@ -116,8 +116,8 @@ def manifold(
 
     The side x side points are at quantiles from `low` to `high` of the prior; see `explore.plane`. chosen: two
     dimensions; the first increases from left to right, the second from bottom to top. codes: (N, D), whose quantiles
-    and means replace those of N(0, I). centre: (D,), the other dimensions. label: the class to decode as, for a model
-    with labels. Raises `ConfigError` if the model has no such dimensions.
+    and means are used instead of N(0, I). centre: (D,), the other dimensions. label: the class to decode as, for a
+    model with labels. Raises `ConfigError` if the model has no such dimensions.
     """
     check_plane(model, chosen)
     points, values = plane(side, model.latent_dim, chosen, codes, low, high, centre)
