@@ -51,5 +51,5 @@ def test_only_a_model_of_codes_is_trained_on_integers():
     check_range(model, codes)
     with pytest.raises(DataError, match="the codes are 1 to 12, and pixelcnn has 12 levels, 0 to 11: use levels=13"):
         check_range(model, codes + 1)
-    with pytest.raises(DataError, match="the codes are -1 to 10: codes are numbers from 0 on"):
+    with pytest.raises(DataError, match="the codes are -1 to 10: codes are integers from 0 on"):
         check_range(model, codes - 1)

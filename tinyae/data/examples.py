@@ -1,7 +1,7 @@
-"""Where examples come in: any form of x becomes an array by position, and what no model can use is refused at once.
+"""Converts examples of any form to arrays, by position, and refuses values that no model can use.
 
-Every entry goes through here once: `fit`, `Split`, the methods of models, the functions of `evaluation`, the commands.
-An array on a device is passed on as it is: a look at its values would wait for the device.
+`fit`, `Split`, the methods of models, the functions of `evaluation` and the commands all call it once. An array on a
+device is returned unchanged, because checking its values would wait for the device.
 """
 
 import math
@@ -15,7 +15,7 @@ from ..options import Dtype
 from ..wording import flag, number, setting
 from .drawn import Drawn
 
-# The option of a model whose value needs x in [0, 1], and the value to use for data of any range.
+# {(a model's option, its value that needs x in [0, 1]): the value for data of any range}
 UNIT_RANGE = {
     ("likelihood", "bernoulli"): "gaussian",
     ("likelihood", "categorical"): "gaussian",
@@ -24,15 +24,15 @@ UNIT_RANGE = {
     ("output", "sigmoid"): "linear",
 }
 BEYOND = 10
-BYTES = {"dtype": "uint8", "low": 0.0, "high": 1.0}  # what `seen` says of pixels
+BYTES = {"dtype": "uint8", "low": 0.0, "high": 1.0}  # the result of `seen` for pixels
 
 
 def as_array(value, name="x", advice="give plain numbers"):
-    """`value` as an array of numbers, row by row in its order.
+    """Convert `value` to an array of numbers, row by row in its order.
 
-    value: an array, a `Drawn` or an array on a device, which are returned as they are; or a list, tuple or range, a
-    DataFrame or Series (by position, whatever its index) or a tensor. Raises `DataError` for masked values, and with
-    the `advice` for anything but numbers.
+    value: a list, tuple or range, a DataFrame or Series (by position; the index is ignored) or a tensor. An array, a
+    `Drawn` and an array on a device are returned unchanged. Raises `DataError` for masked values, and with the `advice`
+    for values that are not numbers.
     """
     if isinstance(value, Drawn) or on_device(value):
         return value
@@ -63,7 +63,7 @@ def _is_masked(value):
 
 
 def as_points(value, name):
-    """`value` as points (N, D) in float64. Raises `ShapeError`, and `DataError` where a number is not finite."""
+    """Convert `value` to points (N, D) in float64. Raises `ShapeError`, and `DataError` if a number is not finite."""
     points = np.asarray(as_array(value, name), np.float64)
     if points.ndim != 2:
         raise ShapeError(f"{name}: expected shape (N, D), got {points.shape}")
@@ -72,9 +72,28 @@ def as_points(value, name):
 
 
 def to_float(x, dtype="float32"):
-    """uint8 0..255 -> floats in [0, 1]; floats as they are, in `dtype`. Any shape; NumPy or CuPy alike.
+    """Convert examples to floats: uint8 0..255 becomes [0, 1], floats keep their values.
 
-    Raises `DataError` for other dtypes, whose scale is unknown.
+    Parameters
+    ----------
+    x : array of uint8 or floats, any shape
+        On NumPy or CuPy.
+    dtype : str, default "float32"
+        The dtype of the result.
+
+    Returns
+    -------
+    y : array of `dtype`, the shape of x
+
+    Raises
+    ------
+    DataError
+        If x has another dtype, because its scale is unknown.
+
+    Example
+    -------
+    >>> to_float(np.array([[0, 255]], np.uint8)).tolist()
+    [[0.0, 1.0]]
     """
     x, dtype = x if hasattr(x, "dtype") else as_array(x), Dtype().check("dtype", dtype)
     if x.dtype == "uint8":
@@ -87,7 +106,10 @@ def to_float(x, dtype="float32"):
 
 
 def as_rows(x, dtype):
-    """Examples (N, ...), uint8 or floats, as finite rows (N, D) of `dtype`. Raises `DataError` and `ShapeError`."""
+    """Convert examples (N, ...), uint8 or floats, to finite rows (N, D) of `dtype`.
+
+    Raises `DataError` and `ShapeError`.
+    """
     x = as_array(x)
     check_some(x)
     bounds(x)
@@ -95,7 +117,7 @@ def as_rows(x, dtype):
 
 
 def check_dtype(x, who, integers=False):
-    """Refuse x of another dtype than uint8 or floats; `integers`: or integers of any kind, for maps of codes."""
+    """Refuse x unless it holds uint8 or floats, or with `integers` (for maps of codes) integers of any kind."""
     if not (x.dtype.kind == "f" or x.dtype == "uint8" or integers and x.dtype.kind in "iu"):
         raise DataError(
             f"{who} takes uint8 or float examples, got {x.dtype}: give pixels from 0 to 255 as x.astype('uint8'), and "
@@ -104,14 +126,14 @@ def check_dtype(x, who, integers=False):
 
 
 def bounds(x, name="the data"):
-    """(least, largest) value of x, or None where none is looked at: of uint8, of an array on a device, of no values.
+    """Find the (least, largest) value of x; None for uint8, arrays on a device and empty arrays, which need no check.
 
     Raises `DataError` for NaN, infinity, and values beyond float32.
     """
     if not isinstance(x, np.ndarray) or x.dtype == "uint8" or not x.size:
         return None
     with np.errstate(invalid="ignore"):
-        low, high = x.min(), x.max()  # NaN where there is any
+        low, high = x.min(), x.max()  # these are NaN if x contains one
     if not (np.isfinite(low) and np.isfinite(high)):
         row = int(np.argwhere(~np.isfinite(np.atleast_1d(x)))[0][0])
         raise DataError(f"{name} have NaN or infinite values, the first in example {row}: remove or replace them")
@@ -121,13 +143,13 @@ def bounds(x, name="the data"):
 
 
 def check_some(x, who="x"):
-    """Refuse x that is no examples (N, ...), or none at all. Raises `ShapeError`."""
+    """Raise `ShapeError` if x is a single number or contains no examples."""
     if not x.shape or not x.shape[0]:
         raise ShapeError(f"{who}: no examples (x has shape {x.shape})")
 
 
 def shaped(x, shape, who):
-    """x as (N, *shape). Besides that shape, x may be flat rows (N, D), or images (N, H, W) where `shape` is (H, W, 1).
+    """Reshape x to (N, *shape): x may also be flat rows (N, D), or images (N, H, W) if `shape` is (H, W, 1).
 
     Raises the error of `check_shape`.
     """
@@ -138,7 +160,7 @@ def shaped(x, shape, who):
 
 
 def check_shape(x, shape, who):
-    """ShapeError for x of a shape that `shaped` does not take, even of as many numbers: they would change places."""
+    """Raise `ShapeError` unless `shaped` takes the shape of x; an equal count of numbers is not enough."""
     shape, given = tuple(shape), x.shape[1:]
     grey = len(shape) == 3 and (*given, 1) == shape
     if x.shape and (given in (shape, (math.prod(shape),)) or grey):
@@ -149,8 +171,9 @@ def check_shape(x, shape, who):
 
 
 def seen(x):
-    """What a model keeps of the data that it is trained on, or None where they are not looked at:
-    {"dtype": "uint8" or "float", "low": ..., "high": ...}, the bounds of the values as floats.
+    """Summarise training data by their dtype and bounds, which a model stores; None if `bounds` checks nothing.
+
+    Returns {"dtype": "uint8" or "float", "low": ..., "high": ...}, the bounds of the values as floats.
     """
     if x.dtype == "uint8":
         return BYTES
@@ -159,9 +182,9 @@ def seen(x):
 
 
 def admit(model, x, known, standardize=False):
-    """`like` of x, whose values must also be in the range and on the scale that mean something to `model`.
+    """Convert x as `like` does, and refuse values outside the range or the scale that `model` needs.
 
-    known: what `seen` said of the data that it was trained on, or None.
+    known: the result of `seen` for the model's training data, or None.
     """
     x = like(model, x)
     if known is not None:
@@ -171,22 +194,23 @@ def admit(model, x, known, standardize=False):
 
 
 def like(model, x):
-    """x from outside as an array of a shape and a dtype that `model` takes, and finite. Raises `DataError` and
-    `ShapeError`.
+    """Convert a user's x to a finite array of a shape and a dtype that `model` takes.
+
+    Raises `DataError` and `ShapeError`.
     """
     x = as_array(x)
     if x.shape:
         check_some(x, model.name)
     check_shape(x, model.input_shape, model.name)
     bounds(x)
-    model._inputs(x[:1])  # one example has the dtype of all
+    model._inputs(x[:1])  # this checks the dtype, for which one example is enough
     return x
 
 
 def check_scale(model, x, known):
-    """Refuse values that are not on the scale of those that `model` was trained on, as `seen` said of them.
+    """Refuse values on another scale than the training data of `model`, described by `known`, the result of `seen`.
 
-    Rows may go beyond those of the training. Values BEYOND times as large as all of those are told by a RuntimeWarning.
+    Values of rows may exceed those in training. If they are more than BEYOND times as large, a RuntimeWarning is given.
     """
     in_unit = known["low"] >= 0 and known["high"] <= 1
     if x.dtype == "uint8" and not in_unit:
@@ -194,7 +218,7 @@ def check_scale(model, x, known):
             f"{model.name} was trained on values {_range(known['low'], known['high'])}, and uint8 is scaled to "
             "[0, 1]: give floats on the scale of the training data"
         )
-    # New rows of a table may go beyond the old ones; pixels have one range.
+    # New rows of a table may exceed the training range; pixels may not.
     fixed = known["dtype"] == "uint8" or len(model.input_shape) == 3
     if in_unit and fixed and x.dtype.kind == "f" and not_in_unit(bounds(x)):
         raise DataError(
@@ -205,14 +229,14 @@ def check_scale(model, x, known):
     if not fixed and x.dtype.kind == "f" and (found := bounds(x)) and max(-found[0], found[1]) > BEYOND * largest:
         warnings.warn(
             f"x has values {_range(*found)}, and {model.name} was trained on values "
-            f"{_range(known['low'], known['high'])}: if they are on another scale, bring them to that of the training",
+            f"{_range(known['low'], known['high'])}: if they are on another scale, rescale them to the training scale",
             RuntimeWarning,
             stacklevel=2,
         )
 
 
 def check_range(model, x, standardize=False):
-    """Refuse values outside the range that the model's loss, output or levels mean, and standardised columns there."""
+    """Refuse values outside the range that the model's loss, output or levels need; standardised columns leave it."""
     found = bounds(x)
     if model.input.integers and x.dtype.kind in "iu":
         return _check_codes(model, x)
@@ -232,7 +256,7 @@ def check_range(model, x, standardize=False):
 
 
 def unit_range(model):
-    """The model's option by which its loss is one of values in [0, 1], or None."""
+    """The name of the model's option that makes its loss need values in [0, 1], or None."""
     return next((option for option, name in UNIT_RANGE if model.config.get(option) == name), None)
 
 
@@ -241,17 +265,17 @@ def _range(low, high):
 
 
 def not_in_unit(found):
-    """Whether bounds that were looked at leave [0, 1]."""
+    """Whether bounds, the result of `bounds`, lie outside [0, 1]."""
     return found is not None and not (found[0] >= 0 and found[1] <= 1)
 
 
 def _check_codes(model, x):
-    """Refuse integers that are no codes of a model of maps of codes."""
+    """Refuse integers that are not codes in 0..levels-1, for a model of maps of codes."""
     if not isinstance(x, np.ndarray):
         return
     low, high = int(x.min()), int(x.max())
     if low < 0:
-        raise DataError(f"the codes are {low} to {high}: codes are numbers from 0 on")
+        raise DataError(f"the codes are {low} to {high}: codes are integers from 0 on")
     if high >= model.levels:
         raise DataError(
             f"the codes are {low} to {high}, and {model.name} has {model.levels} levels, 0 to {model.levels - 1}: "
