@@ -44,7 +44,7 @@ READ = (
     "data/binarize.py", "data/cifar.py", "data/csv_files.py", "data/dataset.py", "data/download.py",
     "data/files.py", "data/labels.py", "data/standardization.py", "batch.py", "startup.py", "terminal.py", "wording.py",
     "data/idx.py", "data/sources.py", "data/numpy_files.py", "__init__.py",
-    "data/examples.py", "data/drawn.py", "data/dsprites.py", "data/embed.py",
+    "data/examples.py", "data/images.py", "data/drawn.py", "data/dsprites.py", "data/embed.py",
 )  # fmt: skip
 
 

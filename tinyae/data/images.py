@@ -1,4 +1,4 @@
-"""A folder of image files, through Pillow (extra `viz`)."""
+"""Reads a folder of image files with Pillow (extra `viz`)."""
 
 import math
 import os
@@ -24,19 +24,20 @@ JUNK_FILES = ("thumbs.db", "desktop.ini")
 UNKNOWN_SCALE = (
     "whose scale is unknown: scale them to 0..255 and save 8 bits, or save all images as one .npy of floats in [0, 1]"
 )
-ORIENTATION = 0x0112  # of EXIF: 1 is upright, 5 to 8 swap height and width
+ORIENTATION = 0x0112  # the EXIF tag: 1 is upright, 5 to 8 swap height and width
 
 
 def load_folder(folder, size=None, fit=None):
-    """`Dataset` arguments from a folder of images, read recursively and sorted by path.
+    """Read a folder of images, recursively and sorted by path, and return the arguments of its `Dataset`.
 
-    Folders called train, val and test are the parts, and sub-folders the classes, named in sorted order (see
-    `layout.arrange`); without parts, `holdout` splits. x: uint8 `(N, H, W, C)`; C is 1 if every image file is grey,
-    else 3. Transparency is laid over white, a camera's orientation is applied, hidden files are passed over, an
-    animation gives one frame. 16-bit grey is scaled to 8 bits by the bits that the largest value of all images needs.
+    Folders called train, val and test are the splits, and their sub-folders are the classes, in sorted order (see
+    `layout.arrange`). Without such folders, `holdout` makes the splits. The images become uint8 `(N, H, W, C)`; C is 1
+    if every image file is grey, else 3. Transparent images are laid over white, a camera's orientation is applied,
+    hidden files are skipped, and an animation gives its first frame. 16-bit grey is scaled to 8 bits, by the number of
+    bits that the largest value of all images needs.
 
-    size: (H, W) or int: resize every image. Without it all images must have one size. fit: how: "stretch" each side
-    (default), "crop" what is too long on both ends, or "pad" what is too short with black.
+    size: int or (H, W) in pixels, to which every image is resized. Without it all images must have one size.
+    fit: "stretch" each side (default), "crop" the longer side at both ends, or "pad" the shorter side with black.
     Raises `DataError`, and `MissingExtraError` without Pillow.
     """
     size = _check_size(size)
@@ -64,7 +65,7 @@ def load_folder(folder, size=None, fit=None):
 
 
 def _check_size(size):
-    """(H, W) or None from what the caller gave."""
+    """Convert a size, an int or (H, W) or None, to (H, W) or None."""
     if size is None:
         return None
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
@@ -74,9 +75,10 @@ def _check_size(size):
 
 
 def _find(folder):
-    """(sorted paths of the image files at any depth, paths of all folders, notes), each path a tuple of names.
+    """Find image files at any depth: returns (their sorted paths, the paths of all folders, notes).
 
-    Hidden files and folders are left out, and what JUNK names. Linked folders are, too, and the notes say so.
+    Each path is a tuple of names. Hidden files and folders are left out, and so are those in JUNK_FILES and
+    `layout.JUNK`. Linked folders are not followed, and a note reports this.
     """
 
     def refuse(error):
@@ -106,9 +108,9 @@ def _find(folder):
 
 
 class Survey:
-    """What the headers of image files say, and what follows for all of them: one size, grey or colour, a scale.
+    """Reads the headers of all image files and chooses a common size, grey or colour, and a common scale.
 
-    notes: lines on what is done to the images.
+    notes: one line for each change that is made to the images.
     """
 
     def __init__(self, paths, size, fit):
@@ -124,7 +126,7 @@ class Survey:
                     largest = max(largest, _wide(image, path).max())
                 elif _sixteen_bits(image):
                     colour.append((np.asarray(image.convert("RGB")).max(), path))
-                if getattr(image, "is_animated", False) and image.format != "MPO":  # whose other images are previews
+                if getattr(image, "is_animated", False) and image.format != "MPO":  # an MPO adds previews
                     moving.append(os.path.basename(path))
             if self.size is None:
                 self.size = shape
@@ -153,7 +155,7 @@ class Survey:
             self.notes.append(f"{what}, out of their proportions: {ways}")
 
     def read(self):
-        """uint8 (N, H, W, C) of all images, each decoded into its place."""
+        """Decode all images into one array (N, H, W, C), uint8."""
         shape = len(self.paths), *self.size, 1 if self.grey else 3
         what = f"{shape[0]:,} images of {shape[1]}x{shape[2]}"
         memory.require(math.prod(shape), 1, what, f"pass a smaller {flag('size')}")
@@ -167,14 +169,14 @@ class Survey:
         return x
 
     def _decoded(self, image, path):
-        """An upright, opaque 8-bit image, grey (L) or RGB."""
+        """Convert an image to upright, opaque 8 bits, grey (L) or RGB."""
         from PIL import Image, ImageOps
 
         if _orientation(image, path) != 1:
             image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):
             eight = (np.arange(65_536) * 255 + self.white // 2) // self.white  # Pillow's convert clips instead
-            if "transparency" in image.info:  # the one value that is
+            if "transparency" in image.info:  # pixels of this value are transparent
                 eight[image.info["transparency"]] = 255
             image = Image.fromarray(eight.astype(np.uint8)[_wide(image, path)])
         elif image.has_transparency_data:
@@ -201,7 +203,7 @@ class Survey:
 
 @contextmanager
 def opened(path):
-    """The image in the file, its pixels still unread; any failure, here or in the body, names the file."""
+    """Open an image file without reading its pixels; every error, here or in the with block, names the file."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -220,14 +222,17 @@ def opened(path):
     except Image.DecompressionBombError as error:
         most = f"more than {2 * Image.MAX_IMAGE_PIXELS // 10**6} megapixels"
         raise problem(path, f"has {most}, which Pillow takes for a decompression bomb: make it smaller") from error
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+    except Exception as error:  # Pillow's decoders may raise any exception on corrupted files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise problem(path, f"cannot be read as an image ({reason}): repair or remove it") from error
 
 
 def _refuse_bomb(image, count, path):
-    """Refuse an image whose file of `count` bytes cannot hold its pixels, of one bit at least: one that is not packed,
-    or as large as Pillow warns of. Real photographs of that size pass."""
+    """Refuse an image if its file of `count` bytes cannot hold its pixels, at one bit each.
+
+    Uncompressed images are always checked, compressed ones if they are so large that Pillow warns. Real photographs of
+    that size pass.
+    """
     from PIL import Image
 
     pixels = image.width * image.height
@@ -235,11 +240,11 @@ def _refuse_bomb(image, count, path):
     large = pixels > (Image.MAX_IMAGE_PIXELS or pixels)
     if (large or not packed) and pixels > 8 * count * (DEFLATE_RATIO if packed else 1):
         what = f"promises {image.height}x{image.width} pixels in {count:,} bytes"
-        raise problem(path, f"{what}: it is damaged or a decompression bomb, remove it")
+        raise problem(path, f"{what}: it is corrupted or a decompression bomb, remove it")
 
 
 def _orientation(image, path):
-    """The camera's orientation, 1 to 8. Asking a PNG decodes it whole, so that is done where the file has one alone."""
+    """The camera's orientation, 1 to 8. Pillow decodes a whole PNG to read it, so a PNG is first searched for EXIF."""
     if image.format == "PNG":
         with open(path, "rb") as file:
             content = file.read()
@@ -255,7 +260,7 @@ def _upright_size(image, path):
 
 
 def _wide(image, path):
-    """The values of a 16-bit grey image, integers; `DataError` for those of unknown scale."""
+    """The integer values of a 16-bit grey image. Raises `DataError` if their scale is unknown."""
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65_535:
         raise problem(path, f"has 32-bit pixels from {values.min():,} to {values.max():,}, {UNKNOWN_SCALE}")
@@ -263,11 +268,11 @@ def _wide(image, path):
 
 
 def _sixteen_bits(image):
-    """Whether the file has 16 bits per channel, of which Pillow reads the upper 8."""
+    """Whether the file has 16 bits per channel; Pillow reads only the upper 8."""
     return any(";16" in str(tile[3]) for tile in image.tile)
 
 
 def _alike(shape, size):
-    """Whether two (height, width) have one proportion, to half a pixel of the second."""
+    """Whether two sizes (height, width) have equal proportions, up to half a pixel of the second size."""
     scale = min(to / side for to, side in zip(size, shape, strict=True))
     return all(abs(side * scale - to) < 0.5 for to, side in zip(size, shape, strict=True))
