@@ -35,12 +35,14 @@ HABITS = {
     r"\bpart of (a|the) data( set)?\b": "split of a data set",
     r"^#+:? *(of|which|what|whose|where|how)\b": "a sentence, or a noun",
 }
+UNLISTED = "self", "args", "kwargs", "layers", "options"  # what may go without a line under Parameters
 SECTIONS = "Parameters", "Returns", "Raises", "References", "Example"
 
 # Folders and files of tinyae/ that have been read through, and so are held to the rules.
 READ = (
     "explore.py", "plot",
-    "errors.py", "cli.py", "commands", "training", "evaluation", "data/__init__.py", "data/arrays.py",
+    "errors.py", "cli.py", "commands", "training", "evaluation", "layers", "losses", "latent", "optim.py",
+    "data/__init__.py", "data/arrays.py",
     "data/binarize.py", "data/cifar.py", "data/csv_files.py", "data/dataset.py", "data/download.py",
     "data/files.py", "data/labels.py", "data/standardization.py", "batch.py", "startup.py", "terminal.py", "wording.py",
     "data/idx.py", "data/sources.py", "data/numpy_files.py", "__init__.py",
@@ -84,16 +86,20 @@ def module_of(path):
 
 def complete():
     """{name: object} of the public names whose docstrings have all sections, as far as their folders are read."""
-    shelves = {
-        "layers": REGISTRY.values(),
-        "losses": [thing for module in (pixel, image, adversarial) for thing in vars(module).values()],
-        "latent": [thing for module in (gaussian, quantize, mixture, sparsity) for thing in vars(module).values()],
-        "optim.py": vars(optim).values(),
-        "models": NAMES.values(),
+    modules = {
+        "losses": (pixel, image, adversarial),
+        "latent": (gaussian, quantize, mixture, sparsity),
+        "optim.py": (optim,),
     }
-    things = [thing for name, shelf in shelves.items() if name in READ for thing in shelf]
-    ours = [t for t in things if callable(t) and t.__module__.startswith("tinyae.") and not t.__name__.startswith("_")]
-    return {f"{thing.__module__}.{thing.__name__}": thing for thing in ours}
+    things = [thing for name in modules if name in READ for module in modules[name] for thing in defined(module)]
+    things += [*REGISTRY.values()] * ("layers" in READ) + [*NAMES.values()] * ("models" in READ)
+    return {f"{thing.__module__}.{thing.__name__}": thing for thing in things}
+
+
+def defined(module):
+    """The public functions and classes that a module defines itself."""
+    things = (thing for name, thing in vars(module).items() if callable(thing) and not name.startswith("_"))
+    return [thing for thing in things if thing.__module__ == module.__name__]
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -122,7 +128,7 @@ def test_a_public_name_is_documented_whole(thing):
     first, found = doc.splitlines()[0], titles(doc)
     assert first[0].isupper() and first.endswith((".", ":")), first
     assert ">>> " in doc and "Example" in found
-    names = [name for name in inspect.signature(thing).parameters if name not in ("self", "args", "kwargs", "layers")]
+    names = [name for name in inspect.signature(thing).parameters if name not in UNLISTED]
     if names:
         parameters = doc.partition("Parameters\n")[2].partition("\n\n")[0]
         listed = ", ".join(re.findall(r"^([\w, ]+) : ", parameters, re.MULTILINE)).split(", ")

@@ -27,7 +27,20 @@ BETA = Number(least=0, below=1)
 
 
 class Optimizer(Portable):
-    """Counts steps and keeps moments: arrays like the parameters, by the names in `moments`."""
+    """The base of all optimisers: counts steps and keeps moments, arrays like the parameters.
+
+    A subclass names its `moments` and writes `update`.
+
+    Parameters
+    ----------
+    lr : float or function of the step
+        The learning rate, or a schedule.
+
+    Example
+    -------
+    >>> Optimizer(0.1).rate()
+    0.1
+    """
 
     moments = ()
 
@@ -87,7 +100,24 @@ class Optimizer(Portable):
 
 
 def slices(flat):
-    """Slices that cover a flat array: on the CPU an even number of equal ones, for two threads to share, or one."""
+    """Slices that cover a flat array.
+
+    Parameters
+    ----------
+    flat : (P,) array
+        Parameters.
+
+    Returns
+    -------
+    slices : list of slice
+        On the CPU an even number of equal ones, for two threads to share; one for short arrays and on a device.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> slices(np.zeros(5))
+    [slice(0, 5, None)]
+    """
     count = len(flat)
     if array_module(flat) is not np or count <= SLICE // 16:
         return [slice(0, count)]
@@ -96,9 +126,30 @@ def slices(flat):
 
 
 class SGD(Optimizer):
-    """u = momentum u + g;  w -= lr u, with Nesterov w -= lr (g + momentum u)   (Sutskever et al. 2013).
+    """Stochastic gradient descent, with momentum on request (Sutskever et al. 2013).
 
-    weight_decay: what of w is added to g, the gradient of weight_decay |w|^2 / 2 (an L2 penalty).
+        u = momentum u + g,   w -= lr u,   with Nesterov w -= lr (g + momentum u)
+
+    Parameters
+    ----------
+    lr : float or function of the step
+        The learning rate, or a schedule.
+    momentum : float, default 0
+        The share of u that a step keeps.
+    nesterov : bool, default False
+        Whether the step looks ahead; it needs a momentum.
+    weight_decay : float, default 0
+        Adds weight_decay w to g, the gradient of weight_decay |w|^2 / 2 (an L2 penalty).
+
+    Example
+    -------
+    >>> from tinyae.params import ParamStore
+    >>> w = ParamStore({"w": (1,)}, dtype="float64")
+    >>> g = w.like()
+    >>> g.flat[...] = 2.0
+    >>> SGD(0.1).step(w, g)
+    >>> w.flat.round(6).tolist()
+    [-0.2]
     """
 
     @of_layer(momentum=BETA, nesterov=Flag(), weight_decay=WEIGHT)
@@ -121,7 +172,29 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """v = decay v + (1 - decay) g^2;  w -= lr g / (sqrt(v) + epsilon)   (Tieleman & Hinton 2012, lecture 6.5)."""
+    """Divides the gradient by a running root mean square (Tieleman & Hinton 2012, lecture 6.5).
+
+        v = decay v + (1 - decay) g^2,   w -= lr g / (sqrt(v) + epsilon)
+
+    Parameters
+    ----------
+    lr : float or function of the step
+        The learning rate, or a schedule.
+    decay : float, default 0.9
+        The share of v that a step keeps.
+    epsilon : float, default 1e-8
+        Added to the denominator.
+
+    Example
+    -------
+    >>> from tinyae.params import ParamStore
+    >>> w = ParamStore({"w": (1,)}, dtype="float64")
+    >>> g = w.like()
+    >>> g.flat[...] = 2.0
+    >>> RMSprop(0.1, decay=0.75).step(w, g)
+    >>> w.flat.round(6).tolist()
+    [-0.2]
+    """
 
     moments = ("square",)
 
@@ -138,14 +211,32 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Moment estimates with bias correction (Kingma & Ba 2015, algorithm 1), at step t = 1, 2, ...:
+    """Adam: moment estimates with bias correction (Kingma & Ba 2015, algorithm 1).
 
         mean = beta1 mean + (1 - beta1) g        square = beta2 square + (1 - beta2) g^2
-        w -= lr (mean / (1 - beta1^t)) / (sqrt(square / (1 - beta2^t)) + epsilon)
+        w -= lr (mean / (1 - beta1^t)) / (sqrt(square / (1 - beta2^t)) + epsilon)        at step t = 1, 2, ...
 
-    Kept here are m = mean / (1 - beta1) and v = square / (1 - beta2), which makes the update
-    lr (1 - beta1) / ((1 - beta1^t) s) m / (sqrt(v) + epsilon / s) with s = sqrt((1 - beta2) / (1 - beta2^t)).
+    Kept are m = mean / (1 - beta1) and v = square / (1 - beta2), which make the update lr (1 - beta1) / ((1 - beta1^t)
+    s) m / (sqrt(v) + epsilon / s) with s = sqrt((1 - beta2) / (1 - beta2^t)).
 
+    Parameters
+    ----------
+    lr : float or function of the step
+        The learning rate, or a schedule.
+    beta1, beta2 : float, default 0.9 and 0.999
+        The shares of the mean and of the square that a step keeps.
+    epsilon : float, default 1e-8
+        Added to the denominator.
+
+    Example
+    -------
+    >>> from tinyae.params import ParamStore
+    >>> w = ParamStore({"w": (1,)}, dtype="float64")
+    >>> g = w.like()
+    >>> g.flat[...] = 2.0
+    >>> Adam(0.1).step(w, g)
+    >>> w.flat.round(6).tolist()
+    [-0.1]
     """
 
     moments = ("mean", "square")
@@ -172,11 +263,30 @@ class Adam(Optimizer):
 
 
 class KerasAdam(Adam):
-    """Adam as in Keras and TensorFlow, with epsilon before the correction of bias (Kingma & Ba 2015, end of section 2):
+    """Adam as in Keras and TensorFlow, with epsilon before the bias correction (Kingma & Ba 2015, end of section 2).
 
         w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) mean / (sqrt(square) + epsilon)
 
-    which is a larger epsilon in the first steps. Keras has 1e-7, TensorFlow 1's AdamOptimizer 1e-8.
+    This is a larger epsilon in the first steps. Keras has 1e-7, TensorFlow 1's AdamOptimizer 1e-8.
+
+    Parameters
+    ----------
+    lr : float or function of the step
+        The learning rate, or a schedule.
+    beta1, beta2 : float, default 0.9 and 0.999
+        The shares of the mean and of the square that a step keeps.
+    epsilon : float, default 1e-7
+        Added to the denominator.
+
+    Example
+    -------
+    >>> from tinyae.params import ParamStore
+    >>> w = ParamStore({"w": (1,)}, dtype="float64")
+    >>> g = w.like()
+    >>> g.flat[...] = 2.0
+    >>> KerasAdam(0.1).step(w, g)
+    >>> w.flat.round(6).tolist()
+    [-0.1]
     """
 
     @of_layer()
@@ -188,7 +298,31 @@ class KerasAdam(Adam):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: w shrinks by lr weight_decay w as well (Loshchilov & Hutter 2019)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+        w -= lr weight_decay w,   then the update of Adam
+
+    Parameters
+    ----------
+    lr : float or function of the step
+        The learning rate, or a schedule.
+    beta1, beta2 : float, default 0.9 and 0.999
+        The shares of the mean and of the square that a step keeps.
+    epsilon : float, default 1e-8
+        Added to the denominator.
+    weight_decay : float, default 0.01
+        The rate at which weights shrink.
+
+    Example
+    -------
+    >>> from tinyae.params import ParamStore
+    >>> w = ParamStore({"w": (1,)}, dtype="float64")
+    >>> g = w.like()
+    >>> g.flat[...] = 2.0
+    >>> AdamW(0.1).step(w, g)
+    >>> w.flat.round(6).tolist()
+    [-0.1]
+    """
 
     @of_layer(weight_decay=WEIGHT)
     def __init__(self, lr=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
@@ -220,25 +354,107 @@ def _warm_up(after, steps, step):
 
 @options(lr=WEIGHT)
 def constant(lr):
-    """lr at every step."""
+    """A learning rate that stays.
+
+        rate(t) = lr
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+
+    Returns
+    -------
+    schedule : function of the step, counted from 0
+        The learning rate.
+
+    Example
+    -------
+    >>> constant(0.1)(7)
+    0.1
+    """
     return partial(_constant, lr)
 
 
 @options(lr=WEIGHT, every=Count(1, None), factor=WEIGHT)
 def step_decay(lr, every, factor=0.1):
-    """lr factor^(step // every)."""
+    """A learning rate that falls in steps.
+
+        rate(t) = lr factor^(t // every)
+
+    Parameters
+    ----------
+    lr : float
+        The initial learning rate.
+    every : int
+        Training steps between the falls.
+    factor : float, default 0.1
+        What each fall multiplies by.
+
+    Returns
+    -------
+    schedule : function of the step, counted from 0
+        The learning rate.
+
+    Example
+    -------
+    >>> step_decay(1.0, 10, 0.5)(25)
+    0.25
+    """
     return partial(_step_decay, lr, every, factor)
 
 
 @options(lr=WEIGHT, total=RATE, floor=WEIGHT)
 def cosine(lr, total, floor=0.0):
-    """From lr down to `floor` along half a cosine over `total` steps (Loshchilov & Hutter 2017, equation 5)."""
+    """A learning rate that falls along half a cosine (Loshchilov & Hutter 2017, equation 5).
+
+        rate(t) = floor + (lr - floor) (1 + cos(pi t / total)) / 2
+
+    Parameters
+    ----------
+    lr : float
+        The initial learning rate.
+    total : int
+        Training steps of the fall.
+    floor : float, default 0
+        The final learning rate.
+
+    Returns
+    -------
+    schedule : function of the step, counted from 0
+        The learning rate.
+
+    Example
+    -------
+    >>> cosine(1.0, 10)(5)
+    0.5
+    """
     return partial(_cosine, lr, total, floor)
 
 
 @options(schedule=LR, steps=Count(0, None))
 def warm_up(schedule, steps):
-    """A linear rise to `schedule` (a number or a function of the step) over the first `steps` steps."""
+    """A linear rise to another schedule.
+
+        rate(t) = schedule(t) (t + 1) / steps for t < steps, then schedule(t)
+
+    Parameters
+    ----------
+    schedule : float or function of the step
+        The learning rate after the rise.
+    steps : int
+        Training steps of the rise.
+
+    Returns
+    -------
+    schedule : function of the step, counted from 0
+        The learning rate.
+
+    Example
+    -------
+    >>> warm_up(1.0, 4)(0)
+    0.25
+    """
     return partial(_warm_up, schedule if callable(schedule) else constant(schedule), steps)
 
 
@@ -247,7 +463,31 @@ SCHEDULES = ("constant", "step", "cosine")
 
 @options(name=Choice(SCHEDULES, "schedule"), total=WEIGHT, warmup=Count(0, None))
 def schedule(name, lr, total, warmup=0):
-    """A schedule by name over `total` steps, with `warmup` steps of linear rise. "step": a tenth after each third."""
+    """A schedule by its name.
+
+        "constant": lr;   "step": a tenth after each third;   "cosine": to 0 along half a cosine
+
+    Parameters
+    ----------
+    name : str
+        "constant", "step" or "cosine".
+    lr : float
+        The initial learning rate.
+    total : int
+        Training steps in all.
+    warmup : int, default 0
+        Training steps of a linear rise.
+
+    Returns
+    -------
+    schedule : float or function of the step
+        The learning rate.
+
+    Example
+    -------
+    >>> schedule("cosine", 1.0, 10)(5)
+    0.5
+    """
     make = {
         "constant": lambda: constant(lr),
         "step": lambda: step_decay(lr, max(1, math.ceil(total / 3))),
@@ -257,14 +497,52 @@ def schedule(name, lr, total, warmup=0):
 
 
 def global_norm(flat):
-    """sqrt(sum g^2) of a flat gradient, a 0-d array on its device."""
+    """The length of a flat gradient.
+
+        sqrt(sum g^2)
+
+    Parameters
+    ----------
+    flat : (P,) array
+        The gradient.
+
+    Returns
+    -------
+    norm : () array
+        On the device of the gradient.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> float(global_norm(np.array([3.0, 4.0])))
+    5.0
+    """
     return (flat @ flat) ** 0.5
 
 
 def clip_by_global_norm(flat, max_norm):
-    """Scale a flat gradient in place to a norm of at most `max_norm` (Pascanu et al. 2013); returns the norm before.
+    """Scales a flat gradient to a norm of at most `max_norm`, in place (Pascanu et al. 2013).
 
-    A NaN gradient stays NaN, for the loop to notice.
+        g *= min(1, max_norm / |g|)
+
+    Parameters
+    ----------
+    flat : (P,) array
+        The gradient; NaN stays NaN, for the loop to notice.
+    max_norm : float
+        The largest norm.
+
+    Returns
+    -------
+    norm : () array
+        The norm before.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> g = np.array([3.0, 4.0])
+    >>> float(clip_by_global_norm(g, 1.0)), g.round(6).tolist()
+    (5.0, [0.6, 0.8])
     """
     xp = array_module(flat)
     norm = global_norm(flat)

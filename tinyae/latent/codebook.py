@@ -11,7 +11,7 @@ from . import quantize
 from .kmeans import kmeans
 
 MOST_BOOKS = 1024  # each is a step of its own in a forward
-DEAD = 0.01  # of a code's fair share: below, it is restarted
+DEAD = 0.01  # share of the batch that a code gets, over its fair share; below, it is restarted
 
 
 class Codebook:
@@ -241,10 +241,10 @@ class Quantized:
 
 
 class HeldCodebook(Codebook):
-    """A codebook at a point: what gradients do not pass is held still as it is there.
+    """A codebook that treats the chosen vectors and the stopped gradients of one point as constants.
 
-    So the loss is differentiable near that point, and its gradients are those of `Codebook`: what a check compares with
-    finite differences.
+    The loss is then differentiable near that point and has the gradients that `Codebook` computes, so a gradient check
+    can compare them with finite differences.
     """
 
     def __init__(self, codebook, z, cache):

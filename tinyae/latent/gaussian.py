@@ -12,10 +12,30 @@ from ..losses import LOG_2PI
 
 
 def sample(mu, logvar, noise):
-    """z = mu + sigma noise, sigma = exp(logvar / 2): the reparameterisation (Kingma & Welling 2014, section 2.4).
+    """Samples codes by the reparameterisation (Kingma & Welling 2014, section 2.4).
 
-    noise: standard normal, (N, D), of its own for each number of z; or (N, K, D) beside (N, 1, D), for K draws of each
-    code. Returns (z, cache).
+        z = mu + sigma noise,   sigma = exp(logvar / 2)
+
+    Parameters
+    ----------
+    mu, logvar : (N, D) arrays
+        Mean and log variance; (N, 1, D) for K samples of each code.
+    noise : (N, D) or (N, K, D) array
+        Standard normal, a number for each number of z.
+
+    Returns
+    -------
+    z : array
+        The samples, in the shape of the noise.
+    cache : tuple
+        The argument of `sample_backward`.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> z, cache = sample(np.array([[1.0]]), np.array([[0.0]]), np.array([[2.0]]))
+    >>> z.tolist(), [d.tolist() for d in sample_backward(cache, np.array([[1.0]]))]
+    ([[3.0]], [[[1.0]], [[1.0]]])
     """
     same_shape("sample", mu, logvar)
     sigma = array_module(mu).exp(0.5 * logvar)
@@ -25,23 +45,89 @@ def sample(mu, logvar, noise):
 
 
 def sample_backward(cache, dz):
-    """dmu = dz;  dlogvar = dz noise sigma / 2, as d sigma / d logvar = sigma / 2. Returns (dmu, dlogvar)."""
+    """The gradients of `sample`.
+
+        dmu = dz,   dlogvar = dz noise sigma / 2,   as d sigma / d logvar = sigma / 2
+
+    Parameters
+    ----------
+    cache : tuple
+        As `sample` returns it.
+    dz : array
+        The gradient of z.
+
+    Returns
+    -------
+    dmu, dlogvar : arrays
+        In the shape of z.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> _, cache = sample(np.array([[1.0]]), np.array([[0.0]]), np.array([[2.0]]))
+    >>> sample_backward(cache, np.array([[3.0]]))[1].tolist()
+    [[3.0]]
+    """
     same_shape("sample_backward", cache, dz)
     return dz, 0.5 * dz * cache
 
 
 def kl_standard(mu, logvar, batch_size=None):
-    """KL(N(mu, exp(logvar)) || N(0, I)) = 1/2 sum(mu^2 + exp(logvar) - 1 - logvar)   (Kingma & Welling 2014).
+    """The KL divergence of a diagonal Gaussian from N(0, I), in nats (Kingma & Welling 2014, appendix B).
 
-    Their appendix B.  dmu = mu / N;  dlogvar = (exp(logvar) - 1) / (2 N). Returns (kl, dmu, dlogvar).
+        kl = 1/(2N) sum(mu^2 + exp(logvar) - 1 - logvar),   dmu = mu / N,   dlogvar = (exp(logvar) - 1) / (2N)
+
+    Parameters
+    ----------
+    mu, logvar : (N, D) arrays
+        Mean and log variance of q.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    kl : () array
+        Nats.
+    dmu, dlogvar : (N, D) arrays
+        Its gradients.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> kl, dmu, dlogvar = kl_standard(np.array([[1.0]]), np.array([[0.0]]))
+    >>> float(kl), dmu.tolist(), dlogvar.tolist()
+    (0.5, [[1.0]], [[0.0]])
     """
     return kl_to_mean(mu, logvar, 0.0, batch_size)[:3]
 
 
 def kl_to_mean(mu, logvar, prior_mu, batch_size=None):
-    """KL(N(mu, exp(logvar)) || N(prior_mu, I)) = 1/2 sum((mu - prior_mu)^2 + exp(logvar) - 1 - logvar).
+    """The KL divergence of a diagonal Gaussian from N(prior_mu, I), in nats.
 
-    dprior_mu = -dmu = (prior_mu - mu) / N. Returns (kl, dmu, dlogvar, dprior_mu).
+        kl = 1/(2N) sum((mu - prior_mu)^2 + exp(logvar) - 1 - logvar),   dmu = -dprior_mu = (mu - prior_mu) / N
+
+    Parameters
+    ----------
+    mu, logvar : (N, D) arrays
+        Mean and log variance of q.
+    prior_mu : (N, D) array
+        The mean of the prior.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    kl : () array
+        Nats.
+    dmu, dlogvar, dprior_mu : (N, D) arrays
+        Its gradients.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> kl, dmu, _, dprior = kl_to_mean(np.array([[1.0]]), np.array([[0.0]]), np.array([[3.0]]))
+    >>> float(kl), dmu.tolist(), dprior.tolist()
+    (2.0, [[-2.0]], [[2.0]])
     """
     same_shape("kl_to_mean", mu, logvar, *([] if isinstance(prior_mu, (int, float)) else [prior_mu]))
     scale = 1 / examples(mu, batch_size)
@@ -54,19 +140,62 @@ def kl_to_mean(mu, logvar, prior_mu, batch_size=None):
 
 
 def kl_elements(mu, logvar, prior_mu=0.0):
-    """The KL of `kl_to_mean` by example and dimension, (N, D): independent dimensions add up."""
+    """The KL divergence of `kl_to_mean` by example and dimension: independent dimensions add up.
+
+        kl = 1/2 ((mu - prior_mu)^2 + exp(logvar) - 1 - logvar)
+
+    Parameters
+    ----------
+    mu, logvar : (N, D) arrays
+        Mean and log variance of q.
+    prior_mu : (N, D) array or float, default 0
+        The mean of the prior.
+
+    Returns
+    -------
+    kl : (N, D) array
+        Nats.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> kl_elements(np.array([[1.0, 0.0]]), np.zeros((1, 2))).tolist()
+    [[0.5, 0.0]]
+    """
     offset = mu - prior_mu
     return 0.5 * (offset * offset + array_module(mu).expm1(logvar) - logvar)
 
 
 def kl_between(mu, logvar, prior_mu, prior_logvar, batch_size=None):
-    """KL between two diagonal Gaussians, q = N(mu, exp(logvar)) and p = N(prior_mu, exp(prior_logvar)):
+    """The KL divergence between two diagonal Gaussians, in nats.
 
-        1/2 sum(r + (mu - prior_mu)^2 w - 1 - log r),   w = exp(-prior_logvar),   r = exp(logvar - prior_logvar)
+        kl = 1/(2N) sum(r + (mu - prior_mu)^2 w - 1 - log r),   w = exp(-prior_logvar),   r = exp(logvar - prior_logvar)
 
-    dmu = w (mu - prior_mu) / N = -dprior_mu;  dlogvar = (r - 1) / (2 N);
-    dprior_logvar = (1 - r - (mu - prior_mu)^2 w) / (2 N).
-    Returns (kl, dmu, dlogvar, dprior_mu, dprior_logvar).
+    dmu = w (mu - prior_mu) / N = -dprior_mu;  dlogvar = (r - 1) / (2N); dprior_logvar = (1 - r - (mu - prior_mu)^2 w) /
+    (2N).
+
+    Parameters
+    ----------
+    mu, logvar : (N, D) arrays
+        Mean and log variance of q.
+    prior_mu, prior_logvar : (N, D) arrays
+        Mean and log variance of p.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    kl : () array
+        Nats.
+    dmu, dlogvar, dprior_mu, dprior_logvar : (N, D) arrays
+        Its gradients.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> one = np.ones((1, 1))
+    >>> float(kl_between(one, one, one, one)[0])
+    0.0
     """
     same_shape("kl_between", mu, logvar, prior_mu, prior_logvar)
     xp = array_module(mu)
@@ -82,9 +211,27 @@ def kl_between(mu, logvar, prior_mu, prior_logvar, batch_size=None):
 
 
 def log_density(z, mu, logvar):
-    """log N(z | mu, exp(logvar)) in nats, summed over the last axis: (N, D) -> (N,).
+    """The log density of a diagonal Gaussian, in nats.
 
-    mu, logvar: arrays, or numbers for all of z.
+        log N(z | mu, exp(logvar)) = -1/2 sum(log 2 pi + logvar + (z - mu)^2 exp(-logvar))
+
+    Parameters
+    ----------
+    z : (N, D) array
+        Points.
+    mu, logvar : (N, D) arrays or floats
+        Mean and log variance.
+
+    Returns
+    -------
+    log_density : (N,) array
+        Nats, summed over the last axis.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> log_density(np.zeros((1, 2)), 0.0, 0.0).round(4).tolist()
+    [-1.8379]
     """
     precision = math.exp(-logvar) if isinstance(logvar, (int, float)) else array_module(z).exp(-logvar)
     return -0.5 * (LOG_2PI + logvar + (z - mu) ** 2 * precision).sum(axis=-1)

@@ -17,7 +17,26 @@ from ..errors import ShapeError
 
 
 def softmax(logits):
-    """(q, log q) over the last axis; the largest logit is subtracted first, so all are safe."""
+    """The softmax over the last axis, and its logarithm.
+
+        q = exp(l) / sum exp(l),   computed with the largest logit subtracted, so that no exponential overflows
+
+    Parameters
+    ----------
+    logits : (..., K) array
+        Scores.
+
+    Returns
+    -------
+    q, log_q : (..., K) arrays
+        Probabilities and their logarithms.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> softmax(np.array([[0.0, 0.0]]))[0].tolist()
+    [[0.5, 0.5]]
+    """
     xp = array_module(logits)
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_q = shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))
@@ -25,20 +44,67 @@ def softmax(logits):
 
 
 def softmax_backward(q, dq):
-    """dlogits = q (dq - sum_y q_y dq_y), as dq_y / dlogits_k = q_y (1[y = k] - q_k)."""
+    """The gradient of `softmax` by its logits.
+
+        dlogits = q (dq - sum_y q_y dq_y),   as dq_y / dlogits_k = q_y (1[y = k] - q_k)
+
+    Parameters
+    ----------
+    q, dq : (..., K) arrays
+        Probabilities, and their gradient.
+
+    Returns
+    -------
+    dlogits : (..., K) array
+        The gradient of the logits.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> softmax_backward(np.array([0.5, 0.5]), np.array([1.0, 0.0])).tolist()
+    [0.25, -0.25]
+    """
     same_shape("softmax_backward", q, dq)
     return q * (dq - (q * dq).sum(axis=-1, keepdims=True))
 
 
 def kl_to_mixture(z, logvar, logits, means, batch_size=None):
-    """1/N sum_n ( sum_y q_ny e_ny - 1/2 sum_d (1 + logvar_nd) ),   e_ny = 1/2 |z_n - means_y|^2.
+    """The expected KL divergence of a code from its cluster in a Gaussian mixture, in nats.
 
-    z, logvar (N, D) with z a draw of N(mu, exp(logvar)), means (K, D). Of log q(z|x) the expectation is taken, not the
-    draw: -1/2 sum(1 + logvar) and the log(2 pi) of p(z|y), which cancel. So with one class the mean over z is
-    `gaussian.kl_to_mean`.
+        kl = 1/N sum_n ( sum_y q_ny e_ny - 1/2 sum_d (1 + logvar_nd) ),   e_ny = 1/2 |z_n - means_y|^2
 
-    As sum_y q_ny = 1:   dz = (z - q means) / N;   dmeans_y = sum_n q_ny (means_y - z_n) / N;   dq = e / N;
-    dlogvar = -1 / (2 N), its direct part: the other flows through z. Returns (kl, dz, dlogvar, dlogits, dmeans).
+    The expectation of log q(z|x) is exact instead of taken from the sample: -1/2 sum(1 + logvar), and log(2 pi), which
+    cancels with the one of p(z|y). So with one class the mean over z is `gaussian.kl_to_mean`.
+
+    As sum_y q_ny = 1:   dz = (z - q means) / N;   dmeans_y = sum_n q_ny (means_y - z_n) / N;   dq = e / N; dlogvar = -1
+    / (2N).
+
+    Parameters
+    ----------
+    z : (N, D) array
+        A sample of N(mu, exp(logvar)).
+    logvar : (N, D) array
+        The log variance of q(z|x).
+    logits : (N, K) array
+        The logits of q(y|z).
+    means : (K, D) array
+        The means of the clusters.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    kl : () array
+        Nats.
+    dz, dlogvar, dlogits, dmeans : arrays
+        Its gradients. dlogvar is the direct part; the other part flows through z.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> one = np.ones((1, 1))
+    >>> float(kl_to_mixture(one, 0 * one, one, one)[0])
+    -0.5
     """
     same_shape("kl_to_mixture", z, logvar)
     if logits.shape != (len(z), len(means)) or means.shape[1:] != z.shape[1:]:
@@ -55,7 +121,31 @@ def kl_to_mixture(z, logvar, logits, means, batch_size=None):
 
 
 def kl_to_uniform(logits, batch_size=None):
-    """KL(q(y) || 1/K) = 1/N sum_n (log K + sum_y q_ny log q_ny);   dq = (log q + 1) / N.   Returns (kl, dlogits)."""
+    """The KL divergence of class probabilities from the uniform distribution, in nats.
+
+        kl = 1/N sum_n (log K + sum_y q_ny log q_ny),   dq = (log q + 1) / N,   q = softmax(logits)
+
+    Parameters
+    ----------
+    logits : (N, K) array
+        Scores of K classes.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    kl : () array
+        Nats.
+    dlogits : (N, K) array
+        Its gradient.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> kl, dlogits = kl_to_uniform(np.zeros((1, 2)))
+    >>> abs(float(kl)), dlogits.tolist()
+    (0.0, [[0.0, 0.0]])
+    """
     scale = 1 / examples(logits, batch_size)
     q, log_q = softmax(logits)
     kl = scale * (q * (log_q + math.log(logits.shape[-1]))).sum()

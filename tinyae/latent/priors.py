@@ -1,8 +1,10 @@
-"""Priors that codes are drawn from, by name; an adversary needs draws of them alone, so they may be of any shape.
+"""The priors that an adversarial autoencoder can sample from, by name.
+
+An adversary needs nothing but samples of its prior, so a prior may have any shape.
 
     z = PRIORS[name](dim, classes, scale).sample(noise, n, dtype, labels)
 
-Each is cut into `classes` regions of one probability, and a code with a label y is drawn in region y (Makhzani et al.
+Each is cut into `classes` regions of one probability, and a code with a label y is sampled in region y (Makhzani et al.
 2015, section 2.3); without labels, or with one of -1, in any of them. All are cut along one number that is uniform on
 (0, 1) whatever the label, the share u of the prior that lies before a code: in region y it is (y + u) / classes.
 """

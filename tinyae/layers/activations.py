@@ -28,7 +28,17 @@ class _Activation(Layer):
 
 
 class ReLU(_Activation):
-    """y = max(x, 0);  f' = 1 where y > 0, else 0 (also at x = 0)."""
+    """The rectified linear unit.
+
+        y = max(x, 0),   dx = dy where y > 0, else 0 (also at x = 0)
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> y, cache = ReLU().forward({}, np.array([[-1.0, 2.0]]))
+    >>> y.tolist(), ReLU().backward({}, cache, np.ones((1, 2))).tolist()
+    ([[0.0, 2.0]], [[0.0, 1.0]])
+    """
 
     def forward(self, params, x, train=False, rng=None, state=None):
         y = relu(x)  # max(x, 0)
@@ -40,7 +50,21 @@ class ReLU(_Activation):
 
 
 class LeakyReLU(_Activation):
-    """y = x where x > 0, else slope x;  f' = 1 or slope (Maas et al. 2013). The slope is 0 <= slope < 1."""
+    """A rectified linear unit with a small slope below 0 (Maas et al. 2013).
+
+        y = x where x > 0, else slope x,   dx = dy or slope dy
+
+    Parameters
+    ----------
+    slope : float, default 0.01
+        The slope for x below 0, at least 0 and below 1.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> LeakyReLU(0.1).forward({}, np.array([[-1.0, 2.0]]))[0].tolist()
+    [[-0.1, 2.0]]
+    """
 
     @of_layer(slope=Number(least=0, below=1))
     def __init__(self, slope=0.01):
@@ -60,7 +84,21 @@ class LeakyReLU(_Activation):
 
 
 class ELU(_Activation):
-    """y = x where x > 0, else alpha (exp(x) - 1);  f' = 1 or alpha exp(x) = y + alpha (Clevert et al. 2016)."""
+    """The exponential linear unit (Clevert et al. 2016).
+
+        y = x where x > 0, else alpha (exp(x) - 1),   dx = dy or dy (y + alpha)
+
+    Parameters
+    ----------
+    alpha : float, default 1
+        The limit of -y for large negative x.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> ELU().forward({}, np.array([[-1.0, 2.0]]))[0].round(4).tolist()
+    [[-0.6321, 2.0]]
+    """
 
     @of_layer(alpha=WEIGHT)
     def __init__(self, alpha=1.0):
@@ -81,9 +119,20 @@ class ELU(_Activation):
 
 
 class CELU(_Activation):
-    """y = x where x > 0, else alpha (exp(x / alpha) - 1);  f' = 1 or exp(x / alpha) = y / alpha + 1 (Barron 2017).
+    """The exponential linear unit whose slope at 0 is 1 from both sides for any alpha (Barron 2017).
 
-    Its slope at 0 is 1 from both sides for any alpha > 0.
+        y = x where x > 0, else alpha (exp(x / alpha) - 1),   dx = dy or dy (y / alpha + 1)
+
+    Parameters
+    ----------
+    alpha : float, default 1
+        The limit of -y for large negative x.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> CELU(2.0).forward({}, np.array([[-1.0, 2.0]]))[0].round(4).tolist()
+    [[-0.7869, 2.0]]
     """
 
     @of_layer(alpha=RATE)
@@ -105,11 +154,22 @@ class CELU(_Activation):
 
 
 class GELU(_Activation):
-    """y = x Phi(x), Phi the normal distribution's cumulative function (Hendrycks & Gimpel 2016, section 2), or near it.
+    """The Gaussian error linear unit (Hendrycks & Gimpel 2016, section 2).
 
-    approximate="tanh": y = x (1 + t) / 2, t = tanh u, u = sqrt(2/pi) (x + 0.044715 x^3), their approximation, within
-    5e-4;  f' = (1 + t) / 2 + x (1 - t^2) u' / 2.
-    approximate="none": f' = Phi(x) + x Phi'(x), Phi'(x) = exp(-x^2 / 2) / sqrt(2 pi).
+        y = x Phi(x),   dy/dx = Phi(x) + x exp(-x^2 / 2) / sqrt(2 pi)          Phi: the normal cumulative distribution
+        y = x (1 + t) / 2,   dy/dx = (1 + t) / 2 + x (1 - t^2) u' / 2          t = tanh(u), "tanh"
+
+    Parameters
+    ----------
+    approximate : "tanh" or "none", default "tanh"
+        "none" computes Phi; "tanh" is the paper's approximation with u = sqrt(2/pi) (x + 0.044715 x^3), within
+        5e-4.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> GELU("none").forward({}, np.array([[-1.0, 2.0]]))[0].round(4).tolist()
+    [[-0.1587, 1.9545]]
     """
 
     C = math.sqrt(2 / math.pi)
@@ -140,7 +200,16 @@ class GELU(_Activation):
 
 
 class SiLU(_Activation):
-    """y = x s, s = sigmoid(x);  f' = s + y (1 - s) (Elfwing et al. 2018)."""
+    """The sigmoid linear unit, also called swish (Elfwing et al. 2018).
+
+        y = x s, s = sigmoid(x),   dx = dy (s + y (1 - s))
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> SiLU().forward({}, np.array([[-1.0, 2.0]]))[0].round(4).tolist()
+    [[-0.2689, 1.7616]]
+    """
 
     def forward(self, params, x, train=False, rng=None, state=None):
         s = sigmoid(x)
@@ -153,7 +222,16 @@ class SiLU(_Activation):
 
 
 class Sigmoid(_Activation):
-    """y = 1 / (1 + exp(-x));  f' = y (1 - y)."""
+    """The logistic function.
+
+        y = 1 / (1 + exp(-x)),   dx = dy y (1 - y)
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> Sigmoid().forward({}, np.array([[0.0, 2.0]]))[0].round(4).tolist()
+    [[0.5, 0.8808]]
+    """
 
     def forward(self, params, x, train=False, rng=None, state=None):
         y = sigmoid(x)
@@ -165,7 +243,16 @@ class Sigmoid(_Activation):
 
 
 class Tanh(_Activation):
-    """y = tanh(x);  f' = 1 - y^2."""
+    """The hyperbolic tangent.
+
+        y = tanh(x),   dx = dy (1 - y^2)
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> Tanh().forward({}, np.array([[0.0, 2.0]]))[0].round(4).tolist()
+    [[0.0, 0.964]]
+    """
 
     def forward(self, params, x, train=False, rng=None, state=None):
         y = array_module(x).tanh(x)
@@ -177,10 +264,22 @@ class Tanh(_Activation):
 
 
 class Softplus(_Activation):
-    """y = log(1 + exp(beta x)) / beta;  f' = sigmoid(beta x). The larger beta, the nearer to max(x, 0).
+    """A smooth form of the rectified linear unit.
 
-    threshold: where beta x is above it, y = x and f' = 1, as in PyTorch, whose default is 20. None: nowhere; the sum
-    is stable without.
+        y = log(1 + exp(beta x)) / beta,   dx = dy sigmoid(beta x)
+
+    Parameters
+    ----------
+    beta : float, default 1
+        The sharpness: the larger beta, the closer y is to max(x, 0).
+    threshold : float or None, default None
+        Where beta x is above it, y = x and dx = dy, as in PyTorch, whose default is 20. None: nowhere.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> Softplus().forward({}, np.array([[0.0, 2.0]]))[0].round(4).tolist()
+    [[0.6931, 2.1269]]
     """
 
     @of_layer(beta=RATE, threshold=Optional(Number()))

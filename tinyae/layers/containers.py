@@ -1,4 +1,4 @@
-"""Layers made of layers: one after the other, and beside the identity or a projection."""
+"""Layers made of layers: sequences and residual blocks."""
 
 import numpy as np
 
@@ -31,7 +31,24 @@ class _Layers(_Layer):
 
 
 class Sequential(Layer):
-    """Layers one after the other: y = f_n(... f_1(x)). Parameters are named by position: {"0": {...}, "1": {...}}."""
+    """Layers one after the other.
+
+        y = f_n(... f_1(x)),   dx = df_1/dx^T ... df_n/dx^T dy
+
+    Parameters are named by position: {"0": {...}, "1": {...}}.
+
+    Parameters
+    ----------
+    layers : Layer
+        The layers in their order; without any, the identity.
+
+    Example
+    -------
+    >>> from tinyae.layers import Dense, ReLU
+    >>> network = Sequential(Dense(5), ReLU(), Dense(2))
+    >>> network.output_shape((3,)), list(network.param_shapes((3,)))
+    ((2,), ['0', '1', '2'])
+    """
 
     @of_layer(layers=_Layers())
     def __init__(self, *layers):
@@ -82,7 +99,7 @@ class Sequential(Layer):
     def forward(self, params, x, train=False, rng=None, state=None):
         if any(str(i) not in params for i in range(len(self.layers))):
             count = len(self.layers)
-            raise ShapeError(f"{self!r}: {count} layers go with the parameters of as many, got those of {list(params)}")
+            raise ShapeError(f"{self!r}: {count} layers need the parameters of as many, got parameters {list(params)}")
         rng = None if rng is None else as_noise(rng)
         caches = []
         for i, layer in enumerate(self.layers):
@@ -107,10 +124,24 @@ class Sequential(Layer):
 
 
 class Residual(Sequential):
-    """y = p(x) + f(x), f the layers in sequence, p the identity or a layer of its own.
+    """A residual block: layers, and the identity or a projection around them.
 
-    (He et al. 2016, equations 1 and 2.) So dx = dp/dx^T dy + df/dx^T dy. projection: a layer that gives x the shape of
-    f(x), such as Conv2D(filters, 1); its parameters are under "projection".
+        y = p(x) + f(x),   dx = dp/dx^T dy + df/dx^T dy
+
+    f is the layers in sequence, p the identity or the projection (He et al. 2016, equations 1 and 2).
+
+    Parameters
+    ----------
+    layers : Layer
+        The layers of f, whose output has the shape of p(x).
+    projection : Layer or None, default None
+        A layer that gives x the shape of f(x), such as Conv2D(filters, 1); its parameters are under "projection".
+
+    Example
+    -------
+    >>> from tinyae.layers import Dense, ReLU
+    >>> Residual(Dense(8), ReLU(), Dense(3)).output_shape((3,))
+    (3,)
     """
 
     @of_layer(projection=Optional(_Layer()))
@@ -137,7 +168,7 @@ class Residual(Sequential):
         return inner
 
     def _join(self, inner, outer):
-        """The tree of the layers with that of the projection, where there is one."""
+        """`inner`, and the tree of the projection next to it, where there is one."""
         return {**inner, "projection": outer} if self.projected else inner
 
     def _outer(self, tree):

@@ -86,16 +86,40 @@ class _Convolution(Layer):
 
 
 class Conv2D(_Convolution):
-    """(N, H, W, C) -> (N, H', W', O), with stride s, dilation d and padding p:
+    """A convolution of images (cross-correlation, as in every framework; LeCun et al. 1989).
 
         y[n, i, j, o]  = b[o] + sum_uvc x[n, i s + u d - p, j s + v d - p, c] w[u, v, c, o]
         dw[u, v, c, o] = sum_nij x[n, i s + u d - p, j s + v d - p, c] dy[n, i, j, o]
         db[o]          = sum_nij dy[n, i, j, o]
         dx[n, a, b, c] = sum of dy[n, i, j, o] w[u, v, c, o] where i s + u d - p = a and j s + v d - p = b
 
-    (cross-correlation, as in every framework; LeCun et al. 1989). weight (kh, kw, C / groups, O), bias (O,). padding:
-    "same" (TensorFlow's rule), "valid", a number p, or ((top, bottom), (left, right)). With groups, output channels of
-    group g see input channels of group g alone.
+    (N, H, W, C) -> (N, H', W', O), with stride s, dilation d and padding p. weight (kh, kw, C / groups, O), bias (O,).
+
+    Parameters
+    ----------
+    filters : int
+        O, the number of output channels.
+    kernel_size : int or (int, int)
+        kh and kw, in pixels.
+    stride : int or (int, int), default 1
+        The step between windows, in pixels.
+    padding : "same", "valid", int or ((top, bottom), (left, right)), default "same"
+        Zeros around the image: "same" is TensorFlow's rule, "valid" none.
+    dilation : int or (int, int), default 1
+        The step between the pixels of a window.
+    groups : int, default 1
+        Output channels of group g see input channels of group g alone.
+    bias : bool, default True
+        Whether b is added.
+    init : "he", "glorot" or "uniform", default "he"
+        The initialiser of the weight; the bias starts at zero.
+
+    Example
+    -------
+    >>> Conv2D(16, 3, stride=2).output_shape((28, 28, 1))
+    (14, 14, 16)
+    >>> Conv2D(16, 3).param_shapes((28, 28, 1))
+    {'weight': (3, 3, 1, 16), 'bias': (16,)}
     """
 
     defaults = {"stride": (1, 1), "padding": "same", "dilation": (1, 1), "groups": 1, "bias": True}
@@ -160,15 +184,40 @@ class Conv2D(_Convolution):
 
 
 class ConvTranspose2D(_Convolution):
-    """The transpose of a convolution: y[n, i s + u d - p, j s + v d - p, o] += x[n, i, j, c] w[u, v, o, c], and b[o].
+    """A transposed convolution, which enlarges images (Zeiler et al. 2010; Dumoulin & Visin 2016, section 4).
 
-        (N, H, W, C) -> (N, H', W', O): H' = H s with "same", else (H - 1) s + (kh - 1) d + 1 - top - bottom + extra
-        dx = the convolution of dy with w
+        y[n, i s + u d - p, j s + v d - p, o] += x[n, i, j, c] w[u, v, o, c],   and b[o]
+        dx             = the convolution of dy with w
         dw[u, v, o, c] = sum_nij dy[n, i s + u d - p, j s + v d - p, o] x[n, i, j, c]
 
-    with stride s, dilation d, padding p and extra = output_padding (Zeiler et al. 2010; Dumoulin & Visin 2016, section
-    4). weight (kh, kw, O / groups, C): the kernel of the convolution that it transposes, which takes y's O channels to
-    x's C. bias (O,). With groups, output channels of group g see input channels of group g alone.
+    (N, H, W, C) -> (N, H', W', O) with H' = H s for "same", otherwise (H - 1) s + (kh - 1) d + 1 - top - bottom +
+    output_padding. weight (kh, kw, O / groups, C) is the kernel of the convolution that it transposes; bias (O,).
+
+    Parameters
+    ----------
+    filters : int
+        O, the number of output channels.
+    kernel_size : int or (int, int)
+        kh and kw, in pixels.
+    stride : int or (int, int), default 1
+        The factor by which the image grows.
+    padding : "same", "valid", int or ((top, bottom), (left, right)), default "same"
+        What is cut off the borders of y.
+    output_padding : int or (int, int), default 0
+        Rows and columns that are added at the bottom and on the right.
+    bias : bool, default True
+        Whether b is added.
+    init : "he", "glorot" or "uniform", default "he"
+        The initialiser of the weight; the bias starts at zero.
+    dilation : int or (int, int), default 1
+        The step between the pixels of a window.
+    groups : int, default 1
+        Output channels of group g see input channels of group g alone.
+
+    Example
+    -------
+    >>> ConvTranspose2D(16, 4, stride=2).output_shape((7, 7, 32))
+    (14, 14, 16)
     """
 
     defaults = {

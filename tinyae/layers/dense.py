@@ -10,11 +10,25 @@ from .initialisers import INITIALISERS
 
 
 class Dense(Layer):
-    """y = x W + b.   (N, D) -> (N, units), W (D, units), b (units,).
+    """A fully connected layer.
 
-    With dy = dL/dy (N, units):   dx = dy W^T,   dW += x^T dy,   db += sum_n dy.
+        y = x W + b,   dx = dy W^T,   dW += x^T dy,   db += sum_n dy
 
-    init: name of the weight's initialiser, "glorot", "he" or "uniform"; the bias starts at zero.
+    (N, D) -> (N, units), with weight W (D, units) and bias b (units,).
+
+    Parameters
+    ----------
+    units : int
+        The size of the output.
+    bias : bool, default True
+        Whether b is added.
+    init : "glorot", "he" or "uniform", default "glorot"
+        The initialiser of W; b starts at zero.
+
+    Example
+    -------
+    >>> Dense(3).output_shape((5,)), Dense(3).param_shapes((5,))
+    ((3,), {'weight': (5, 3), 'bias': (3,)})
     """
 
     bias_init = "zeros"
@@ -61,11 +75,30 @@ class Dense(Layer):
 
 
 class Embedding(Layer):
-    """y = W[x]: a row of W (count, units) for each integer in x.   (N, ...) -> (N, ..., units).
+    """A table with a row of numbers for each integer.
 
-    dW_k += sum of dy over the places where x = k, as the product onehot(x)^T dy: deterministic on every backend. There
-    is no gradient by x: backward returns None. An integer outside [0, count) is a DataError on NumPy; on a device,
-    where a look at x would wait, its row of y is NaN and it has no gradient.
+        y = W[x],   dW_k += sum of dy over the places where x = k
+
+    (N, ...) integers -> (N, ..., units), with weight W (count, units). dW is the product onehot(x)^T dy, deterministic
+    on every backend. There is no gradient by x: backward returns None.
+
+    Parameters
+    ----------
+    count : int
+        The number of rows; x is in [0, count).
+    units : int
+        The size of a row.
+
+    Raises
+    ------
+    DataError
+        For an integer outside [0, count) on NumPy. On a device, where a look at x would wait, its row of y is NaN.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> Embedding(10, 4).forward({"weight": np.eye(10, 4)}, np.array([2, 0]))[0].tolist()
+    [[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
     """
 
     @of_layer(count=Count(), units=Count())

@@ -1,6 +1,6 @@
-"""Initial weights by name: a function of (rng, name, shape, dtype) each, fan sizes read off the shape.
+"""Initial weights: functions of (rng, name, shape, dtype) by name, which read the fan sizes off the shape.
 
-weight: the shape of the weight beside it, for a bias whose bound depends on the weight's fan in.
+weight: the shape of the layer's weight, for a bias whose bound depends on the weight's fan in.
 """
 
 import math

@@ -11,17 +11,32 @@ from .convolution import Conv2D
 
 
 class MaskedConv2D(Conv2D):
-    """A convolution that sees only pixels before its own, in raster order (van den Oord et al. 2016, section 3.4).
+    """A convolution that sees only pixels before its own (van den Oord et al. 2016, section 3.4).
 
-    The kernel's taps above the centre row count, and in the centre row those left of the centre; the centre itself
-    does not for mask "A" (the first layer, which must not see the pixel it predicts) and does for "B". The taps that
-    count are two blocks, each an ordinary convolution, and nothing is computed for the others:
+    Pixels are in raster order: the kernel's taps in the rows above the centre count, and those left of the centre in
+    its row. The taps that count are two blocks, each an ordinary convolution, and nothing is computed for the others:
 
         . . . . .                y  = output(x, w[above]) + output(x, w[left]) + b
         . . . . .  above         dx = input_gradient(dy, w[above]) + input_gradient(dy, w[left])
         . . x - -  left          dw[above], dw[left] = their weight gradients, and 0 elsewhere
         - - - - -                (x: the centre, in `left` for "B")
         - - - - -
+
+    Parameters
+    ----------
+    filters : int
+        O, the number of output channels.
+    kernel_size : int or (int, int)
+        The kernel's sides, odd, in pixels.
+    mask : "A" or "B"
+        "A" leaves the centre out, for the first layer, which must not see the pixel that it predicts; "B" has it.
+    options :
+        `dilation`, `groups`, `bias` and `init`, as in Conv2D.
+
+    Example
+    -------
+    >>> MaskedConv2D(8, 5, mask="A").output_shape((7, 7, 1))
+    (7, 7, 8)
     """
 
     @of_layer(mask=Choice(("A", "B")))
@@ -61,8 +76,8 @@ class MaskedConv2D(Conv2D):
     def at(self, params, x, i, j):
         """y[:, i, j] (N, O) from the map x (N, H, W, C). ConfigError unless stride is 1, ShapeError outside of y.
 
-        Only pixels that (i, j) sees are read, so a sampler may call this before those that follow are drawn. On the CPU
-        the bits are those of `forward`'s (on NumPy alone with OpenBLAS, from two filters on; not on a GPU).
+        Only pixels that (i, j) sees are read, so a sampler may call this before the later pixels are sampled. On the
+        CPU the bits equal `forward`'s (on NumPy alone with OpenBLAS, from two filters on; not on a GPU).
         """
         if self.stride != (1, 1):
             raise ConfigError(f"{self!r}: one pixel takes stride 1 (forward takes any), got {self.stride}")

@@ -33,7 +33,24 @@ class _Normalisation(Layer):
 
 
 class LayerNorm(_Normalisation):
-    """Statistics over the last axis of each example (Ba et al. 2016, equation 4).   (N, ..., C) -> the same."""
+    """Normalises the features of each example (Ba et al. 2016, equation 4).
+
+        n = (x - mean) / sqrt(var + epsilon),   y = scale n + shift,   mean and var over the last axis
+
+    (N, ..., C) -> the same shape, with scale and shift (C,). The backward stands in `backward`.
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-5
+        Added to the variance.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> params = LayerNorm().init((2,), 0, "float64")
+    >>> LayerNorm().forward(params, np.array([[1.0, 3.0]]))[0].round(3).tolist()
+    [[-1.0, 1.0]]
+    """
 
     @of_layer(epsilon=WEIGHT)
     def __init__(self, epsilon=1e-5):
@@ -67,9 +84,23 @@ class LayerNorm(_Normalisation):
 
 
 class GroupNorm(_Normalisation):
-    """Statistics over the pixels and the channels of a group, per example (Wu & He 2018, equation 3).
+    """Normalises groups of channels of each example (Wu & He 2018, equation 3).
 
-    groups: of equally many neighbouring channels.   (N, ..., C) -> the same.
+        n = (x - mean) / sqrt(var + epsilon),   y = scale n + shift,   over the pixels and channels of a group
+
+    (N, ..., C) -> the same shape, with scale and shift (C,).
+
+    Parameters
+    ----------
+    groups : int
+        The number of groups of neighbouring channels, a divisor of C.
+    epsilon : float, default 1e-5
+        Added to the variance.
+
+    Example
+    -------
+    >>> GroupNorm(2).param_shapes((7, 7, 4))
+    {'scale': (4,), 'shift': (4,)}
     """
 
     @of_layer(groups=Count(), epsilon=WEIGHT)
@@ -116,12 +147,26 @@ class GroupNorm(_Normalisation):
 
 
 class BatchNorm(_Normalisation):
-    """Statistics of each feature over the batch and every other axis (Ioffe & Szegedy 2015).   (N, ..., C) -> the same.
+    """Normalises each feature over the batch and every other axis (Ioffe & Szegedy 2015).
 
-    In training they are the batch's and gradients flow through them; otherwise they are the running ones in
-    `state` ("mean" and "var", (C,) each; without a state, mean 0 and variance 1), which are constants:
-    dx = dy scale / sigma. `update_state` moves them: running = momentum running + (1 - momentum) batch, with the
-    unbiased variance (their algorithm 2).
+        n = (x - mean) / sqrt(var + epsilon),   y = scale n + shift
+
+    In training, mean and var are the batch's, and gradients flow through them. Otherwise they are the running ones of
+    `state` ("mean" and "var", (C,) each), which are constants: dx = dy scale / sigma. `update_state` moves them:
+    running = momentum running + (1 - momentum) batch, with the unbiased variance (algorithm 2 of the paper). (N, ...,
+    C) -> the same.
+
+    Parameters
+    ----------
+    momentum : float, default 0.9
+        The share of the running statistics that a step keeps.
+    epsilon : float, default 1e-5
+        Added to the variance.
+
+    Example
+    -------
+    >>> BatchNorm().param_shapes((7, 7, 4)), BatchNorm().state_shapes((7, 7, 4))
+    ({'scale': (4,), 'shift': (4,)}, {'mean': (4,), 'var': (4,)})
     """
 
     @of_layer(momentum=Number(least=0, most=1), epsilon=WEIGHT)
@@ -142,7 +187,7 @@ class BatchNorm(_Normalisation):
 
     def forward(self, params, x, train=False, rng=None, state=None):  # x (N, ..., C)
         self.check_params(params, x)
-        mean = var = None  # the statistics are then those of x
+        mean = var = None  # the statistics are then x's own
         if train:
             self.expect(x.size > 0, "of one example at least: an empty batch has no mean", x.shape)
         elif state is not None:

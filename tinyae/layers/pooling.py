@@ -56,9 +56,28 @@ def _all_see_a_pixel(length, count, taps, stride, dilation, start):
 
 
 class MaxPool2D(_Pool2D):
-    """y = max of the window, padding never counting;  dx = dy at the maximum, 0 elsewhere in the window.
+    """Takes the largest value of each window.
 
-    Of equal values the first in raster order is the maximum, so that each dy goes to one pixel.
+        y = max of the window,   dx = dy at the maximum, 0 elsewhere in the window
+
+    Padding never counts. Of equal values the first in raster order is the maximum, so each dy goes to one pixel. (N, H,
+    W, C) -> (N, H', W', C).
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        The window's sides, in pixels.
+    stride : int, (int, int) or None, default None
+        The step between windows; None takes `size`.
+    padding : "same", "valid", int or ((top, bottom), (left, right)), default "valid"
+        The border around the image.
+    dilation : int or (int, int), default 1
+        The step between the pixels of a window.
+
+    Example
+    -------
+    >>> MaxPool2D(2).output_shape((28, 28, 8))
+    (14, 14, 8)
     """
 
     def forward(self, params, x, train=False, rng=None, state=None):
@@ -74,9 +93,29 @@ class MaxPool2D(_Pool2D):
 
 
 class AveragePool2D(_Pool2D):
-    """y = mean of the window's m pixels;  each of them gets dy / m.
+    """Takes the mean of each window.
 
-    count_include_pad: whether zeros of the padding count as pixels, so that m is always the window's size.
+        y = mean of the window's m pixels,   dx = dy / m for each of them
+
+    (N, H, W, C) -> (N, H', W', C).
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        The window's sides, in pixels.
+    stride : int, (int, int) or None, default None
+        The step between windows; None takes `size`.
+    padding : "same", "valid", int or ((top, bottom), (left, right)), default "valid"
+        The border around the image.
+    dilation : int or (int, int), default 1
+        The step between the pixels of a window.
+    count_include_pad : bool, default False
+        Whether zeros of the padding count as pixels, so that m is always the window's size.
+
+    Example
+    -------
+    >>> AveragePool2D(2).output_shape((28, 28, 8))
+    (14, 14, 8)
     """
 
     @of_layer(count_include_pad=Flag())

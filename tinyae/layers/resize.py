@@ -72,10 +72,25 @@ def cubic(xp, t):
 
 
 class UpSample2D(_Resize):
-    """(N, H, W, C) -> (N, factor H, factor W, C). factor: an integer, or (rows, columns).
+    """Enlarges images by a factor.
 
-    mode="nearest": each pixel becomes a block of factor x factor equal ones;  dx sums dy over the block.
-    mode="linear" or "cubic", and align_corners: as Resize2D.
+        y[n, i, j] = x[n, floor(i / factor), floor(j / factor)],   dx sums dy over the block of each pixel
+
+    (N, H, W, C) -> (N, factor H, factor W, C).
+
+    Parameters
+    ----------
+    factor : int or (int, int)
+        The factor of rows and columns.
+    mode : "nearest", "linear" or "cubic", default "nearest"
+        The interpolation, as in Resize2D.
+    align_corners : bool, default False
+        As in Resize2D.
+
+    Example
+    -------
+    >>> UpSample2D(2).output_shape((7, 7, 3))
+    (14, 14, 3)
     """
 
     @of_layer(factor=Pair())
@@ -112,12 +127,27 @@ class UpSample2D(_Resize):
 
 
 class Resize2D(_Resize):
-    """(N, H, W, C) -> (N, height, width, C).
+    """Resizes images to a given height and width.
 
-    mode="nearest": y[n, i, j] = x[n, floor(i H / height), floor(j W / width)];  dx sums dy over the places that took
-    the pixel. mode="linear": between the two pixels on either side, on both axes. mode="cubic": by the four nearest,
-    with Keys's kernel (Keys 1981; a = -0.75). Smaller images are not smoothed first. align_corners: as in PyTorch's
-    `interpolate`, of which these are "bilinear" and "bicubic".
+        y[n, i, j] = x[n, floor(i H / height), floor(j W / width)],   dx sums dy over the places of the pixel
+
+    for "nearest"; "linear" interpolates between the two nearest pixels on each axis, "cubic" between the four nearest
+    with Keys's kernel (Keys 1981; a = -0.75). Images that shrink are not smoothed first. (N, H, W, C) -> (N, height,
+    width, C).
+
+    Parameters
+    ----------
+    height, width : int
+        The new size, in pixels.
+    mode : "nearest", "linear" or "cubic", default "nearest"
+        The interpolation.
+    align_corners : bool, default False
+        As in PyTorch's `interpolate`, of which these are "nearest", "bilinear" and "bicubic".
+
+    Example
+    -------
+    >>> Resize2D(14, 14).output_shape((7, 5, 3))
+    (14, 14, 3)
     """
 
     @of_layer(height=Count(), width=Count())

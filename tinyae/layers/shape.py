@@ -8,7 +8,22 @@ from .base import Layer, drawing
 
 
 class Reshape(Layer):
-    """(N, *input) -> (N, *shape), the elements in order; the gradient takes the way back."""
+    """Gives each example another shape.
+
+        y = x with the elements in order,   dx = dy in the shape of x
+
+    (N, *input) -> (N, *shape).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The new shape, without the batch axis.
+
+    Example
+    -------
+    >>> Reshape((7, 7, 2)).output_shape((98,))
+    (7, 7, 2)
+    """
 
     @of_layer(shape=Counts())
     def __init__(self, shape):
@@ -33,7 +48,17 @@ class Reshape(Layer):
 
 
 class Flatten(Layer):
-    """(N, ...) -> (N, D), D the product of the other axes."""
+    """Makes a vector of each example.
+
+        y = x with the elements in order,   dx = dy in the shape of x
+
+    (N, ...) -> (N, D), D the product of the other axes.
+
+    Example
+    -------
+    >>> Flatten().output_shape((7, 7, 2))
+    (98,)
+    """
 
     @classmethod
     def examples(cls):
@@ -51,9 +76,21 @@ class Flatten(Layer):
 
 
 class ConstantChannel(Layer):
-    """One more channel, the same learned number s everywhere:   (N, ..., C) -> (N, ..., C + 1).
+    """Adds a channel that has the same learned number everywhere.
 
-    ds = the sum of dy's last channel, dx = its others. value: where s starts.
+        y = (x, s),   dx = dy without its last channel,   ds = sum of dy's last channel
+
+    (N, ..., C) -> (N, ..., C + 1).
+
+    Parameters
+    ----------
+    value : float, default 0
+        The initial s.
+
+    Example
+    -------
+    >>> ConstantChannel().output_shape((7, 7, 2))
+    (7, 7, 3)
     """
 
     @of_layer(value=Number())
@@ -89,9 +126,23 @@ class ConstantChannel(Layer):
 
 
 class Dropout(Layer):
-    """In training y = x k / (1 - rate), k ~ Bernoulli(1 - rate) per element, and dx = dy k / (1 - rate); else y = x.
+    """Sets random values to 0 in training (inverted dropout; Srivastava et al. 2014, section 10).
 
-    Inverted dropout (Srivastava et al. 2014, section 10): the expectation of y is x. The mask is the noise "keep".
+        y = x k / (1 - rate),   dx = dy k / (1 - rate),   k ~ Bernoulli(1 - rate) for each value
+
+    The expectation of y is x. In evaluation y = x. The mask k is the noise "keep".
+
+    Parameters
+    ----------
+    rate : float
+        The share of values that are set to 0, at least 0 and below 1.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> y, _ = Dropout(0.5).forward({}, np.ones((1, 1000)), train=True, rng=0)
+    >>> sorted(set(y.ravel().tolist()))
+    [0.0, 2.0]
     """
 
     @of_layer(rate=Number(least=0, below=1))

@@ -14,7 +14,7 @@ and <g, u> is the derivative of sum_n D(x_n) along u. For layers h_l = f_l(h_l-1
 
 Where layers are linear or piecewise linear, theta is in J_l = W_l itself and nowhere else: the slopes of ReLU do not
 change with it, and <g, u> is linear in each W_l. So dW_l is the gradient that the layer would have on its input t_l-1
-from delta_l, and biases have none. That is one pass forward beside the passes that any critic needs. A smooth
+from delta_l, and biases have none. That is one more forward pass than any critic needs. A smooth
 activation would add a term, f'' t delta, that has to be sent back through all layers before it.
 """
 

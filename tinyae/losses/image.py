@@ -12,31 +12,75 @@ from ..errors import ShapeError
 
 WINDOW, SIGMA = 11, 1.5  # pixels: the side of SSIM's Gaussian window and its standard deviation
 C1, C2 = 0.01**2, 0.03**2
-EDGE = 4.0  # how much more a pixel counts on a step from 0 to 1
+EDGE = 4.0  # the weight that a step from 0 to 1 adds to its pixels
 
 
 def ssim(x, y):
-    """The mean structural similarity of each pair of images: (N, H, W, C), (N, H, W, C) -> (N,), 1 for equal ones.
-
-    (Wang, Bovik, Sheikh & Simoncelli 2004, equations 13 to 17, with their window and constants.) For every window of
-    11 x 11 pixels that lies in the image, with means, variances and covariance under a Gaussian of 1.5 pixels,
+    """The mean structural similarity of pairs of images (Wang et al. 2004, equations 13 to 17).
 
         S = (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2))
 
-    averaged over windows and channels. Raises ShapeError for images below 11 pixels a side.
+    mx, my, sx^2, sy^2 and sxy are means, variances and the covariance under a Gaussian window of 11 x 11 pixels with a
+    standard deviation of 1.5. S is averaged over the windows that lie in the image, and over channels.
+
+    Parameters
+    ----------
+    x, y : (N, H, W, C) arrays
+        Images in [0, 1].
+
+    Returns
+    -------
+    similarity : (N,) array
+        1 for equal images.
+
+    Raises
+    ------
+    ShapeError
+        For images below 11 pixels a side.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).random((2, 12, 12, 1))
+    >>> ssim(x, x).round(6).tolist()
+    [1.0, 1.0]
     """
     similarity, *_ = _similarity(*_planes("ssim", x, y))
     return similarity.reshape(len(x), math.prod(similarity.shape[1:])).mean(axis=1)
 
 
 def ssim_loss(prediction, target, batch_size=None):
-    """1/N sum over windows and channels of (1 - S), S as for `ssim`.
+    """One minus the structural similarity, summed over windows.
 
-    With the blurs p = G x, q = G x^2, r = G xy of the prediction x, where G is linear, the factors of S are
-    a1 = 2 p my + C1, a2 = 2 (r - p my) + C2, b1 = p^2 + my^2 + C1, b2 = q - p^2 + sy^2 + C2, so
+        loss = 1/N sum over windows and channels of (1 - S),   S as for `ssim`
+
+    With the blurs p = G x, q = G x^2, r = G xy of the prediction x, where G is linear, the factors of S are a1 = 2 p my
+    + C1, a2 = 2 (r - p my) + C2, b1 = p^2 + my^2 + C1, b2 = q - p^2 + sy^2 + C2, so
 
         dS/dq = -S / b2      dS/dr = 2 a1 / (b1 b2)      dS/dp = 2 my (a2 - a1) / (b1 b2) - 2 p S (1 / b1 - 1 / b2)
         dS/dx = G^T dS/dp + 2 x G^T dS/dq + y G^T dS/dr
+
+    Parameters
+    ----------
+    prediction, target : (N, H, W, C) arrays
+        Images in [0, 1].
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    loss : () array
+        The sum over windows, averaged over the batch.
+    dprediction : (N, H, W, C) array
+        Its gradient.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).random((1, 12, 12, 1))
+    >>> loss, d = ssim_loss(x, x)
+    >>> abs(round(float(loss), 6)), d.shape
+    (0.0, (1, 12, 12, 1))
     """
     x, y = _planes("ssim_loss", prediction, target)
     s, (rows, columns), (mean_x, mean_y), (a1, a2), (b1, b2) = _similarity(x, y)
@@ -53,9 +97,33 @@ def ssim_loss(prediction, target, batch_size=None):
 
 
 def edge_weighted_mse(prediction, target, batch_size=None):
-    """1/N sum w (prediction - target)^2, w = 1 + 4 `edges`(target);   d = 2 w (prediction - target) / N.
+    """The squared error with more weight on edges.
 
-    A blurred edge is a few pixels wide, so the plain error hardly sees it; here they count up to five times.
+        loss = 1/N sum w (prediction - target)^2,   w = 1 + 4 `edges`(target)
+        dprediction = 2 w (prediction - target) / N
+
+    A blurred edge is a few pixels wide, so it hardly changes the plain error; here these pixels count up to five times.
+
+    Parameters
+    ----------
+    prediction, target : (N, H, W, C) arrays
+        Images in [0, 1].
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    loss : () array
+        The weighted error.
+    dprediction : (N, H, W, C) array
+        Its gradient.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> loss, d = edge_weighted_mse(np.ones((1, 4, 4, 1)), np.zeros((1, 4, 4, 1)))
+    >>> float(loss)
+    16.0
     """
     _check("edge_weighted_mse", prediction, target)
     scale = 1 / examples(prediction, batch_size)
@@ -65,10 +133,25 @@ def edge_weighted_mse(prediction, target, batch_size=None):
 
 
 def edges(x):
-    """Sobel's gradient magnitude, per channel: (N, H, W, C) -> the same, 1 on a straight step from 0 to 1.
+    """The magnitude of the image gradient, by Sobel's filters, per channel.
 
-    The differences of the pixels on both sides, smoothed by (1, 2, 1) / 4 across; the image goes on beyond its border
-    as it is there.
+    The differences of the pixels on both sides are smoothed by (1, 2, 1) / 4 across. Border pixels are repeated.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+        Images.
+
+    Returns
+    -------
+    magnitude : (N, H, W, C) array
+        1 on a straight step from 0 to 1.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> edges(np.repeat([[[[0.0]], [[0.0]], [[1.0]], [[1.0]]]], 4, axis=2))[0, 1, :, 0].tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     xp = array_module(x)
     padded = xp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")

@@ -20,7 +20,7 @@ from ..options import Choice, Number, options
 from . import pixel
 from .pixel import LOG_2PI
 
-LEVELS = 256  # of an 8-bit value
+LEVELS = 256  # an 8-bit value has so many
 
 
 class Likelihood:

@@ -16,7 +16,36 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 def mse(prediction, target, batch_size=None):
-    """1/N sum (prediction - target)^2;  d = 2 (prediction - target) / N.   (N, ...) -> ((), (N, ...))."""
+    """The squared error, summed over features and averaged over the batch.
+
+        loss = 1/N sum (prediction - target)^2,   dprediction = 2 (prediction - target) / N
+
+    Parameters
+    ----------
+    prediction, target : (N, ...) arrays
+        Any units.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    loss : () array
+        The error in squared units.
+    dprediction : (N, ...) array
+        Its gradient.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> loss, d = mse(np.array([[1.0, 2.0]]), np.array([[0.0, 2.0]]))
+    >>> float(loss), d.tolist()
+    (1.0, [[2.0, 0.0]])
+    """
     same_shape("mse", prediction, target)
     scale = 1 / examples(prediction, batch_size)
     difference = prediction - target
@@ -24,7 +53,36 @@ def mse(prediction, target, batch_size=None):
 
 
 def l1(prediction, target, batch_size=None):
-    """1/N sum |prediction - target|;  d = sign(prediction - target) / N, 0 where they are equal."""
+    """The absolute error, summed over features and averaged over the batch.
+
+        loss = 1/N sum |prediction - target|,   dprediction = sign(prediction - target) / N, 0 where they are equal
+
+    Parameters
+    ----------
+    prediction, target : (N, ...) arrays
+        Any units.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    loss : () array
+        The error.
+    dprediction : (N, ...) array
+        Its gradient.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> loss, d = l1(np.array([[1.0, 2.0]]), np.array([[0.0, 2.0]]))
+    >>> float(loss), d.tolist()
+    (1.0, [[1.0, 0.0]])
+    """
     same_shape("l1", prediction, target)
     xp = array_module(prediction)
     scale = 1 / examples(prediction, batch_size)
@@ -33,10 +91,40 @@ def l1(prediction, target, batch_size=None):
 
 
 def bce_with_logits(logits, target, batch_size=None):
-    """-1/N sum(x log p + (1 - x) log(1 - p)), p = sigmoid(logits), x the target in [0, 1];  d = (p - x) / N.
+    """The cross-entropy of Bernoulli distributions given by logits, in nats.
 
-    The negative log-likelihood of a Bernoulli. From logits, so the loss is exact for any logit, to a few roundings of
-    itself, and the gradient to a rounding of 1; at an infinite logit both are the limits.
+        loss = -1/N sum(x log p + (1 - x) log(1 - p)),   p = sigmoid(logits),   dlogits = (p - x) / N
+
+    Computed from logits, the loss is exact for any logit, to a few roundings of itself, and the gradient to a rounding
+    of 1; at an infinite logit both are the limits.
+
+    Parameters
+    ----------
+    logits : (N, ...) array
+        The log odds of each value.
+    target : (N, ...) array
+        x, in [0, 1].
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    loss : () array
+        Nats.
+    dlogits : (N, ...) array
+        Its gradient.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> loss, d = bce_with_logits(np.array([[0.0]]), np.array([[1.0]]))
+    >>> round(float(loss), 4), d.tolist()
+    (0.6931, [[-0.5]])
     """
     same_shape("bce_with_logits", logits, target)
     scale = 1 / examples(logits, batch_size)
@@ -45,11 +133,39 @@ def bce_with_logits(logits, target, batch_size=None):
 
 
 def gaussian_nll(mu, target, logvar=0.0, batch_size=None):
-    """1/(2N) sum(log 2 pi + logvar + (mu - x)^2 exp(-logvar)).
+    """The negative log-likelihood of a Gaussian, in nats.
 
-    logvar: an array of mu's shape, or a number for a fixed variance.
-    dmu = (mu - x) exp(-logvar) / N;  dlogvar = (1 - (mu - x)^2 exp(-logvar)) / (2 N).
-    Returns (loss, dmu), and with an array (loss, dmu, dlogvar).
+        loss = 1/(2N) sum(log 2 pi + logvar + (mu - x)^2 exp(-logvar))
+
+    Parameters
+    ----------
+    mu, target : (N, ...) arrays
+        The mean, and x.
+    logvar : (N, ...) array or float, default 0
+        The log variance; a number for a fixed one.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    loss : () array
+        Nats.
+    dmu : (N, ...) array
+        (mu - x) exp(-logvar) / N.
+    dlogvar : (N, ...) array
+        (1 - (mu - x)^2 exp(-logvar)) / (2N), if logvar is an array.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> loss, dmu = gaussian_nll(np.array([[1.0]]), np.array([[0.0]]))
+    >>> round(float(loss), 4), dmu.tolist()
+    (1.4189, [[1.0]])
     """
     same_shape("gaussian_nll", mu, target)
     scale = 1 / examples(mu, batch_size)
@@ -68,11 +184,39 @@ def gaussian_nll(mu, target, logvar=0.0, batch_size=None):
 
 
 def laplace_nll(mu, target, log_scale=0.0, batch_size=None):
-    """1/N sum(log 2 + log_scale + |mu - x| exp(-log_scale)).
+    """The negative log-likelihood of a Laplace distribution, in nats.
 
-    log_scale: an array of mu's shape, or a number for a fixed scale.
-    dmu = sign(mu - x) exp(-log_scale) / N;  dlog_scale = (1 - |mu - x| exp(-log_scale)) / N.
-    Returns (loss, dmu), and with an array (loss, dmu, dlog_scale).
+        loss = 1/N sum(log 2 + log_scale + |mu - x| exp(-log_scale))
+
+    Parameters
+    ----------
+    mu, target : (N, ...) arrays
+        The location, and x.
+    log_scale : (N, ...) array or float, default 0
+        The logarithm of the scale; a number for a fixed one.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+
+    Returns
+    -------
+    loss : () array
+        Nats.
+    dmu : (N, ...) array
+        sign(mu - x) exp(-log_scale) / N.
+    dlog_scale : (N, ...) array
+        (1 - |mu - x| exp(-log_scale)) / N, if log_scale is an array.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> loss, dmu = laplace_nll(np.array([[1.0]]), np.array([[0.0]]))
+    >>> round(float(loss), 4), dmu.tolist()
+    (1.6931, [[1.0]])
     """
     same_shape("laplace_nll", mu, target)
     xp = array_module(mu)
@@ -94,16 +238,49 @@ def laplace_nll(mu, target, log_scale=0.0, batch_size=None):
 def cross_entropy_with_logits(
     logits, labels, batch_size=None, class_weights=None, ignore_index=None, label_smoothing=0.0
 ):
-    """1/N sum_n sum_k q_nk (-log p_nk), p = softmax(logits);   d = (p sum_k q_k - q) / N.
+    """The cross-entropy of a softmax with labels, in nats.
 
-    logits (N, ..., K). labels: integers (N, ...) in [0, K), then q is their one-hot; or probabilities (N, ..., K).
-    Of the largest logit, m, log p_k = (l_k - m) - log(1 + sum of the others' exp(l_j - m)) keeps all digits.
+        loss = 1/N sum_n sum_k q_nk (-log p_nk),   p = softmax(logits),   dlogits = (p sum_k q_k - q) / N
 
-    class_weights: w (K,), by which q_k is multiplied. label_smoothing: s in [0, 1], q = (1 - s) q + s / K before
-    weights (Szegedy et al. 2016, section 7). ignore_index: the label of places that do not count; N is the number of
-    examples all the same. (PyTorch divides by the sum of the weights; its reduction="sum" over N is this.)
+    N is the number of examples whatever the weights and the ignored labels; PyTorch divides by the sum of the weights,
+    and its reduction="sum" over N is this. With the largest logit m, log p_k = (l_k - m) - log(1 + sum of the others'
+    exp(l_j - m)) keeps all digits.
 
-    Raises ShapeError for unfit shapes; DataError for a label outside [0, K), where the loss is NaN on a device.
+    Parameters
+    ----------
+    logits : (N, ..., K) array
+        The scores of K classes.
+    labels : (N, ...) integers in [0, K), or (N, ..., K) probabilities
+        q, as integers its one-hot form.
+    batch_size : int, optional
+        What the mean divides by where the rows are a part of a larger batch; by default their number N.
+    class_weights : (K,) array, optional
+        w, by which q_k is multiplied.
+    ignore_index : int, optional
+        The label of places that do not count.
+    label_smoothing : float, default 0
+        s in [0, 1]: q becomes (1 - s) q + s / K before weights (Szegedy et al. 2016, section 7).
+
+    Returns
+    -------
+    loss : () array
+        Nats.
+    dlogits : (N, ..., K) array
+        Its gradient.
+
+    Raises
+    ------
+    ShapeError
+        For shapes that do not fit.
+    DataError
+        For a label outside [0, K); on a device its loss is NaN.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> loss, d = cross_entropy_with_logits(np.zeros((1, 2)), np.array([1]))
+    >>> round(float(loss), 4), d.tolist()
+    (0.6931, [[0.5, -0.5]])
     """
     name, xp = "cross_entropy_with_logits", array_module(logits)
     if logits.ndim < 2 or not logits.shape[-1]:
