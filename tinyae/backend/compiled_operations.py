@@ -19,25 +19,33 @@ SCORED, LANES = 28, 16  # as in codes.cpp: the rows that are scored at once, and
 Pool = ctypes.c_long * 11
 
 
-def plain(value):
-    """Whether an argument is a C-contiguous, aligned NumPy array of float32, a list of them, or no array at all."""
-    kind = type(value)
-    if kind is np.ndarray:
-        return value.dtype == FLOAT32 and value.flags.num & PLAIN == PLAIN
-    if kind is list:
-        return all(map(plain, value))
-    return kind is float or kind is int or not hasattr(value, "dtype")
+def plain(*values):
+    """Whether each is a C-contiguous, aligned NumPy array of float32, a list of such arrays, or no array at all."""
+    for value in values:  # a loop in one call, as this runs before every operation
+        if type(value) is np.ndarray:
+            if value.dtype != FLOAT32 or value.flags.num & PLAIN != PLAIN:
+                return False
+        elif type(value) is list:
+            if not plain(*value):
+                return False
+        elif hasattr(value, "dtype"):
+            return False
+    return True
 
 
-def strided(value):
-    """Whether an argument is an aligned NumPy array of float32, of any strides, or no array at all."""
-    if type(value) is np.ndarray:
-        return value.dtype == FLOAT32 and value.flags.aligned
-    return plain(value)
+def strided(*values):
+    """Whether each is an aligned NumPy array of float32, of any strides, or no array at all."""
+    for value in values:
+        if type(value) is np.ndarray:
+            if value.dtype != FLOAT32 or not value.flags.aligned:
+                return False
+        elif not plain(value):
+            return False
+    return True
 
 
 def takes(fits, reads=plain):
-    """Mark a compiled operation: it is called if `reads` is true of every argument and `fits` of all together."""
+    """Mark a compiled operation: it is called if both `reads` and `fits` are true of its arguments."""
 
     def mark(function):
         function.fits, function.reads = fits, reads
@@ -48,7 +56,10 @@ def takes(fits, reads=plain):
 
 def _alike(first, *others):
     """Whether all are of one shape."""
-    return all(a.shape == first.shape for a in others)
+    for a in others:
+        if a.shape != first.shape:
+            return False
+    return True
 
 
 def _writeable(*arrays):
@@ -62,7 +73,10 @@ def _matrices(a, b, axis, other):
 
 def _features(x, *vectors):
     """Whether x (..., C) has numbers, and the vectors are (C,) each or None."""
-    return x.ndim > 0 and x.size > 0 and all(v is None or v.shape == x.shape[-1:] for v in vectors)
+    for v in vectors:
+        if v is not None and v.shape != x.shape[-1:]:
+            return False
+    return x.ndim > 0 and x.size > 0
 
 
 # Dense layers
@@ -268,11 +282,15 @@ def nearest_code(z, codebook):
     return codes
 
 
-def _or_codes(value):
-    """Whether an argument is `plain`, or so except for holding int64."""
-    if type(value) is np.ndarray and value.dtype == np.int64:
-        return value.flags.num & PLAIN == PLAIN
-    return plain(value)
+def _or_codes(*values):
+    """Whether each is `plain`, or a C-contiguous, aligned NumPy array of int64."""
+    for value in values:
+        if type(value) is np.ndarray and value.dtype == np.int64:
+            if value.flags.num & PLAIN != PLAIN:
+                return False
+        elif not plain(value):
+            return False
+    return True
 
 
 @takes(

@@ -30,7 +30,7 @@ def _door(name):
             bound = signature.bind(*arguments, **named)
             bound.apply_defaults()  # else what follows a parameter that is left out would be lost
             arguments = bound.args
-        if native.present() is not None and all(map(reads, arguments)) and fits(*arguments):
+        if native.present() is not None and reads(*arguments) and fits(*arguments):
             return compiled(*arguments)
         return (formula if array_module(arguments[0]) is np else kernel)(*arguments)
 
@@ -79,4 +79,4 @@ def share_products(dtype):
 
 def share_update(*arrays):
     """Whether an update of these arrays, of one shape, is compiled, and then shared out among threads by itself."""
-    return all(map(compiled_operations.plain, arrays)) and native.present() is not None
+    return compiled_operations.plain(*arrays) and native.present() is not None
