@@ -5,7 +5,7 @@ import os
 import re
 import textwrap
 
-from ..backend import numpy_operations
+from ..backend import operations
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -22,8 +22,8 @@ def code(function):
 def operations_in(*texts):
     """The formulas for NumPy of the operations that some code calls, in the order of their first call."""
     called = dict.fromkeys(name for text in texts for name in re.findall(r"\b(\w+)\(", text))
-    formulas = (getattr(numpy_operations, name, None) for name in called)
-    return [code(f) for f in formulas if inspect.isfunction(f) and f.__module__ == numpy_operations.__name__]
+    found = (getattr(operations, name, None) for name in called)
+    return [code(f) for f in found if hasattr(f, "__wrapped__")]  # the door wraps the formula
 
 
 def doc(thing):
