@@ -279,7 +279,7 @@ def test_a_bandwidth_is_a_number_above_0(widths):
 
 @pytest.mark.parametrize("make", [lambda: probe.LinearProbe(2), lambda: dense_probe.DenseProbe(2)])
 def test_a_probe_that_has_learned_nothing(make):
-    with pytest.raises(TinyaeError, match="Probe has learned nothing yet: call fit"):
+    with pytest.raises(TinyaeError, match="Probe is not fitted: call fit"):
         make().predict(Z)
 
 
