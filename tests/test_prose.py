@@ -40,13 +40,8 @@ SECTIONS = "Parameters", "Returns", "Raises", "References", "Example"
 
 # Folders and files of tinyae/ that have been read through, and so are held to the rules.
 READ = (
-    "explore.py", "plot",
-    "errors.py", "cli.py", "commands", "training", "evaluation", "layers", "losses", "latent", "optim.py",
-    "data/__init__.py", "data/arrays.py",
-    "data/binarize.py", "data/cifar.py", "data/csv_files.py", "data/dataset.py", "data/download.py",
-    "data/files.py", "data/labels.py", "data/standardization.py", "batch.py", "startup.py", "terminal.py", "wording.py",
-    "data/idx.py", "data/sources.py", "data/numpy_files.py", "__init__.py",
-    "data/examples.py", "data/images.py", "data/drawn.py", "data/dsprites.py", "data/embed.py",
+    "explore.py", "plot", "errors.py", "cli.py", "commands", "training", "evaluation", "layers", "losses",
+    "latent", "optim.py", "batch.py", "startup.py", "terminal.py", "wording.py", "__init__.py", "data",
 )  # fmt: skip
 
 

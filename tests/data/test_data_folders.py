@@ -71,18 +71,18 @@ def test_other_files_and_links_are_named(tmp_path):
 def test_images_beside_class_folders_are_left_out(tmp_path):
     fill(tmp_path, "cat/1.png", "dog/1.png", "stray.png")
     assert read(tmp_path) == (("cat", "dog"), {"train": [(0, 0), (1, 1)]})
-    assert "left out, as they lie beside the folders: stray.png" in load(tmp_path).notes
+    assert "left out, as they lie next to the folders: stray.png" in load(tmp_path).notes
 
 
 def test_images_beside_parts_are_left_out(tmp_path):
     fill(tmp_path, "train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "test/dog/1.png", "a.png", "train/b.png")
     assert read(tmp_path) == (("cat", "dog"), THREE)
-    assert "left out, as they lie beside the folders: a.png, train/b.png" in load(tmp_path).notes
+    assert "left out, as they lie next to the folders: a.png, train/b.png" in load(tmp_path).notes
 
 
 def test_more_images_beside_folders_than_in_them_are_refused(tmp_path):
     fill(tmp_path, "cat/1.png", "dog/1.png", "a.png", "b.png", "c.png")
-    refused(lambda: load(tmp_path), "3 images beside folders of images (cat, dog)")
+    refused(lambda: load(tmp_path), "3 images next to folders of images (cat, dog)")
 
 
 @pytest.mark.parametrize("around", ("photos", "photos/summer"))
@@ -148,14 +148,14 @@ def test_a_part_without_class_folders_has_no_labels(tmp_path, names, why):
 @pytest.mark.parametrize(
     "paths, words",
     [
-        (("train/1.png", "test/1.png", "masks/1.png"), ("images (masks) beside test, train",)),
+        (("train/1.png", "test/1.png", "masks/1.png"), ("images (masks) next to test, train",)),
         (("val/1.png", "test/1.png"), ("test, val and no train",)),
         (("test/1.png",), ("has test and no train: add it, or give the path of one of them",)),
         (("photos/Val/cat/1.png", "photos/Val/dog/1.png"), ("photos: has Val and no train",)),
         (("test/a/1.png", "notes.txt"), ("has test and no train",)),
-        (("cat/1.png", "dog/1.png", "test/1.png"), ("images (cat, dog) beside test: put them into a folder train",)),
-        (("cat/1.png", "dog/1.png", "Val/cat/1.png"), ("images (cat, dog) beside Val: put them into a folder train",)),
-        (("train/cat/1.png", "train/dog/1.png", "bird/1.png"), ("images (bird) beside train",)),
+        (("cat/1.png", "dog/1.png", "test/1.png"), ("images (cat, dog) next to test: put them into a folder train",)),
+        (("cat/1.png", "dog/1.png", "Val/cat/1.png"), ("images (cat, dog) next to Val: put them into a folder train",)),
+        (("train/cat/1.png", "train/dog/1.png", "bird/1.png"), ("images (bird) next to train",)),
         (("train1/1.png", "train2/1.png"), ("train1, train2, which name the same part",)),
         (("train/1.png", "val/1.png", "valid/1.png"), ("val, valid, which name the same part",)),
         (("Train/1.png", "train/2.png", "test/1.png"), ("Train, train, which name the same part",)),
@@ -212,7 +212,7 @@ def test_a_run_says_what_it_recognised_and_judges_by_the_validation_part(tmp_pat
 def test_pictures_beside_a_folder_around_the_parts(tmp_path, strays):
     fill(tmp_path, *(f"photos/{name}/1.png" for name in ("train/cat", "train/dog", "val/cat", "test/dog")), *strays)
     assert read(tmp_path) == (("cat", "dog"), THREE)
-    assert load(tmp_path).notes[-1] == f"left out, as they lie beside the folders: {', '.join(strays)}"
+    assert load(tmp_path).notes[-1] == f"left out, as they lie next to the folders: {', '.join(strays)}"
 
 
 @pytest.mark.parametrize("part", ("", "train/"))
@@ -223,7 +223,7 @@ def test_a_picture_beside_a_folder_around_the_classes(tmp_path, part):
 
 def test_most_pictures_beside_a_folder_around_the_classes(tmp_path):
     fill(tmp_path, "a/cat/1.png", "a/dog/1.png", "1.png", "2.png", "3.png")
-    refused(lambda: load(tmp_path), "holds 3 images beside folders of images (a)")
+    refused(lambda: load(tmp_path), "holds 3 images next to folders of images (a)")
 
 
 @pytest.mark.parametrize("around", ("", "a/"))

@@ -1,4 +1,4 @@
-"""Maps of codes in place of images: what a prior over the codes of a vq-vae is trained on."""
+"""Replaces images by their maps of vq-vae codes, the training data of a prior over the codes."""
 
 import zlib
 
@@ -8,11 +8,11 @@ from .dataset import Dataset, Split
 
 
 def codes_of(data, codec):
-    """The Dataset `data` with the map of codes of each image in its place, as the vq-vae `codec` gives it.
+    """Return the Dataset `data` with each image replaced by its map of codes from the vq-vae `codec`.
 
-    A map is (h, w), with several codebooks (h, w codebooks), where the codes of one place stand beside each other; the
-    dtype is the least that holds the codes, uint8 for up to 256 of them. Labels and the names of classes are kept, and
-    the origin says that these are codes, and whose (`checksum`).
+    A map is (h, w), or (h, w codebooks) with several codebooks, where the codes of one position are adjacent. The dtype
+    is the smallest that holds the codes, uint8 for up to 256 of them. Labels and class names are kept, and `origin`
+    records the checksum of the vq-vae.
     """
     parts = {name: split_of_codes(part, codec) for name, part in data.parts.items()}
     encoded = Dataset(
@@ -24,11 +24,11 @@ def codes_of(data, codec):
 
 
 def checksum(params, state):
-    """Text that tells a vq-vae from others, of its flat arrays on the host."""
+    """Compute a checksum that identifies a vq-vae, from its flat arrays on the host."""
     return f"{zlib.crc32(state, zlib.crc32(params)):08x}"
 
 
 def split_of_codes(part, codec):
-    """The same of one Split."""
+    """Replace the images of one Split by their maps of codes."""
     codes = codec.encode(part.x).astype(np.min_scalar_type(codec.code_count - 1))
     return Split(codes.reshape(len(codes), codes.shape[1], -1), part.labels)

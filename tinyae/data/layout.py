@@ -1,4 +1,4 @@
-"""Which images of a folder are the training, validation and test parts, and which sub-folders are their classes.
+"""Divides the images of a folder into training, validation and test splits and classes, by the names of sub-folders.
 
 A path here is a tuple of names below the folder: ("train", "cat", "1.png").
 """
@@ -14,17 +14,17 @@ WORDS = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 JUNK = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")  # folders that systems leave behind, thumbnails in them
-FILLERS = {"set", "data", "dataset", "images", "split"}  # words that a part's name may have beside its own
+FILLERS = {"set", "data", "dataset", "images", "split"}  # words that the name of a split may contain besides its own
 
 
 def arrange(folder, images, folders):
-    """({part: [(path, class name or None)]}, notes) of the images in a folder.
+    """Assign each image to its split and class: returns ({split: [(path, class name or None)]}, notes).
 
     images: paths of image files, sorted. folders: paths of all folders, empty ones too.
 
-    Folders called train, val (valid, validation) and test, in any case, are the parts. The sub-folders of a part are
-    its classes; a folder around everything is passed through. Images beside class folders or parts are left out, and
-    the notes say so. Raises `DataError` where the names leave open what is meant.
+    Folders called train, val (valid, validation) and test, in any case, are the splits. The sub-folders of a split are
+    its classes. A single folder around everything is skipped. Images next to the folders of classes or splits are left
+    out, and a note reports them. Raises `DataError` if the names are ambiguous.
     """
     images, strays = _peeled(folder, images, 0)
     depth, names = _parts(folder, images, folders)
@@ -76,7 +76,7 @@ def arrange(folder, images, folders):
             why = f"all images lie in {lone}, which counts as no class" if wrappers[part] else "no class folders"
             notes.append(f"{part}: {why}, so no labels")
     if strays:
-        notes.append(f"left out, as they lie beside the folders: {listed(['/'.join(path) for path in strays])}")
+        notes.append(f"left out, as they lie next to the folders: {listed(['/'.join(path) for path in strays])}")
     return found, notes
 
 
@@ -95,7 +95,7 @@ def shown(name):
 
 
 def _peeled(folder, images, level):
-    """(images, strays) without those beside a folder around all others, if folders of classes or parts lie in it."""
+    """Separate (images, strays): strays lie next to a folder that holds all other images, in several sub-folders."""
     rest, strays, around = images, [], level
     while len(names := _below(rest, around)) == 1:
         strays += [path for path in rest if len(path) == around + 1]
@@ -108,15 +108,15 @@ def _peeled(folder, images, level):
 
 
 def _refuse_many(folder, loose, paths, level):
-    """Refuse to leave out `loose`, images beside folders of images, where they are most of `paths`."""
+    """Refuse to leave out `loose`, the images next to folders of images, if they are most of `paths`."""
     if len(loose) > len(paths) // 2:
-        beside = f"{len(loose):,} images beside folders of images ({listed(_below(paths, level))})"
+        beside = f"{len(loose):,} images next to folders of images ({listed(_below(paths, level))})"
         where = os.path.join(folder, *loose[0][:level])
         raise problem(where, f"holds {beside}: move all of them into folders by class, or out of them")
 
 
 def _refuse_parts_of_classes(folder, found):
-    """Refuse cat/train, cat/test, dog/train and the like: classes with parts inside, all to be trained on."""
+    """Refuse cat/train, cat/test, dog/train and the like: splits inside classes would all be used for training."""
     for pairs in found.values():
         below = {(name, path[path.index(name) + 1]) for path, name in pairs if name and path[-2] != name}
         parts = sorted({inner for _, inner in below if _kind(inner)})
@@ -127,7 +127,7 @@ def _refuse_parts_of_classes(folder, found):
 
 
 def _parts(folder, images, folders):
-    """(depth, {part: folder name}): how many folders lie around the parts; no names where the folder has no parts."""
+    """Find the splits: returns (number of folders around them, {split: folder name}); no names without splits."""
     around, alone = _common(images, 0), None
     for depth in range(len(around) + 1):
         beside = sorted(path[depth] for path in folders if len(path) == depth + 1 and path[:depth] == around[:depth])
@@ -140,10 +140,10 @@ def _parts(folder, images, folders):
             return depth, _checked(where, kinds, holding)
         for kind, (name,) in kinds.items():
             classes = _below([path for path in images if path[depth] == name], depth + 1)
-            # A folder train beside others may hold pictures of trains, but not classes.
+            # A folder train next to others may hold pictures of trains, but not classes.
             if name in holding and len(holding) > 1 and (kind != "train" or len(classes) > 1):
                 others = listed(sorted(holding - {name}))
-                raise problem(where, f"has folders of images ({others}) beside {name}: put them into a folder train")
+                raise problem(where, f"has folders of images ({others}) next to {name}: put them into a folder train")
             if holding == {name}:
                 alone = None if kind == "train" else (where, kinds)
     if alone is not None:
@@ -153,14 +153,14 @@ def _parts(folder, images, folders):
 
 
 def _checked(where, kinds, holding=()):
-    """{part: folder name} of folders whose names say parts. holding: the folders that hold images."""
+    """Check folders named like splits and return {split: folder name}. holding: the folders that hold images."""
     names = sum(kinds.values(), [])
     if twice := next((found for found in kinds.values() if len(found) > 1), None):
         raise problem(where, f"has {listed(twice)}, which name the same part: keep one of them")
     if "train" not in kinds:
         raise problem(where, f"has {listed(names)} and no train: add it, or give the path of one of them")
     if others := sorted(holding - set(names)):
-        raise problem(where, f"has folders of images ({listed(others)}) beside {listed(names)}: move them away")
+        raise problem(where, f"has folders of images ({listed(others)}) next to {listed(names)}: move them away")
     return {part: kinds[part][0] for part in ("train", "validation", "test") if part in kinds}
 
 
@@ -170,7 +170,7 @@ def _words(name):
 
 
 def _kind(name):
-    """The part that a folder's name says, or None."""
+    """The split that a folder's name means, or None."""
     if part := WORDS.get(name.lower()):  # "tEST", too
         return part
     words = [word for word in _words(name) if word not in FILLERS]
@@ -178,7 +178,7 @@ def _kind(name):
 
 
 def _refuse_look_alikes(where, names):
-    """Refuse folders such as trainA and testA, parts by half of their name, rather than take them as classes."""
+    """Refuse folders such as trainA and testA: they seem to be splits, so taking them as classes would be wrong."""
     said = {name: {WORDS[word] for word in _words(name) if word in WORDS} for name in names}
     alike = [name for name in names if said[name]]
     if 2 * len(alike) >= len(names) and len(set().union(*said.values())) > 1:
