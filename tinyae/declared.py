@@ -16,7 +16,7 @@ from .options import SEED as SEEDS
 from .options import Dtype, Kind, Shape, Sources
 
 F = TypeVar("F")
-SECTIONS = "\nReturns\n---", "\nRaises\n---", "\nReferences\n---", "\nExample\n---"  # what follows the Parameters
+SECTIONS = "\nReturns\n---", "\nRaises\n---", "\nReferences\n---", "\nExample\n---"  # the Parameters go before these
 
 
 class Option(NamedTuple):

@@ -226,8 +226,8 @@ class Choice(Kind):
         return ConfigError(f"{owner}: {error}") if owner else error
 
 
-# A published code: the options of the model that reproduce it; those of `fit`, as its text has them; and whether its
-# loss is the mean over the numbers of an example, where ours is their sum.
+# A published code: the options of the model that reproduce it; the options of `fit`, as its text has them; and whether
+# its loss is the mean over the numbers of an example, where ours is their sum.
 Source = namedtuple("Source", "options fit mean", defaults=(False,))
 
 

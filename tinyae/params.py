@@ -60,7 +60,7 @@ class ParamStore:
         return self
 
     def check_version(self, version):
-        """Raise StaleParamsError unless the parameters are still those of `version`, read at the forward pass."""
+        """Raise StaleParamsError if the parameters changed after the forward pass, which read `version`."""
         if version != self.version:
             raise StaleParamsError(
                 f"the parameters changed between forward (version {version}) and backward (version {self.version}): "

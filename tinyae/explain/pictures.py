@@ -1,4 +1,4 @@
-"""Pictures of an explanation: gradients beside their central differences, and the flow of gradient norms."""
+"""Pictures of an explanation: gradients next to their central differences, and the flow of gradient norms."""
 
 import numpy as np
 

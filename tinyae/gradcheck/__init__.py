@@ -24,7 +24,7 @@ __all__ = [
     "names",
 ]  # fmt: skip
 
-OTHER_BATCH_SIZE = 7  # of a larger batch, for losses that are given a part of it
+OTHER_BATCH_SIZE = 7  # the size of a larger batch, for losses that are given a part of it
 
 
 CHECKED = dict(seed=SEED, tolerance=RATE, directions=Count())

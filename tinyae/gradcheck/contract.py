@@ -304,7 +304,7 @@ def _changing_nothing(what, given, call):
     return outcome
 
 
-class _protected:  # a context manager, in lower case as those of contextlib
+class _protected:  # a context manager, in lower case as in contextlib
     """Meanwhile the arrays cannot be written to."""
 
     def __init__(self, *groups):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 STEP = 1e-5
-CLOSE = 1e-4  # of the largest value: what two gradients of a pattern may differ by
+CLOSE = 1e-4  # two gradients of a pattern may differ by this share of the largest value
 MOST = 4096  # coordinates of an array that are measured one by one
 
 
@@ -100,7 +100,7 @@ def pattern(analytic, numeric, by_example):
             return f"it is the gradient of the {name} example alone: the sum over the batch is missing"
     for axes in list(itertools.permutations(range(a.ndim)))[1:]:
         if _close(a.ravel(), n.transpose(axes).ravel()):
-            return f"it is transposed: the values are those of the numeric gradient with its axes in the order {axes}"
+            return f"it is transposed: it equals the numeric gradient with its axes in the order {axes}"
     for axes in (axes for k in range(1, a.ndim + 1) for axes in itertools.combinations(range(a.ndim), k)):
         if _close(a, np.flip(n, axes)):
             return f"it is flipped along {_axes(axes)}"

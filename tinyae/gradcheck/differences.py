@@ -21,8 +21,8 @@ from .report import TOGETHER
 
 TOLERANCE = 1e-6
 STEP = 1e-5
-POINTS = 20  # how often a point with a kink nearby is drawn again
-FINEST, LARGE = 1e-10, 0.03  # below the steps of float32, and well above those of float64; above those of float16
+POINTS = 20  # as many times a point with a kink nearby is replaced by another
+FINEST, LARGE = 1e-10, 0.03  # finer than float32, and well coarser than float64; coarser than float16
 
 
 def check_problems(report, problems, seed):
@@ -40,7 +40,7 @@ def check_problems(report, problems, seed):
 
 
 def _check_one(report, make, seed, step):
-    """Check at the first point without a kink; `step` is that of the first point's noise."""
+    """Check at the first point without a kink; `step` seeds the first point's noise."""
     spoiled = []
     for attempt in range(POINTS):
         noise = Noise(seed, step + attempt)

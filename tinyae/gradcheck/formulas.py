@@ -29,7 +29,7 @@ def functions():
     picture = fixed("picture", (2, 12, 13, 2), unit=True)
     noise, cotangent = fixed("noise"), fixed("cotangent")
 
-    vectors, codes = fixed("vectors", (4, 2, 3)), np.array([[0, 3], [4, 0], [3, 3], [0, 1]])  # of five: 2 is unused
+    vectors, codes = fixed("vectors", (4, 2, 3)), np.array([[0, 3], [4, 0], [3, 3], [0, 1]])  # code 2 is unused
 
     def sample(mu, logvar):
         z, cache = gaussian.sample(mu, logvar, noise)

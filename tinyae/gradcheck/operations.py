@@ -67,7 +67,7 @@ def _convolutions(noise):
 
 
 def _taller(geometry, weight):
-    """(geometry, kernel of five rows) whose sums of magnitudes bound those of the fast algorithm.
+    """(geometry, kernel of five rows) whose sums of magnitudes bound the fast algorithm's.
 
     It adds and subtracts neighbouring rows first, so what goes into a result are the rows -1 to 3 from its window's
     first, each times all rows of the kernel: at most twice the sum of their magnitudes.
@@ -185,7 +185,7 @@ def _add_rows(noise):
 
 def _relu(noise):
     arrays = _normal(noise, x=(5, 431), dy=(5, 431))
-    arrays["x"][:, ::3] = 0  # where the slope is 0 by convention
+    arrays["x"][:, ::3] = 0  # here the slope is 0 by convention
 
     def run(x, dy):
         y = operations.relu(x)
@@ -288,7 +288,7 @@ def _batch_norm(noise):
             x, scale, shift, mean = map(abs, (x, scale, shift, mean))
             own = x + x.mean(axis=rows)
             square = 3 * (own * own).mean(axis=rows)
-            slope = 1 + square * inverse**2  # how far a relative error of var moves 1 / sigma, and its own roundings
+            slope = 1 + square * inverse**2  # a relative error of var moves 1 / sigma so far; and its own roundings
             return {
                 "y": own * scale * inverse * slope + shift, "mean": x.mean(axis=rows), "var": square,
                 "1 / sigma": inverse * slope, "y of constants": (x + mean) * scale * constant + shift,
@@ -329,7 +329,7 @@ def _codes(noise):
     for rows, units, count in ((5, 1, 3), (700, 17, 40)):
         arrays = _normal(noise.child(str(units)), z=(rows, units), codebook=(count, units))
         arrays["z"][:2] = (arrays["codebook"][0] + arrays["codebook"][1]) / 2
-        arrays["codebook"][2] = arrays["codebook"][0]  # of equals the first
+        arrays["codebook"][2] = arrays["codebook"][0]  # two equal codes: the first is chosen
 
         def run(z, codebook):
             found = operations.nearest_code(z, codebook)

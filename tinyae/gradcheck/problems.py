@@ -117,7 +117,7 @@ def twin(model, noise):
     """The model in float64 on the CPU, with parameters and state near its own; the model itself stays as it is."""
     other = object.__new__(type(model))
     vars(other).update(vars(model), networks=dict(model.networks), dtype=np.dtype("float64"), backend=Backend("numpy"))
-    other.standardization = None  # of the data that it was trained on; those here are drawn
+    other.standardization = None  # it belongs to the training data; the data here are random
     for name, own in (("store", model.store), ("state", model.state)):
         store = ParamStore(own.shapes, np, "float64")
         store.flat[...] = model.backend.to_host(own.flat)

@@ -25,7 +25,7 @@ class Report:
         self.name, self.tolerance = name, tolerance
         self.arrays, self.faults, self.checks, self.measured = {}, [], 0, True
         self.diagnoses = {}
-        self._shares = {}  # of its limit that each array's worst error takes
+        self._shares = {}  # {array: its worst error over the limit}
 
     def add(self, error, where, limit=None):
         """Count the relative error of the array `where`; a NaN counts as infinite. limit: by default `tolerance`."""

@@ -28,20 +28,30 @@ UNITS = Option(
 
 
 class AAE(Labelled, AE):
-    """z = encoder(x), y = decoder(z); a discriminator D tells draws of the prior p(z) from codes. A step has three
-    phases, each with an optimiser of its own:
+    """An adversarial autoencoder: its codes are trained to look like samples of a prior (Makhzani et al. 2015).
 
-        reconstruction   encoder and decoder lessen the reconstruction error of y        (the "loss")
-        discriminator    D lessens  -log D(z' ~ p(z)) - log(1 - D(encoder(x))),  the encoder in evaluation mode
-        generator        the encoder lessens  -log D(encoder(x)),  through the frozen D
+        z = encoder(x),   y = decoder(z),   D(z) = the probability that z is a sample of the prior p(z)
 
-    With classes D is told the label beside the code, as one number more for each class, and none of them is 1 for an
-    example of label -1, whose class is unknown (their section 2.3).
+    A step has three phases, each with an optimiser of its own:
+
+        reconstruction   encoder and decoder minimise the reconstruction error of y       (the "loss")
+        discriminator    D minimises  -log D(z' ~ p(z)) - log(1 - D(encoder(x))),  the encoder in evaluation mode
+        generator        the encoder minimises  -log D(encoder(x)),  through the frozen D
+
+    With classes D gets the label next to the code, one-hot. All its numbers are 0 for an example of label -1, whose
+    class is unknown (their section 2.3).
 
     source="bfarzin" is main_aae.py of bfarzin/pytorch_aae, with one exception: the source never clears gradients
     between the phases of a step, so its generator phase moves the encoder by the sum of all three gradients; ours
     clears them. Its reconstruction error is the mean over the pixels, 1/784 of ours, and it adds 1e-15 to images and
     probabilities.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = AAE(input_shape=(4, 4, 1), hidden=(8,), latent_dim=2)
+    >>> model.encode(np.zeros((3, 4, 4, 1))).shape, model.sample(2).shape
+    ((3, 2), (2, 4, 4, 1))
     """
 
     name = "aae"
@@ -65,7 +75,7 @@ class AAE(Labelled, AE):
         classes=Option(0, Count(0), "The number of classes of the labels, each of which has a region of the prior; "
                        "0 trains without labels."),
         network=Option("small", Choice(AAE_NETWORKS), 'The networks: "small", with layers of `hidden` and `units`, '
-                       'or "reference", those of the paper\'s MNIST experiments, meant for latent_dim=120, scale=5 '
+                       'or "reference", as in the paper\'s MNIST experiments, meant for latent_dim=120, scale=5 '
                        "and a learning rate of 0.0001."),
         hidden=HIDDEN.of((512, 256)),
         units=UNITS, activation=ACTIVATION, loss=LOSS,
@@ -136,8 +146,8 @@ class AAE(Labelled, AE):
         """The encoder is in evaluation mode: D judges codes as they are used, without dropout. D has its own."""
         z = net.encoder.apply(x)                                          # (N, D)
         drawn = self.prior.sample(net.noise.child("prior"), len(x), self.dtype, labels)    # (N, D)
-        real, c_real = net.discriminator.forward(self.beside(drawn, labels), "real")    # (N, 1), logits
-        fake, c_fake = net.discriminator.forward(self.beside(z, labels), "fake")    # (N, 1)
+        real, c_real = net.discriminator.forward(self.conditioned(drawn, labels), "real")    # (N, 1), logits
+        fake, c_fake = net.discriminator.forward(self.conditioned(z, labels), "fake")    # (N, 1)
         loss, dreal, dfake = adversarial.discriminator_loss(real, fake, batch_size=net.count)    # (), (N, 1) each
 
         if net.needs_grads:
@@ -147,7 +157,7 @@ class AAE(Labelled, AE):
 
     def generate(self, net, x, labels=None):
         z, c_enc = net.encoder.forward(x)                                 # (N, D)
-        fake, c_dis = net.discriminator.forward(self.beside(z, labels))   # (N, 1), logits
+        fake, c_dis = net.discriminator.forward(self.conditioned(z, labels))   # (N, 1), logits
         loss, dfake = adversarial.generator_loss(fake, net.count)         # (), (N, 1)
 
         if net.needs_grads:
@@ -156,8 +166,8 @@ class AAE(Labelled, AE):
             net.encoder.add_grads(c_enc, dz)                              # as z = encoder(x)
         return {"generator": loss}
 
-    def beside(self, z, labels):
-        """D's input: z (N, D), with the labels (N,) beside it where there are classes: (N, D + classes)."""
+    def conditioned(self, z, labels):
+        """D's input: z (N, D), and where there are classes the one-hot labels after it: (N, D + classes)."""
         if not self.classes:
             return z
         return array_module(z).concatenate((z, self.one_hot(labels)), axis=1)

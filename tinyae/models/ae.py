@@ -37,7 +37,16 @@ LOSS = Option(
 
 
 class AE(Model):
-    """z = encoder(x), y = decoder(z), loss = reconstruction error   (Hinton & Salakhutdinov 2006).
+    """An autoencoder with dense networks (Hinton & Salakhutdinov 2006).
+
+        z = encoder(x),   y = decoder(z),   loss = reconstruction error of y
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = AE(input_shape=(4,), hidden=(3,), latent_dim=2)
+    >>> model.encode(np.zeros((5, 4))).shape, model.reconstruct(np.zeros((5, 4))).shape
+    ((5, 2), (5, 4))
     """
 
     name = "ae"

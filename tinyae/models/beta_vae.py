@@ -20,7 +20,9 @@ WARMUPS = ("none", "linear", "cyclical")
 
 
 class BetaVAE(VAE):
-    """A VAE with another price of information at training step t:   reconstruction + w(t) P
+    """A variational autoencoder whose KL is weighted, held to a capacity, warmed up, or free up to a floor.
+
+        loss = reconstruction + w(t) P        at training step t
 
         w(t) = beta rise(t)         rise from 0 to 1 in `warmup_steps` steps: "linear", or "cyclical" in four cycles
         P = KL                      (Higgins et al. 2017, equation 4)
@@ -28,11 +30,18 @@ class BetaVAE(VAE):
                                     is what Burgess et al. 2018 call gamma (equation 8)
         P = sum_j max(floor, KL_j)  `free_bits`: the floor of each dimension, in bits (Kingma et al. 2016)
 
-    In evaluation w and C are the final ones. The terms are those of the ELBO, so that they compare for every form, and
-    what the form adds:   loss = reconstruction + kl + penalty,   penalty = w(t) P - KL, negative where KL is cheap.
+    In evaluation w and C have their final values. The terms "reconstruction" and "kl" are the ELBO's in every form, so
+    that runs can be compared. The term "penalty" is what the form adds: loss = reconstruction + kl + penalty, with
+    penalty = w(t) P - KL, which is negative where w < 1.
 
-    source="disentanglement-lib" is the beta_vae of google-research/disentanglement_lib, whole, for images of 64 pixels;
-    beta is to be given, as there. "burgess" follows a paper's text, no code.
+    source="disentanglement-lib" is the complete beta_vae of google-research/disentanglement_lib for images of 64
+    pixels; beta is to be given, as there. "burgess" follows the text of a paper, no code.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> BetaVAE(input_shape=(4, 4, 1), hidden=(8,), beta=4.0).encode(np.zeros((2, 4, 4, 1))).shape[0]
+    2
     """
 
     name = "beta-vae"
@@ -57,7 +66,7 @@ class BetaVAE(VAE):
         free_bits=Option(0.0, WEIGHT, "The KL of a dimension, in bits, that is free: a smaller KL costs as much as "
                          "this one. 0 means none."),
         network=Option("dense", Choice(VAE_NETWORKS), 'The networks: "dense" (with layers of `hidden` units), '
-                       '"conv" (those of conv-vae), "burgess" (Burgess et al. 2018) or "locatello" (Locatello et '
+                       '"conv" (as in conv-vae), "burgess" (Burgess et al. 2018) or "locatello" (Locatello et '
                        "al. 2019)."),
         hidden=HIDDEN.meaning("Units of the hidden layers of network=dense, from the encoder's first on. The "
                               "decoder mirrors them. Without any encoder and decoder are linear."),
@@ -126,7 +135,7 @@ class BetaVAE(VAE):
         return self.weight(net.noise.step), net.noise.step
 
     def evaluate(self, batches, count, noise):
-        """As for every model; a form that looks at the mean KL is that of all examples' mean, not of each batch's."""
+        """As for every model; but a capacity is compared with the mean KL of all examples, not of each batch."""
         if not self.couples:
             return super().evaluate(batches, count, noise)
         each = np.zeros(self.latent_dim)  # KL by dimension

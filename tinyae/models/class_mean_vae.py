@@ -15,14 +15,21 @@ from .vae import VAE
 
 
 class ClassMeanVAE(Labelled, VAE):
-    """A VAE whose prior is p(z|y) = N(m(y), I), m(y) = W one_hot(y) + b learned; the loss is
+    """A variational autoencoder whose prior has a learned mean for each class.
 
-        -E_q log p(x|z) + KL(q(z|x) || N(m(y), I))
+        loss = -E_q log p(x|z) + KL(q(z|x) || N(m(y), I)),   m(y) = W one_hot(y) + b,   W and b learned
 
-    The label reaches neither encoder nor decoder, so both work without; it draws the codes of a class together, and
-    images of a class are drawn around its mean. The default has 404,266 parameters.
+    The label reaches neither encoder nor decoder, so both work without one. It pulls the codes of a class together, and
+    images of a class are sampled around its mean. The default has 404,266 parameters.
 
-    source="bojone" is cvae_keras.py of bojone/vae, whole. The source clips probabilities, as that of VAE does.
+    source="bojone" is the complete cvae_keras.py of bojone/vae. The source clips probabilities as VAE's source does.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = ClassMeanVAE(input_shape=(4, 4, 1), hidden=(8,), classes=3)
+    >>> model.encode(np.zeros((2, 4, 4, 1))).shape, model.sample(1, labels=np.array([2])).shape
+    ((2, 2), (1, 4, 4, 1))
     """
 
     name = "class-mean-vae"

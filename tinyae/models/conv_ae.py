@@ -16,13 +16,19 @@ CHANNELS = Option(
 
 
 class ConvAE(AE):
-    """An AE, its training step with it, whose networks are convolutional; for images (H, W, C) of any size.
+    """An autoencoder with convolutions for images (H, W, C) of any size; the training step is the one of AE.
 
-    The code is the last map, flattened: latent_dim follows from the image. The default takes 28 x 28 x 1 through 14, 7
-    to 4 x 4 x 8 = 128 numbers with 4,385 parameters.
+    The code is the last map, flattened, so latent_dim follows from the image. The default takes 28 x 28 x 1 through 14
+    and 7 to 4 x 4 x 8 = 128 numbers, with 4,385 parameters.
 
-    source="udacity" is Convolutional_Autoencoder_Solution of udacity/deep-learning, whole. Its loss is the mean over
-    the pixels, 1/784 of ours.
+    source="udacity" is the complete Convolutional_Autoencoder_Solution of udacity/deep-learning. Its loss is the mean
+    over the pixels, 1/784 of ours.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> ConvAE(input_shape=(28, 28, 1)).encode(np.zeros((2, 28, 28, 1))).shape
+    (2, 128)
     """
 
     name = "conv-ae"

@@ -18,10 +18,16 @@ from .vae import VAE
 
 
 class ConvVAE(VAE):
-    """A VAE, its training step with it, whose networks are convolutional; for images (H, W, C) of any size.
+    """A variational autoencoder with strided convolutions for images (H, W, C) of any size.
 
-    The encoder ends in Dense(units) and the two heads; the decoder mirrors all of it with transposed convolutions. The
-    default has 1,691,369 parameters.
+    The training step is the one of VAE. The encoder ends in Dense(units) and the two heads; the decoder mirrors all of
+    it with transposed convolutions. The default has 1,691,369 parameters.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> ConvVAE(input_shape=(8, 8, 1), latent_dim=2, channels=(4, 8)).encode(np.zeros((2, 8, 8, 1))).shape
+    (2, 2)
     """
 
     name = "conv-vae"

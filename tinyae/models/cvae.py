@@ -16,16 +16,26 @@ from .vae import VAE
 
 
 class CVAE(Labelled, VAE):
-    """q(z|x, y) and p(x|z, y) with labels y, prior N(0, I) whatever the label; the loss is minus the ELBO of log p(x|y)
+    """A conditional variational autoencoder: encoder and decoder get the label (Sohn, Lee & Yan 2015).
 
-        -E_q log p(x|z, y) + KL(q(z|x, y) || N(0, I))
+    Encoder q(z|x, y) and decoder p(x|z, y) with labels y, and the prior N(0, I) for every label. The loss is the
+    negative ELBO of log p(x|y):
 
-    The decoder is told the class, so the code is left to say the rest: the style. `encode`, `decode` and `reconstruct`
-    take labels (N,) beside x or z. The form is the paper's; layers and sizes follow no published code.
+        loss = -E_q log p(x|z, y) + KL(q(z|x, y) || N(0, I))
 
-    The authors' code (kihyuks/nips2015_cvae) predicts which part of a photograph each pixel belongs to. Its prior
-    depends on the photograph; its convolutions begin in N(0, 0.01^2) and are trained with an L2 penalty of 1e-7 by
+    As the decoder gets the class, the code only has to hold the rest: the style. `encode`, `decode` and `reconstruct`
+    take labels (N,) after x or z. The form is the paper's; layers and sizes follow no published code.
+
+    The authors' code (kihyuks/nips2015_cvae) predicts to which part of a photograph each pixel belongs. Its prior
+    depends on the photograph; its convolutions start from N(0, 0.01^2) and are trained with an L2 penalty of 1e-7 by
     Adam with epsilon 1e-6 and a learning rate that decays from 0.0003, in batches of 32.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = CVAE(input_shape=(4, 4, 1), hidden=(8,), classes=3)
+    >>> model.sample(3, labels=np.array([0, 1, 2])).shape
+    (3, 4, 4, 1)
     """
 
     name = "cvae"

@@ -31,11 +31,19 @@ NOISES = {"gaussian": gaussian, "salt-and-pepper": salt_and_pepper, "dropout": d
 
 
 class DenoisingAE(ConvAE):
-    """A ConvAE that is given corrupted(x) and has to return x:   loss(decoder(encoder(corrupted(x))), x).
+    """A convolutional autoencoder that restores corrupted images (Vincent et al. 2008).
 
-    The noise is drawn anew in every step, and for the loss in evaluation too. `encode` and `reconstruct` add none: they
-    take an image as it is, and return it restored. The default has 30,689 parameters. It is the second network of
-    ConvAE's source, with the same options.
+        y = decoder(encoder(corrupted(x))),   loss = reconstruction error of y, compared with x
+
+    The corruption is sampled anew in every step, and for the loss in evaluation too. `encode` and `reconstruct` add
+    none: they take an image as it is, and return it restored. The default has 30,689 parameters. It is the second
+    network of ConvAE's source, with the same options.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> DenoisingAE(input_shape=(8, 8, 1)).reconstruct(np.zeros((2, 8, 8, 1))).shape
+    (2, 8, 8, 1)
     """
 
     name = "denoising-ae"

@@ -16,19 +16,22 @@ GAN_NETWORKS = ("dense", "conv")
 OUTPUTS = ("sigmoid", "linear")
 LOSSES = {"non-saturating": ("accuracy",), "wasserstein": ("distance", "penalty")}  # terms besides the two sides' own
 
-MOMENTUM = 0.5  # of both sides: with Adam's usual 0.9 they overshoot one another (Radford et al. 2016, section 4)
+MOMENTUM = 0.5  # beta1 of both Adams: with the usual 0.9 G and D overshoot one another (Radford et al. 2016, section 4)
 
 
 class GAN(Model):
-    """A generator G draws images from noise z ~ N(0, I); a discriminator D, trained at the same time, tells them from
-    real ones. Each step has two phases, and each freezes the other side:
+    """A generative adversarial network: a generator G against a discriminator D (Goodfellow et al. 2014).
+
+    G makes images from noise z ~ N(0, I), and D tells them from real images. Each step has two phases, and each freezes
+    the other side:
 
         discriminator    min over D of   -E log D(x) - E log(1 - D(G(z)))          ("non-saturating")
                                          E D(G(z)) - E D(x) + gradient penalty     ("wasserstein")
-        generator        min over G of   -E log D(G(z))   or   -E D(G(z)),         with another draw of z
+        generator        min over G of   -E log D(G(z))   or   -E D(G(z)),         with another sample of z
 
-    In the first phase G draws as in training, BatchNorm with the batch's own statistics, but its running ones move in
-    the second alone. D sees real and drawn examples apart; the usual one has no BatchNorm.
+    In the first phase G runs in training mode, with the batch's statistics in BatchNorm, but its running statistics
+    move in the second phase alone. D sees real and generated images in separate batches; by default it has no
+    BatchNorm.
 
     The default has 1,083,921 parameters. The losses are the papers'; layers and sizes follow no published code.
 
@@ -37,8 +40,13 @@ class GAN(Model):
     U(-0.005, 0.005) in D. Both sides are updated at once from one sample of z, D by half of its loss: by SGD in batches
     of 100, with a learning rate that decays from 0.1 and a momentum that rises from 0.5 to 0.7.
 
-    Terms: "discriminator" what D lessens, "loss" what G lessens, "accuracy" the share that D tells right; of the
-    Wasserstein loss "distance", E D(x) - E D(G(z)), and "penalty".
+    Terms: "discriminator" is what D minimises, "loss" what G minimises, "accuracy" the share of images that D
+    classifies correctly. The Wasserstein loss has "distance", E D(x) - E D(G(z)), and "penalty" instead of "accuracy".
+
+    Example
+    -------
+    >>> GAN(input_shape=(8, 8, 1), channels=(4, 8)).sample(2).shape
+    (2, 8, 8, 1)
     """
 
     name = "gan"

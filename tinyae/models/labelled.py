@@ -19,7 +19,7 @@ CLASSES = Option(
 class Labelled:
     """Mixed into a VAE, in front of it. A subclass sets `classes` and says what a style is:
 
-    style(x, labels)   -> (N, D): what the code of x says beside its label, as N(0, I) draws it
+    style(x, labels)   -> (N, D): what the code of x says in addition to its label, distributed as N(0, I)
     styled(z, labels)  -> images of the styles z (N, D) under labels (N,)
     style_dim          D, `latent_dim` where a code is a style
     """

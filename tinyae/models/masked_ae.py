@@ -15,17 +15,25 @@ from .conv_ae import CHANNELS, ConvAE
 
 
 class MaskedAE(ConvAE):
-    """A ConvAE that is shown some patches of an image, and whose loss counts the pixels of the others alone.
+    """A convolutional autoencoder that fills in the hidden patches of an image (He et al. 2022).
 
     In every image round(share P) of its P patches are hidden: the first ones in a random order of its own. The encoder
-    is given the image with hidden pixels set to 0, and as one more channel the mask, 1 where a pixel is hidden: so what
-    stands in for a hidden pixel is learned. `fill` paints in what it is told is hidden. `encode` and `reconstruct` hide
-    nothing, and since no loss asked for what is shown, a reconstruction is coarser than what `fill` paints.
+    gets the image with hidden pixels set to 0, and as one more channel the mask, 1 where a pixel is hidden. So the
+    network learns what replaces a hidden pixel. The loss counts hidden pixels alone.
+
+    `fill` paints the pixels that its argument marks as hidden. `encode` and `reconstruct` hide nothing. Since no loss
+    asks for the pixels that are shown, a reconstruction is coarser than what `fill` paints.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> MaskedAE(input_shape=(8, 8, 1)).reconstruct(np.zeros((2, 8, 8, 1))).shape
+    (2, 8, 8, 1)
     """
 
     name = "masked-ae"
     pictures = ("restorations",)
-    losses = LOSSES  # what is hidden is no image
+    losses = LOSSES  # the input has the mask as one more channel
 
     @declared
     def __init__(
@@ -80,7 +88,7 @@ class MaskedAE(ConvAE):
     def orders(self, n, rng):
         """A random order of the patches for each of n images, and each patch's rank in it: (n, P) both.
 
-        The patches of rank below `self.hidden` are hidden. The order is that of the noise "mask", uniform, (n, P).
+        The patches of rank below `self.hidden` are hidden. The noise "mask", uniform (n, P), sets the order.
         """
         u = rng.uniform("mask", (n, self.rows * self.columns), "float32")
         xp = array_module(u)

@@ -25,16 +25,26 @@ REFERENCE_SIGMA = 0.4**0.5  # -log N(x | out, 0.4) = 2.5 * 1/2 (x - out)^2 + con
 
 
 class MixtureVAE(VAE):
-    """Prior p(y) = 1/K over classes and p(z|y) = N(means_y, I) with learned means; posterior q(z|x) q(y|z), where a
-    classifier on the code gives q(y|z). The loss is the negative ELBO
+    """A variational autoencoder with a mixture of Gaussians as its prior; it finds classes without labels.
 
-        -E_q log p(x|z) + E_q sum_y q(y|z) log q(z|x) / p(z|y) + E_q KL(q(y|z) || 1/K)      (one draw of z)
+    Prior p(y) = 1/K over classes and p(z|y) = N(means_y, I) with learned means. Posterior q(z|x) q(y|z), where a
+    classifier on the code gives q(y|z). The loss is the negative ELBO, with one sample of z:
 
-    Images (H, W, C) of any size will do. `cluster` gives each image the class that is the most probable at its mean
-    code. The default sigma^2 = 0.4 weighs half the squared error 2.5 times. The default has 366,331 parameters.
+        loss = -E_q log p(x|z) + E_q sum_y q(y|z) log q(z|x) / p(z|y) + E_q KL(q(y|z) || 1/K)
 
-    source="bojone" is vae_keras_cluster.py of bojone/vae, whole. The source leaves constants out of its loss and adds
-    1e-7 to q(y|z) in the logarithm; its decoder's convolutions of stride 1 are transposed, which rotates their kernels.
+    Images (H, W, C) may have any size. `cluster` gives each image the most probable class at its mean code. The default
+    sigma^2 = 0.4 weighs half the squared error 2.5 times. The default has 366,331 parameters.
+
+    source="bojone" is the complete vae_keras_cluster.py of bojone/vae. The source leaves constants out of its loss and
+    adds 1e-7 to q(y|z) in the logarithm; its decoder's convolutions of stride 1 are transposed, which rotates their
+    kernels.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = MixtureVAE(input_shape=(8, 8, 1), classes=3)
+    >>> model.cluster(np.zeros((2, 8, 8, 1))).shape
+    (2,)
     """
 
     name = "mixture-vae"

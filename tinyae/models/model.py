@@ -69,7 +69,7 @@ class Model:
         super().__init_subclass__(**kwargs)
         CLASSES.append(cls)
         if cls.name is None and not is_tinyaes(cls):
-            cls.name = cls.__name__  # what messages and checkpoints call a user's own model
+            cls.name = cls.__name__  # the name of a user's own model in messages and checkpoints
         document(cls)
 
     def build(self, networks, config=None, seed=0, backend="numpy", dtype="float32", init=None):
@@ -143,7 +143,7 @@ class Model:
 
     @property
     def phases(self):
-        """The phases of a training step, in their order: one here, that of `step`."""
+        """The phases of a training step, in their order: by default one, `step`."""
         return [Phase("", self.step, self.networks, scale=self.loss_scale)]
 
     @property
@@ -157,7 +157,7 @@ class Model:
         """How many times larger our loss is than the source's.
 
         Adam and RMSprop divide by the root of squared gradients plus epsilon. If the loss and epsilon are multiplied by
-        the same factor, it cancels, and their updates are those of the source.
+        the same factor, it cancels, and the updates equal the source's.
         """
         mean = self.published is not None and self.published.mean
         return math.prod(self.input_shape) if mean else 1
@@ -175,7 +175,7 @@ class Model:
 
         batch: {"x": (N, ...)}, and "labels" where a model needs them. noise: arrays by name ("z": (N, latent_dim)) that
         replace the draws of (seed, step). A model of several phases has gradients by phase, {phase: {name: array}}, all
-        at the present parameters, and puts the phase's name before that of its noise.
+        at the present parameters, and puts the phase's name before the name of its noise.
         """
         terms, grads, given, batch = {}, {}, self._given(noise), self.admit_batch(batch)
         for phase in self.phases:
@@ -335,7 +335,7 @@ class Model:
         return self.in_chunks(lambda part: self._outputs(self._decode(self._encode(self._inputs(part)))), x)
 
     def sample(self, n, seed=0):
-        """n images decoded from codes drawn from the prior, as a NumPy array."""
+        """n images decoded from samples of the prior, as a NumPy array."""
         raise ConfigError(f"{self.name} has no prior to sample from: use a variational model such as 'vae'")
 
     @options(path=Path())

@@ -29,16 +29,26 @@ DRAWN = 128  # maps drawn side by side: of each, a sampler remembers some rows a
 
 
 class PixelCNN(Labelled, Model):
-    """p(x) = prod_i p(x_i | x_1 ... x_i-1), i in raster order, by masked convolutions over the whole map at once; the
-    loss is -log p(x), exactly, in nats.
+    """A PixelCNN: a distribution of integer maps, pixel by pixel in raster order (van den Oord et al. 2016).
 
-    input_shape: (H, W) of a map of codes in [0, levels), as a vector quantiser gives them; or (H, W, C) of images in
-    [0, 1], whose values are rounded to `levels` of them. The channels of a pixel then follow one another, as pixels of
-    a map (H, W C). The default, for 7 x 7 codes of 128, has 1,049,728 parameters.
+        p(x) = prod_i p(x_i | x_1 ... x_i-1),   loss = -log p(x), exactly, in nats
 
-    source="keras" is vq_vae.py of Keras's examples, whole, and source="ritheshkumar95" with classes is the
+    Masked convolutions compute all factors of the product at once.
+
+    The input is a map of codes (H, W) in [0, levels), as a vector quantiser gives them, or images (H, W, C) in [0, 1],
+    whose values are rounded to `levels` of them. The channels of a pixel then follow one another, as pixels of a map
+    (H, W C). The default, for 7 x 7 codes of 128, has 1,049,728 parameters.
+
+    source="keras" is the complete vq_vae.py of Keras's examples, and source="ritheshkumar95" with classes is the
     GatedPixelCNN of that author's pytorch-vqvae. Their losses are means over pixels, 1/49 of ours for maps of 7 x 7.
-    The first two kernels of the second have a row or a column of zeros more.
+    The first two kernels of the second have one more row or column of zeros.
+
+    Example
+    -------
+    >>> model = PixelCNN(input_shape=(3, 3), levels=4, width=8)
+    >>> codes = model.sample(2)
+    >>> codes.shape, bool((codes < 4).all())
+    ((2, 3, 3), True)
     """
 
     name = "pixelcnn"

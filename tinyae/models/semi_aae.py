@@ -28,25 +28,37 @@ LOOKED_AT = 2**16  # examples that labelled ones are chosen among: the whole of 
 
 
 class SemiAAE(Labelled, AE):
-    """(logits, z) = encoder(x), p = softmax(logits), y = decoder(p, z): p says the class and z the style, as one
-    discriminator tells p from one-hot draws of a class, and another z from draws of the prior. The phases of a step:
+    """A semi-supervised adversarial autoencoder: it learns classes from few labels (Makhzani et al. 2015).
 
-        reconstruction     encoder and decoder lessen the reconstruction error of y      (the "loss")
-        discriminators     each lessens  -log D(drawn) - log(1 - D(encoded));  the term is their sum
-        generator          the encoder lessens  -log D(encoded)  of both, through the frozen discriminators
-        classes            the encoder lessens  -log p[label]  of examples drawn among the few labelled ones
+        (logits, z) = encoder(x),   p = softmax(logits),   y = decoder(p, z)        (their section 2.4)
 
-    The labelled examples are chosen by the training's seed when it begins, and kept with the model; no other label is
-    read in training. In evaluation "cross_entropy" and "classified", the share
-    of examples whose label is the most probable class, are those of the examples evaluated.
-    A code is (p, z), of `latent_dim` numbers after the `classes` of p. So that a few labels are not memorised, the
-    encoder has in training noise on x and dropout after its hidden layers; the discriminators are trained on codes
-    without either. The phases are the paper's; layers and sizes follow no published code.
+    p is the class and z the style, since one discriminator tells p from random one-hot vectors, and another tells z
+    from samples of the prior. A step has four phases:
+
+        reconstruction     encoder and decoder minimise the reconstruction error of y    (the "loss")
+        discriminators     each minimises  -log D(sample) - log(1 - D(encoded));  the term is their sum
+        generator          the encoder minimises  -log D(encoded)  of both, through the frozen discriminators
+        classes            the encoder minimises  -log p[label]  of a random batch of the few labelled examples
+
+    The training's seed chooses the labelled examples when training begins. They are kept with the model, and training
+    reads no other label. In evaluation, "cross_entropy" and "classified" are computed on the evaluated examples;
+    "classified" is the share whose label is the most probable class.
+
+    A code is (p, z): `latent_dim` numbers after the `classes` of p. So that a few labels are not memorised, the encoder
+    has in training noise on x and dropout after its hidden layers; the discriminators are trained on codes without
+    either. The phases are the paper's; layers and sizes follow no published code.
 
     Another implementation, aae_semisupervised.py of fducau/AAE_pytorch, has layers of 1000 units with dropout and no
     noise. Batches of its 3000 labelled images alternate with unlabelled ones. The reconstruction error is the mean over
     the pixels. Adam's rates are 0.0006, for both sides 0.0008, and for the classes 0.001. Its cross-entropy takes the
     probabilities p for logits.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = SemiAAE(input_shape=(4, 4, 1), hidden=(8,), classes=3, labelled=6, latent_dim=2)
+    >>> model.encode(np.zeros((5, 4, 4, 1))).shape
+    (5, 5)
     """
 
     name = "semi-aae"

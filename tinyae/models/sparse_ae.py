@@ -15,10 +15,18 @@ CODES = {"l1": ReLU, "kl": Sigmoid}  # the code's activation by penalty
 
 
 class SparseAE(AE):
-    """A dense AE with z = relu(h) or sigmoid(h), h = encoder(x), whose loss is reconstruction + weight penalty(h):
+    """A dense autoencoder with more code units than it needs, few of which are active at a time.
 
-    Without hidden layers the decoder's weights are one feature per code unit, see `features`. The default has 402,448
-    parameters.
+        z = relu(h) or sigmoid(h),   h = encoder(x),   loss = reconstruction error + weight penalty(h)
+
+    Without hidden layers the decoder's weights are one feature per code unit, which `features` returns. The default has
+    402,448 parameters.
+
+    Example
+    -------
+    >>> model = SparseAE(input_shape=(4, 4, 1), latent_dim=6, hidden=())
+    >>> model.features().shape
+    (6, 4, 4, 1)
     """
 
     name = "sparse-ae"

@@ -13,20 +13,30 @@ from .model import Phase
 
 
 class VAE(GaussianCodes):
-    """Encoder q(z|x) = N(mu(x), exp(logvar(x))), prior N(0, I), decoder p(x|z); the loss is the negative ELBO
+    """A variational autoencoder with dense networks (Kingma & Welling 2014).
 
-        -E_q log p(x|z) + KL(q(z|x) || N(0, I))        (their equation 10, one draw of z)
+    Encoder q(z|x) = N(mu(x), exp(logvar(x))), prior N(0, I), decoder p(x|z). The loss is the negative ELBO:
 
-    The default is 784-256-2, 404,244 parameters.
+        loss = -E_q log p(x|z) + KL(q(z|x) || N(0, I))        (their equation 10, one sample of z)
 
-    source="bojone" is vae_keras.py of bojone/vae, whole. The source clips probabilities to [1e-7, 1 - 1e-7], so that a
+    The default is 784-256-2, with 404,244 parameters.
+
+    source="bojone" is the complete vae_keras.py of bojone/vae. The source clips probabilities to [1e-7, 1 - 1e-7], so a
     pixel outside has no gradient there.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = VAE(input_shape=(4, 4, 1), hidden=(8,))
+    >>> loss, gradients = model.loss_and_grads({"x": np.zeros((5, 4, 4, 1))})
+    >>> sorted(loss), model.sample(3).shape
+    (['kl', 'loss', 'reconstruction'], (3, 4, 4, 1))
     """
 
     name = "vae"
     density = True
     terms = ("loss", "reconstruction", "kl")
-    samples = 1  # of z for each example
+    samples = 1  # for each example, of z
     sources = {"bojone": Source(dict(init="glorot"), dict(optimizer="rmsprop", epsilon=1e-7, batch_size=100))}
 
     @declared

@@ -28,25 +28,34 @@ from .model import Phase
 
 
 class VAEGAN(GaussianCodes):
-    """Codes z ~ q(z|x) of images and draws z' ~ N(0, I) of the prior are decoded by one network, y = decoder(z) and
-    y' = decoder(z'). A discriminator D tells both from real images; D_l is what its convolutions see. A step has three
-    phases (their algorithm 1), each at the parameters that the one before left:
+    """A VAE whose reconstructions are compared by the features of a discriminator (Larsen et al. 2016).
+
+    One network decodes both the codes z ~ q(z|x) of images and samples z' ~ N(0, I) of the prior: y = decoder(z) and y'
+    = decoder(z'). A discriminator D tells both from real images; D_l is the output of its convolutions. A step has
+    three phases (their algorithm 1), each at the parameters that the one before left:
 
         encoder          KL(q(z|x) || N(0, I)) + 1/2 |D_l(x) - D_l(y)|^2                            (the "loss")
         decoder          gamma 1/2 |D_l(x) - D_l(y)|^2 - log D(y) - log D(y')
         discriminator    -log D(x) - log(1 - D(y)) - log(1 - D(y'))
 
-    Each is a mean over the batch that one side lessens while the others are frozen: the squares are not D's to lessen,
-    and D tells the encoder nothing else. The paper's decoder has log(1 - D) in place of -log D; its gradient vanishes
-    where D is not fooled at all.
+    Each is a mean over the batch that one network minimises while the others are frozen. D does not minimise the
+    squares, and the encoder gets no gradient from the logarithms. The paper's decoder has log(1 - D) in place of -log
+    D; its gradient vanishes where D recognises every image.
 
-    Encoder and decoder are those of ConvVAE. D has convolutions of the same channels, then Dense(units), each with
-    LeakyReLU(0.2), and one logit. The default has 2,528,074 parameters.
+    Encoder and decoder are the networks of ConvVAE. D has convolutions of the same channels, then Dense(units), each
+    with LeakyReLU(0.2), and one logit. The default has 2,528,074 parameters.
 
     The authors' code (andersbll/autoencoding_beyond_pixels) has convolutions 5x5 with BatchNorm and ReLU, in D too, and
     images in [-1, 1]. It adds 0.001 to probabilities. RMSprop updates all three networks at once, with a learning rate
     that decays from 0.02; decoder or D is not updated while it is far ahead of the other. For faces the decoder
     minimises 1e-5 times the reconstruction error minus (1 - 1e-5) times D's loss, where real images weigh 0.66.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = VAEGAN(input_shape=(8, 8, 1), channels=(4, 8), units=16)
+    >>> model.encode(np.zeros((2, 8, 8, 1))).shape[0], model.sample(2).shape
+    (2, (2, 8, 8, 1))
     """
 
     name = "vae-gan"

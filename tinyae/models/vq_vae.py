@@ -17,30 +17,39 @@ from ..traits import Best, IntegerMap, Whole
 from .context import Context
 from .model import Model
 
-SOURCE_BOUND = 0.05  # codes are drawn within it in Keras
-WHOLE = 2**26  # numbers of the data whose variance a source takes: those of 85,000 images of 28 x 28
+SOURCE_BOUND = 0.05  # Keras samples the initial codes between -0.05 and 0.05
+WHOLE = 2**26  # a source takes the variance of at most so many numbers: 85,000 images of 28 x 28
 
 
 class VQVAE(Model):
-    """z = encoder(x), q the nearest codes of the map z, y = decoder(q); the loss (their equation 3)
+    """A vector-quantised variational autoencoder (van den Oord et al. 2017).
 
-        |x - y|^2 / variance + |sg(z) - q|^2 + commitment |z - sg(q)|^2
+        z = encoder(x),   q = the nearest codes of the map z,   y = decoder(q)
+        loss = |x - y|^2 / variance + |sg(z) - q|^2 + commitment |z - sg(q)|^2        (their equation 3)
 
-    The variance is found as a first training begins; then, too, the codes become the centres of k-means of what the
-    encoder says of the data. A code is a map of integers (N, h, w), with several codebooks (N, h, w, codebooks). The
-    default has 49,937 parameters: 19,856 + 28,033 + 2,048.
+    The variance is the data's, measured when the first training begins. Then, too, the codes are set to the k-means
+    centres of the encoder's output. A code is a map of integers (N, h, w), with several codebooks (N, h, w, codebooks).
+    The default has 49,937 parameters: 19,856 + 28,033 + 2,048.
 
-    source="keras" is vq_vae.py of Keras's examples, whole, and source="bojone" is vq_vae_keras.py of bojone/vae. Their
-    loss is a mean over the values of an image, where ours is the sum. The networks of the same names differ from
-    "small" and "residual": the terms of a code are means over its own elements, and so weigh less; weights begin as
-    Glorot's, codes within 0.05 of 0; "keras" takes images minus 0.5, and BatchNorm in "bojone" has momentum 0.99 and
-    epsilon 0.001. "paper" follows a paper's text, no code.
+    source="keras" is the complete vq_vae.py of Keras's examples, and source="bojone" is vq_vae_keras.py of bojone/vae.
+    Their loss is a mean over the values of an image, where ours is the sum. Their networks differ from "small" and
+    "residual" in this: the terms of the codebook are means over its own elements, and so weigh less; the initial
+    weights are Glorot's, and the initial codes within 0.05 of 0; "keras" subtracts 0.5 from images; BatchNorm in
+    "bojone" has momentum 0.99 and epsilon 0.001. "paper" follows the text of a paper, no code.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> model = VQVAE(input_shape=(8, 8, 1), codes=16)
+    >>> codes = model.encode(np.zeros((2, 8, 8, 1)))
+    >>> codes.shape, model.decode(codes).shape
+    ((2, 2, 2), (2, 8, 8, 1))
     """
 
     name = "vq-vae"
     unit = "squared error over variance"
     terms = ("loss", "reconstruction", "codebook", "commitment")
-    code_weight = 1  # of the codebook's terms
+    code_weight = 1  # factor of the codebook's terms
     sources = {
         name: Source(options, dict(optimizer="keras-adam", epsilon=1e-7, batch_size=size), mean=True)
         for name, options, size in (
@@ -103,7 +112,7 @@ class VQVAE(Model):
         )  # fmt: skip
         self.code_shape = self.map_shape[:2] if codebooks == 1 else (*self.map_shape[:2], codebooks)
         self.code = IntegerMap(self.code_shape, self.code_count)
-        if self.kind.source:  # whose terms are means over elements: what pixels weigh is 1 here
+        if self.kind.source:  # its terms are means over elements; relative to the pixels, whose weight is 1 here
             self.code_weight = math.prod(self.input_shape) / math.prod(self.map_shape)
         networks = {
             "encoder": (encoder, self.input_shape),

@@ -103,7 +103,7 @@ VAE_NETWORKS = ("dense", "conv", *PUBLISHED)
 def encoder_and_decoder(network, hidden, input_shape, outputs, output_shape, activation):
     """The two networks, x (N, *input_shape) -> (N, outputs) and z (N, D) -> (N, *output_shape), by their kind's name.
 
-    "dense": with layers of sizes `hidden`. "conv": those of `conv-vae`. "burgess", "locatello": published ones, for
+    "dense": with layers of sizes `hidden`. "conv": as in `conv-vae`. "burgess", "locatello": published ones, for
     images of any size.
     """
     if network == "dense":
@@ -125,7 +125,7 @@ def strided_channels(shape):
     return tuple(channels)
 
 
-# How weights begin: each network's own way, or that of a framework: weights and biases.
+# {name: initialisers of weights and biases}: each network's own, or a framework's
 INITS = {"own": None, "glorot": ("glorot", "zeros"), "pytorch": ("uniform", "uniform")}
 
 # Options of many models.

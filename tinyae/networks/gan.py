@@ -18,7 +18,7 @@ from ..layers import (
 from ..layers.convolution import resolve_padding
 from .autoencoder import halved
 
-SLOPE = 0.2  # of LeakyReLU (Radford et al. 2016)
+SLOPE = 0.2  # LeakyReLU's, below 0 (Radford et al. 2016)
 
 
 def dense_generator(hidden, output_shape, bounded):
@@ -36,7 +36,7 @@ def dense_discriminator(hidden, dropout):
 def conv_generator(channels, output_shape, bounded):
     """z (N, D) -> (N, *output_shape): Dense to the smallest map, then a transposed conv 4x4 of stride 2 per level.
 
-    All but the last are followed by BatchNorm and ReLU, and so have no bias. channels: those of the discriminator,
+    All but the last are followed by BatchNorm and ReLU, and so have no bias. The channels are the discriminator's,
     whose mirror this is; sizes come back exactly, odd ones too (as in `networks.strided_decoder`).
     """
     *larger, smallest = halved(output_shape[:2], len(channels))

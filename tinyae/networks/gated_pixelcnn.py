@@ -12,7 +12,7 @@ and its backward, from the end to the beginning,
     dg = W_o^T dh'             db = gate's gradient              dh = W_h^T db + dh'
     da = W_a^T db + the gradient of the gate of v'               dv = W_v^T da         ds = sum_ij (da' + db)
 
-with da' the gate's part of da. The layers' sizes are those of ritheshkumar95/pytorch-vqvae.
+with da' the gate's part of da. The layers have the sizes of ritheshkumar95/pytorch-vqvae.
 """
 
 from ..backend import array_module, as_noise, operations
@@ -25,7 +25,7 @@ OUTPUT = 512  # units between the stacks and the logits
 
 
 class _BlockConv2D(Conv2D):
-    """A convolution whose windows lie beside their pixel: padding may be below 0, where they keep off an edge.
+    """A convolution whose windows need not contain their pixel: padding below 0 keeps them off an edge.
 
     Never by fast algorithms: a pixel has the same bits whatever else is computed with it. So have 1x1 convolutions,
     written here as masked ones, "B".

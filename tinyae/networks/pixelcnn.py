@@ -1,4 +1,4 @@
-"""The residual network of `pixelcnn`: that of Keras's example on vector-quantized autoencoders (Paul 2021)."""
+"""The residual network of `pixelcnn`, from Keras's example on vector-quantized autoencoders (Paul 2021)."""
 
 from ..backend import array_module
 from ..backend.indices import within
@@ -81,7 +81,7 @@ def _shifted(length, shift):
 class _ResidualStack(Sequential):
     """(h, bias) -> h, (N, H, W, width): bias (N, width), what the class says, is added to every pixel, then the layers.
 
-    dh is that of the layers, dbias = sum_ij dh. bias may be None.
+    dh is the gradient of the layers' input, dbias = sum_ij dh. bias may be None.
     """
 
     def forward(self, params, x, train=False, rng=None, state=None):
@@ -155,7 +155,7 @@ def residual_networks(shape, levels, width, blocks, classes):
     Its windows see all of the row above, but of their own row the left part alone; so pixels above to the right, beyond
     a slope, are never seen: the blind spot (van den Oord et al. 2016, "Conditional image generation with PixelCNN
     decoders", figure 1). A class adds a vector to the first convolution's output. 1x1 convolutions are masked ones too,
-    "B", which sees all that a 1x1 one does: for their bits, which do not depend on what is computed beside a pixel.
+    "B", which sees all that a 1x1 one does: for their bits, which do not depend on what else is computed with a pixel.
     """
     half = max(1, width // 2)
     layers = [ReLU()]

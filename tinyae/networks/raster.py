@@ -35,7 +35,7 @@ def naive(model, draw, uniforms, labels):
 def incremental(model, draw, uniforms, labels):
     """The codes that `naive` gives, each layer computing only what no earlier pixel has computed.
 
-    Bit for bit on the CPU, where the networks' convolutions sum a number in one order whatever is computed beside it.
+    Bit for bit on the CPU, where the networks' convolutions sum a number in one order whatever is computed with it.
     On a GPU up to rounding, so a code may differ where u meets the edge of its share.
     """
     pixels = model.networks["stack"].pixels(model, len(uniforms), labels)

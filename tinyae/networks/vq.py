@@ -17,7 +17,7 @@ def code_size(shape):
 
 
 def doubling(channels, kernel, size, init="he"):
-    """The transposed convolution of stride 2 back to `size`, that of the image before its halving."""
+    """The transposed convolution of stride 2 back to `size`, the image's before its halving."""
     padding = resolve_padding("same", size, (kernel, kernel), (2, 2))
     return ConvTranspose2D(channels, kernel, stride=2, padding=padding, init=init)
 
