@@ -41,7 +41,7 @@ def test_without_a_compiler(fresh, monkeypatch):
 def test_without_sources_no_compiler_is_started(fresh, monkeypatch, capsys):
     """As where tinyae is imported from a zip archive."""
     monkeypatch.setattr(build, "SOURCES", fresh)
-    assert native.library() is None and native.status().startswith("none: its C++ sources are not beside it")
+    assert native.library() is None and native.status().startswith("none: its C++ sources are not next to it")
     assert capsys.readouterr().err == ""
 
 

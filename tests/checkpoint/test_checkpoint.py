@@ -78,7 +78,7 @@ def test_truncated_anywhere(saved, tmp_path):
     cut = tmp_path / "cut.npz"
     for length in (0, 1, 30, len(whole) // 2, len(whole) - 1):
         cut.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match="cut.npz is damaged"):
+        with pytest.raises(CheckpointError, match="cut.npz is corrupted"):
             checkpoint.read(cut)
 
 
@@ -102,7 +102,7 @@ def test_a_flipped_bit_is_named(saved):
         (lambda a: a.update(params=a["params"].astype("float64")), "array 'params' is float64"),
         (lambda a: a.update(params=a["params"].view("int32")), "array 'params' is int32"),
         (lambda a: a.update(params=a["params"].reshape(2, -1)), r"expected float32 \("),
-        (lambda a: a.update(meta=np.array("{")), "damaged or no tinyae checkpoint"),
+        (lambda a: a.update(meta=np.array("{")), "corrupted or not a tinyae checkpoint"),
         (lambda a: a.update(meta=np.array(str(a["meta"]).replace('"format": 1', '"format": 99'))), "version 99"),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(tmp_path):
     warnings = []
     found = Run(tmp_path, resume=True).newest(warnings.append)
     assert found.training["step"] == 3
-    assert len(warnings) == 1 and "last.npz is damaged" in warnings[0] and "previous.npz, step 3" in warnings[0]
+    assert len(warnings) == 1 and "last.npz is corrupted" in warnings[0] and "previous.npz, step 3" in warnings[0]
 
     resumed, straight = small(), small()
     tinyae.fit(resumed, data, epochs=3, batch_size=20, out=tmp_path, resume=True, progress=False)

@@ -62,7 +62,7 @@ def refused(path):
     with pytest.raises(CheckpointError) as caught:
         checkpoint.read(path)
     said = str(caught.value)
-    assert said.isprintable() and said.startswith(f"{path} is damaged") and len(said) < len(str(path)) + 400
+    assert said.isprintable() and said.startswith(f"{path} is corrupted") and len(said) < len(str(path)) + 400
     return said
 
 
@@ -76,7 +76,7 @@ def test_a_flipped_bit_anywhere_is_harmless_or_the_file_before_is_used(run, cont
         said = []
         found = Run(run, resume=True).newest(said.append)
         if said:
-            assert found.training["step"] == 1 and said[0].startswith(f"{last} is damaged"), (bit, said)
+            assert found.training["step"] == 1 and said[0].startswith(f"{last} is corrupted"), (bit, said)
             used += 1
         else:  # a time or a flag that nobody reads
             assert all(np.array_equal(found.arrays[name], whole[name]) for name in found.arrays), bit
@@ -202,14 +202,14 @@ def test_a_damaged_best_gives_way_to_the_last_and_the_one_before(run, content, c
     (run / "best.npz").write_bytes(content[0][:700])
     last = checkpoint.read(run / "last.npz").arrays["params"]
     np.testing.assert_array_equal(tinyae.load(run).store.flat, last)
-    assert capsys.readouterr().err.endswith("best.npz is damaged or no tinyae checkpoint: File is not a zip file: "
+    assert capsys.readouterr().err.endswith("best.npz is corrupted or not a tinyae checkpoint: File is not a zip file: "
                                             "last.npz is used in its place\n")  # fmt: skip
     (run / "last.npz").write_bytes(b"")
     previous = checkpoint.read(run / "previous.npz").arrays["params"]
     np.testing.assert_array_equal(tinyae.load(run).store.flat, previous)
     assert capsys.readouterr().err.count("previous.npz is used in its place\n") == 2
     (run / "previous.npz").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="best.npz is damaged.*; .*last.npz is.*; .*no whole checkpoint is left"):
+    with pytest.raises(CheckpointError, match="best.npz is corrupted.*; .*last.npz is.*; .*no whole checkpoint"):
         tinyae.load(run)
 
 

@@ -245,8 +245,8 @@ REFUSED = [
     *(((name, "nothing"), "no run nothing: give a folder that tinyae train wrote")
       for name in ("sample", "reconstruct", "encode", "manifold", "map", "traverse", "neighbours", "evaluate")),
     (("evaluate", "empty"), "empty holds no run: no best.npz or last.npz in it"),
-    (("evaluate", "no_x.npz"), "no_x.npz is damaged: it has no 'meta', so tinyae did not write it"),
-    (("evaluate", "words.txt"), "words.txt is damaged or no tinyae checkpoint"),
+    (("evaluate", "no_x.npz"), "no_x.npz is corrupted: it has no 'meta', so tinyae did not write it"),
+    (("evaluate", "words.txt"), "words.txt is corrupted or not a tinyae checkpoint"),
     (("evaluate", "vae", "--data", "rows.npy"), "expected x of shape (N, 8, 8, 1), got (5, 7)"),
     (("reconstruct", "vae", "--data", "fashion-mini"), "expected x of shape (N, 8, 8, 1), got (10, 28, 28, 1)"),
     (("evaluate", "table", "--data", "one.npy"), "one has no test split: use --split train"),

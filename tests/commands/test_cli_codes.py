@@ -264,7 +264,7 @@ NO_CODES = "pixelcnn has no codes of its own"
 REFUSALS = [
     ((*PRIOR, "--codes", "nowhere"), "--codes nowhere: no such run: give the folder of a vq-vae"),
     ((*PRIOR, "--codes", "empty"), "empty holds no run"),
-    ((*PRIOR, "--codes", "unlabelled.npy"), "unlabelled.npy is damaged or no tinyae checkpoint"),
+    ((*PRIOR, "--codes", "unlabelled.npy"), "unlabelled.npy is corrupted or not a tinyae checkpoint"),
     ((*PRIOR, "--codes", "vae"), "--codes vae holds a run of vae: give a run of vq-vae"),
     ((*PRIOR, "--codes", "prior"), "--codes prior holds a run of pixelcnn: give a run of vq-vae"),
     (("train", "vae", "--codes", "vq"), "--codes is for pixelcnn, which is trained on codes, and vae is"),
@@ -341,10 +341,10 @@ def damage(path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lose, ".npz is of codes, and the vq-vae that made them is not beside it: copy best.npz of its run to"),
+        (lose, "is a model of codes, and the vq-vae that made them is not next to it: copy best.npz of its run to"),
         (mistake, "prior/vq-vae.npz holds pixelcnn, not the vq-vae that made the codes"),
         (exchange, "prior/vq-vae.npz is another vq-vae than the one that made the codes of prior/"),
-        (damage, "prior/vq-vae.npz is damaged"),
+        (damage, "prior/vq-vae.npz is corrupted"),
     ],
 )
 def test_a_prior_whose_vq_vae_is_not_there(change, message, command, moved, capsys):

@@ -211,7 +211,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(copy):
     last = copy / "r" / "last.npz"
     last.write_bytes(last.read_bytes()[:500])
     done = run(*RESUME, cwd=copy)
-    assert "last.npz is damaged" in done.stderr and "going on from previous.npz, step 29" in done.stderr
+    assert "last.npz is corrupted" in done.stderr and "going on from previous.npz, step 29" in done.stderr
     assert done.stdout.startswith("done: 58 steps")
 
 

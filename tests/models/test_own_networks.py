@@ -230,12 +230,12 @@ def test_a_file_alone_imports_nothing(own, registry, tmp_path):
     "encoder, message",
     [
         ({"class": "subprocess:Popen", "args": ["ls"]}, "your own class Popen: import the module subprocess first"),
-        ({"class": "Dense", "units": 5}, "is damaged: .* encoder turns (4,) into (5,), but this model needs (4,)"),
-        ({"class": "Dense", "units": 10**9}, "is damaged: .* Dense: units must be an integer from 1"),
-        ({"class": "Dense", "units": {"y": 1}}, "is damaged: .* the description of a layer has its class"),
-        ({"class": "Sequential", "layers": 5}, "is damaged: "),
-        ({}, "is damaged: .* the description of a layer has its class"),
-        (3, "is damaged: .* encoder: expected a layer"),
+        ({"class": "Dense", "units": 5}, "is corrupted: .* encoder turns (4,) into (5,), but this model needs (4,)"),
+        ({"class": "Dense", "units": 10**9}, "is corrupted: .* Dense: units must be an integer from 1"),
+        ({"class": "Dense", "units": {"y": 1}}, "is corrupted: .* the description of a layer has its class"),
+        ({"class": "Sequential", "layers": 5}, "is corrupted: "),
+        ({}, "is corrupted: .* the description of a layer has its class"),
+        (3, "is corrupted: .* encoder: expected a layer"),
     ],
 )
 def test_a_description_that_makes_no_network_is_refused(tmp_path, encoder, message):

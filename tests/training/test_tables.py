@@ -175,7 +175,7 @@ def test_a_cut_standardisation_is_damage(table, tmp_path):
     rewrite(tmp_path / "whole.npz", cut, tmp_path / "cut.npz")
     rewrite(tmp_path / "whole.npz", lambda arrays, meta: arrays.pop("standardization"), tmp_path / "missing.npz")
     for name in ("cut.npz", "missing.npz"):
-        with pytest.raises(CheckpointError, match=f"{name} is damaged: array 'standardization'"):
+        with pytest.raises(CheckpointError, match=f"{name} is corrupted: array 'standardization'"):
             tinyae.load(tmp_path / name)
 
 

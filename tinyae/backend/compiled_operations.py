@@ -13,7 +13,7 @@ from .native.address import address
 from .threads import available
 
 FLOAT32 = np.dtype(np.float32)
-PLAIN = 0x1 | 0x100  # of an array's flags: C-contiguous and aligned
+PLAIN = 0x1 | 0x100  # flags of an array that is C-contiguous and aligned
 BLOCK, ROWS = 1024, 32  # the numbers and rows of a partial sum, as in pointwise.cpp and columns.cpp
 SCORED, LANES = 28, 16  # as in codes.cpp: the rows that are scored at once, and what their length is a multiple of
 Pool = ctypes.c_long * 11

@@ -31,7 +31,7 @@ __all__ = [
     "nearest_code", "product_transposed", "relu", "relu_gradient",
 ]  # fmt: skip
 
-SCORES = 1 << 24  # of a block of rows, in `nearest_code`
+SCORES = 1 << 24  # a block of rows in `nearest_code` has so many
 
 
 def product_transposed(a, b):

@@ -1,6 +1,6 @@
 """The operations as formulas, for NumPy; where CuPy has no kernel of its own, it computes the same formulas.
 
-`operations` chooses between these functions and those of the same names for a GPU and in C++.
+`operations` chooses between these functions and the functions of the same names for a GPU and in C++.
 """
 
 import functools
@@ -14,8 +14,8 @@ from .convolution.geometry import taps
 from .modules import array_module
 from .scores import check_codebook, check_codes, slack
 
-SCORES = 1 << 17  # of a block of rows, in `nearest_code`: they fit in the cache
-NUMBERS = 1 << 16  # of the pairs of a row and a code whose distances are computed at once
+SCORES = 1 << 17  # a block of rows in `nearest_code` has so many, which fit in the cache
+NUMBERS = 1 << 16  # as many numbers as the differences of rows and codes that are computed at once
 
 
 # Dense layers: y = x W + b, so dx = dy W^T, dW = x^T dy, db = sum_n dy
@@ -117,7 +117,7 @@ def batch_norm(x, scale, shift, epsilon, mean=None, var=None):  # x (N, ..., C),
 
         xhat = (x - mean) / sigma,   sigma = sqrt(var + epsilon),   y = scale xhat + shift
 
-    mean, var: constants to normalise with; without them, those of x. Returns (y, mean, var, 1 / sigma).
+    mean, var: constants to normalise with; by default computed from x. Returns (y, mean, var, 1 / sigma).
     """
     rows = tuple(range(x.ndim - 1))  # every axis but the last
     mean = x.mean(axis=rows) if mean is None else mean  # (C,)
@@ -225,13 +225,13 @@ def nearest_code(z, codebook):
 
     The scores s, a product of matrices, are computed block by block. Rounding moves a score of dtype u by less than
     `slack`, so every code whose score is that near to the best one is compared again, by its distance summed in float64
-    over d in order: the codes are those of brute force in float64, always. A row with a NaN gets some code.
+    over d in order: so the codes always equal a brute-force search's in float64. A row with a NaN gets some code.
     """
     check_codebook(z, codebook)
     dtype = np.result_type(z, codebook, np.float32)
     codes, codebook = np.empty(len(z), np.int64), codebook.astype(dtype, copy=False)
     step = max(1, SCORES // len(codebook))
-    with np.errstate(all="ignore"):  # what overflows is compared again
+    with np.errstate(all="ignore"):  # scores that overflow are compared again
         half = (np.einsum("kd,kd->k", codebook, codebook, dtype=np.float64) / 2).astype(dtype)
         for start in range(0, len(z), step):
             rows = z[start : start + step].astype(dtype, copy=False)

@@ -1,7 +1,7 @@
-"""The one door to the operations: each call takes the formula, the CUDA kernel or the compiled function.
+"""The one door to the operations: each call runs the formula, the CUDA kernel or the compiled function.
 
-Three modules have the same functions: `numpy_operations` holds the formulas, `cupy_operations` those of a GPU, and
-`compiled_operations` those in C++, several times faster in float32 on the CPU. The arrays choose, by this rule:
+Three modules have the same functions: `numpy_operations` holds the formulas, `cupy_operations` the kernels for a GPU,
+and `compiled_operations` the C++ code, several times faster in float32 on the CPU. The arrays choose, by this rule:
 
 1. An operation is compiled where the library is there, every array is a NumPy array that it can read (float32, aligned,
    C-contiguous unless the operation takes any strides), and the shapes are those it is written for. Both conditions

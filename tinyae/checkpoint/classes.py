@@ -10,7 +10,7 @@ from ..layers.config import is_tinyaes, name_of
 from ..options import shown
 from ..wording import either
 
-CLASSES = []  # of models, in the order of their definition
+CLASSES = []  # models, in the order of their definition
 
 
 def named(name):
@@ -34,7 +34,7 @@ def find_class(meta, path):
     found = [kind for kind in CLASSES if getattr(kind, key) == wanted]
     exact = [kind for kind in found if kind.__module__ == module]
     if exact:
-        return exact[-1]  # where a notebook defines it anew, the latest
+        return exact[-1]  # a notebook may define it again: the latest counts
     if len(found) == 1:
         return found[0]  # a script's class, say, that stands in an imported module now
     if own is None:

@@ -28,7 +28,7 @@ from .classes import check_class, find_class, make, own_class
 from .layout import MOMENT, Damage, check_finite, check_shapes, compare_shapes, layout
 
 FORMAT = 1
-CODEC = "vq-vae.npz"  # beside the checkpoints of a model of codes: what made the codes
+CODEC = "vq-vae.npz"  # next to the checkpoints of a model of codes: the vq-vae that made the codes
 REPLACED = ".replaced"  # in the folder of a run that is being removed for a new one
 LIMIT = 1 << 24  # bytes of `meta`, far above any real one
 LINE = 300  # characters about what is wrong with a file
@@ -75,7 +75,7 @@ class Checkpoint:
             return None
         path = os.path.join(os.path.dirname(self.path), CODEC)
         if not os.path.exists(path):
-            why = f"{self.path} is of codes, and the vq-vae that made them is not beside it"
+            why = f"{self.path} is a model of codes, and the vq-vae that made them is not next to it"
             raise CheckpointError(f"{why}: copy best.npz of its run to {path}")
         found = read(path)
         if found.meta["model"] != "vq-vae":
@@ -273,13 +273,13 @@ def read(path, model_class=None):
     except PermissionError:
         raise CheckpointError(f"{path} may not be read: check its permissions") from None
     except Damage as damage:
-        raise CheckpointError(f"{path} is damaged: {_line(damage)}") from None
+        raise CheckpointError(f"{path} is corrupted: {_line(damage)}") from None
     except NotImportedError as error:
         raise NotImportedError(f"{path} cannot be loaded yet: {error}") from None
     except MemoryError:
         raise
-    except Exception as error:  # on damaged bytes, zipfile and json raise nearly anything
-        raise CheckpointError(f"{path} is damaged or no tinyae checkpoint: {_line(error)}") from None
+    except Exception as error:  # on corrupted bytes, zipfile and json raise nearly anything
+        raise CheckpointError(f"{path} is corrupted or not a tinyae checkpoint: {_line(error)}") from None
     return Checkpoint(meta, arrays, path)
 
 
@@ -347,7 +347,7 @@ def _member(archive, name, room):
 
 
 def first_whole(paths, model_class=None):
-    """(the Checkpoint in the first of the files that is whole, or None; a line about each damaged one before it)."""
+    """(the Checkpoint in the first of the files that is whole, or None; a line about each corrupted one before it)."""
     damage = []
     for path in paths:
         if os.path.lexists(path):
@@ -361,9 +361,9 @@ def first_whole(paths, model_class=None):
 
 
 def find(path, warn=None):
-    """The Checkpoint that `path` means: that of a file, or in a run's folder that of the best epoch, else the last.
+    """The Checkpoint in a file; in a run's folder the best epoch's, or else the last.
 
-    warn: takes a line about each damaged file of a folder that is passed over; by default it goes to stderr. Raises
+    warn: takes a line about each corrupted file of a folder that is passed over; by default it goes to stderr. Raises
     CheckpointError.
     """
     path = os.fspath(path)

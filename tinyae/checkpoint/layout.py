@@ -9,7 +9,7 @@ from ..params import walk
 from . import schema
 from .classes import named
 
-MOMENT = "optimizer."  # what the names of the moments' arrays begin with
+MOMENT = "optimizer."  # the names of the moments' arrays begin with it
 DTYPES = ("float32", "float64")
 
 ARGUMENT = schema.Either("a layer's argument", NoneType=schema.ANY, bool=schema.ANY, int=schema.INTEGER,
@@ -143,7 +143,7 @@ def _outline(model_class, meta):
 
 
 def compare_shapes(part, theirs, ours):
-    """Raise unless a file's shapes are those of a model, name by name and in one order."""
+    """Raise unless a file's shapes equal a model's, name by name and in one order."""
     for name in (*ours, *theirs):
         shapes = [None if side.get(name) is None else tuple(side[name]) for side in (theirs, ours)]
         if shapes[0] != shapes[1]:

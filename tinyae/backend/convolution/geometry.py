@@ -62,7 +62,7 @@ def input_phases(length, kernel, geometry, axis):
     Position a = q + s m of dx meets tap u where (a + p - u d) / s is an integer.
     """
     s, d, p = geometry.stride[axis], geometry.dilation[axis], geometry.padding[axis][0]
-    period = s // math.gcd(s, d)  # of the taps that one phase meets
+    period = s // math.gcd(s, d)  # the taps that one phase meets are so far apart
     for q in range(min(s, length)):
         first = next((u for u in range(min(period, kernel)) if (q + p - u * d) % s == 0), None)
         count = -(-(length - q) // s)

@@ -8,13 +8,13 @@ from .geometry import Geometry
 def region(rows, columns, x, weight, geometry, bias=None, fast=True):
     """The output of a convolution of stride 1 at rows (first, stop) and columns (first, stop) alone.
 
-    Only the part of x that they see is read. With fast=False the bits are those of the whole output.
+    Only the rows and columns of x that they see are read. With fast=False the bits equal the whole output's.
     """
     parts, padding = [], []
     for (first, stop), length, k, d, p in zip(
         (rows, columns), x.shape[1:3], weight.shape[:2], geometry.dilation, geometry.start, strict=True
     ):
-        first, stop = first + p, stop + p + (k - 1) * d  # of x with its padding
+        first, stop = first + p, stop + p + (k - 1) * d  # in x with its padding
         inside = min(max(first, 0), length), min(max(stop, 0), length)
         parts.append(slice(*inside))
         padding.append((inside[0] - first, stop - inside[1]))

@@ -46,7 +46,7 @@ def output(x, weight, start, size, bias=None):
             np.matmul(windows, kernels, out=m[:, q::kw][:, : windows.shape[1]])
         m0, m1, m2, m3 = m.reshape(4, -1, *grid, filters)[:, :, :, : size[1]]
         if bias is not None:
-            m1 += bias  # which is in every row of y
+            m1 += bias  # a term of every row of y
         even, odd = y[part, 0::2], y[part, 1::2]
         np.add(m1, m2, out=even)
         even += m0

@@ -33,7 +33,7 @@ FLAGS = (
 SOURCES = Path(__file__).parent
 LIMIT = 120  # seconds for all of it
 KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_long, "f": ctypes.c_float, "-": None}
-FUNCTIONS = {  # the kinds of the arguments, then that of the result; p is a pointer, - is none
+FUNCTIONS = {  # kinds of the arguments, then of the result; p is a pointer, - is none
     "pack": "ppppp -",
     "packed_size": "ll l",
     "correlate": "pllpllpppplll -",
@@ -68,7 +68,7 @@ def find(make=True):
     if address(probe) != probe.ctypes.data:
         return None, "none: this interpreter does not keep arrays as CPython does"
     if not list(SOURCES.glob("*.cpp")):
-        return None, "none: its C++ sources are not beside it, as in a zip archive"
+        return None, "none: its C++ sources are not next to it, as in a zip archive"
     try:
         compiler = _compiler()
         if compiler is None:
@@ -210,7 +210,7 @@ def _run(folder, until, *commands):
 def _kill(process):
     """End a compiler and what it has started."""
     process.kill()
-    with contextlib.suppress(AttributeError, OSError):  # where there are no groups; where it is over already
+    with contextlib.suppress(AttributeError, OSError):  # a system without groups, or the compiler has already ended
         os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own
     process.wait()
 
