@@ -183,7 +183,7 @@ def test_slices_in_any_order_are_one_update_bit_for_bit(variant, monkeypatch):
     w, gradients = problem(n=23, steps=3, dtype="float32")
     make, whole = VARIANTS[variant][0], store_of(w)
     list(run(make(0.01), whole, gradients))
-    monkeypatch.setattr(optim, "SLICE", 5)
+    monkeypatch.setattr(optim.optimizers, "SLICE", 5)
     parts, optimizer = store_of(w), make(0.01)
     for gradient in gradients:
         optimizer.step(parts, store_of(gradient), each=lambda update, slices: map(update, reversed(slices)))

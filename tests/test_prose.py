@@ -11,11 +11,11 @@ import tokenize
 import pytest
 from command_line import ROOT
 
-from tinyae import optim
 from tinyae.latent import gaussian, mixture, quantize, sparsity
 from tinyae.layers import REGISTRY
 from tinyae.losses import adversarial, image, pixel
 from tinyae.models import NAMES
+from tinyae.optim import clipping, optimizers, schedules
 
 # {what must not stand in a comment, a docstring, a message or a help text: what to write}
 HABITS = {
@@ -74,7 +74,7 @@ def module_of(path):
 
 def complete():
     """{name: object} of the public names whose docstrings must have all sections."""
-    modules = pixel, image, adversarial, gaussian, quantize, mixture, sparsity, optim
+    modules = pixel, image, adversarial, gaussian, quantize, mixture, sparsity, clipping, optimizers, schedules
     things = *REGISTRY.values(), *NAMES.values(), *(thing for module in modules for thing in defined(module))
     return {f"{thing.__module__}.{thing.__name__}": thing for thing in things}
 

@@ -96,7 +96,7 @@ def trained(count, part=32, **options):
 @pytest.mark.parametrize("options", [{}, {"part": 64}, {"clip_norm": 5.0}, {"optimizer": "sgd", "lr": 1e-3}])
 def test_any_number_of_threads_gives_the_same_bits(options, monkeypatch):
     pytest.importorskip("threadpoolctl")
-    monkeypatch.setattr(tinyae.optim, "SLICE", 100)
+    monkeypatch.setattr(tinyae.optim.optimizers, "SLICE", 100)
     one, records = trained(1, **options)
     for count in (2, 3, 7):
         other, other_records = trained(count, **options)

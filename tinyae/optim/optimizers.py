@@ -1,4 +1,4 @@
-"""Optimisers over the flat buffer, learning-rate schedules, and clipping.
+"""Optimisers over the flat buffer of parameters.
 
     optimizer.step(store, grads)
 
@@ -9,20 +9,19 @@ serve checkpoints.
 
 import math
 import operator
-from functools import partial, reduce
+from functools import reduce
 
 import numpy as np
 
-from .backend import Portable, array_module, operations
-from .errors import CheckpointError, ConfigError
-from .options import RATE, WEIGHT, Choice, Count, Either, Flag, Function, Number, of_layer, options
+from ..backend import Portable, array_module, operations
+from ..errors import CheckpointError, ConfigError
+from ..options import WEIGHT, Flag, Number, of_layer
+from .schedules import LR
 
 # The most elements per slice of an update on the CPU. Five float32 slices of 1 MiB stay in the outer cache between the
 # passes over them; shorter ones would fit the inner cache, but threads would meet more often at the interpreter's lock.
 SLICE = 1 << 18
 
-
-LR = Either(WEIGHT, Function())  # a number, or a schedule
 BETA = Number(least=0, below=1)
 
 
@@ -331,220 +330,3 @@ class AdamW(Adam):
 
 
 OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW, "keras-adam": KerasAdam}
-
-
-# A schedule is a partial function of a module's function: those within functions cannot be pickled.
-
-
-def _constant(lr, step):
-    return lr
-
-
-def _step_decay(lr, every, factor, step):
-    return lr * factor ** (step // every)
-
-
-def _cosine(lr, total, floor, step):
-    return floor + 0.5 * (lr - floor) * (1 + math.cos(math.pi * min(step / total, 1)))
-
-
-def _warm_up(after, steps, step):
-    return after(step) * min((step + 1) / steps, 1) if steps else after(step)
-
-
-@options(lr=WEIGHT)
-def constant(lr):
-    """A learning rate that stays.
-
-        rate(t) = lr
-
-    Parameters
-    ----------
-    lr : float
-        The learning rate.
-
-    Returns
-    -------
-    schedule : function of the step, counted from 0
-        The learning rate.
-
-    Example
-    -------
-    >>> constant(0.1)(7)
-    0.1
-    """
-    return partial(_constant, lr)
-
-
-@options(lr=WEIGHT, every=Count(1, None), factor=WEIGHT)
-def step_decay(lr, every, factor=0.1):
-    """A learning rate that falls in steps.
-
-        rate(t) = lr factor^(t // every)
-
-    Parameters
-    ----------
-    lr : float
-        The initial learning rate.
-    every : int
-        Training steps between the falls.
-    factor : float, default 0.1
-        What each fall multiplies by.
-
-    Returns
-    -------
-    schedule : function of the step, counted from 0
-        The learning rate.
-
-    Example
-    -------
-    >>> step_decay(1.0, 10, 0.5)(25)
-    0.25
-    """
-    return partial(_step_decay, lr, every, factor)
-
-
-@options(lr=WEIGHT, total=RATE, floor=WEIGHT)
-def cosine(lr, total, floor=0.0):
-    """A learning rate that falls along half a cosine (Loshchilov & Hutter 2017, equation 5).
-
-        rate(t) = floor + (lr - floor) (1 + cos(pi t / total)) / 2
-
-    Parameters
-    ----------
-    lr : float
-        The initial learning rate.
-    total : int
-        Training steps of the fall.
-    floor : float, default 0
-        The final learning rate.
-
-    Returns
-    -------
-    schedule : function of the step, counted from 0
-        The learning rate.
-
-    Example
-    -------
-    >>> cosine(1.0, 10)(5)
-    0.5
-    """
-    return partial(_cosine, lr, total, floor)
-
-
-@options(schedule=LR, steps=Count(0, None))
-def warm_up(schedule, steps):
-    """A linear rise to another schedule.
-
-        rate(t) = schedule(t) (t + 1) / steps for t < steps, then schedule(t)
-
-    Parameters
-    ----------
-    schedule : float or function of the step
-        The learning rate after the rise.
-    steps : int
-        Training steps of the rise.
-
-    Returns
-    -------
-    schedule : function of the step, counted from 0
-        The learning rate.
-
-    Example
-    -------
-    >>> warm_up(1.0, 4)(0)
-    0.25
-    """
-    return partial(_warm_up, schedule if callable(schedule) else constant(schedule), steps)
-
-
-SCHEDULES = ("constant", "step", "cosine")
-
-
-@options(name=Choice(SCHEDULES, "schedule"), total=WEIGHT, warmup=Count(0, None))
-def schedule(name, lr, total, warmup=0):
-    """A schedule by its name.
-
-        "constant": lr;   "step": a tenth after each third;   "cosine": to 0 along half a cosine
-
-    Parameters
-    ----------
-    name : str
-        "constant", "step" or "cosine".
-    lr : float
-        The initial learning rate.
-    total : int
-        Training steps in all.
-    warmup : int, default 0
-        Training steps of a linear rise.
-
-    Returns
-    -------
-    schedule : float or function of the step
-        The learning rate.
-
-    Example
-    -------
-    >>> schedule("cosine", 1.0, 10)(5)
-    0.5
-    """
-    make = {
-        "constant": lambda: constant(lr),
-        "step": lambda: step_decay(lr, max(1, math.ceil(total / 3))),
-        "cosine": lambda: cosine(lr, max(1, total)),
-    }
-    return warm_up(make[name](), warmup)
-
-
-def global_norm(flat):
-    """The length of a flat gradient.
-
-        sqrt(sum g^2)
-
-    Parameters
-    ----------
-    flat : (P,) array
-        The gradient.
-
-    Returns
-    -------
-    norm : () array
-        On the device of the gradient.
-
-    Example
-    -------
-    >>> import numpy as np
-    >>> float(global_norm(np.array([3.0, 4.0])))
-    5.0
-    """
-    return (flat @ flat) ** 0.5
-
-
-def clip_by_global_norm(flat, max_norm):
-    """Scales a flat gradient to a norm of at most `max_norm`, in place (Pascanu et al. 2013).
-
-        g *= min(1, max_norm / |g|)
-
-    Parameters
-    ----------
-    flat : (P,) array
-        The gradient; NaN stays NaN, for the loop to notice.
-    max_norm : float
-        The largest norm.
-
-    Returns
-    -------
-    norm : () array
-        The norm before.
-
-    Example
-    -------
-    >>> import numpy as np
-    >>> g = np.array([3.0, 4.0])
-    >>> float(clip_by_global_norm(g, 1.0)), g.round(6).tolist()
-    (5.0, [0.6, 0.8])
-    """
-    xp = array_module(flat)
-    norm = global_norm(flat)
-    flat *= max_norm / xp.maximum(norm, max_norm)
-    return norm
