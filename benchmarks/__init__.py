@@ -1,1 +1,1 @@
-"""Measurements: tinyae beside PyTorch and JAX, and NumPy beside CuPy. Run `python -m benchmarks --help`."""
+"""Measurements: tinyae compared with PyTorch and JAX, and NumPy with CuPy. Run `python -m benchmarks --help`."""

@@ -53,23 +53,23 @@ def parser():
     from .convolution_cases import LAYERS, MODELS
 
     words = "For instance: tinyae bench step --rounds 5 --contenders tinyae torch. Each has a --help of its own."
-    description = "Speed and memory, beside other libraries where they are installed (pip install '.[bench]')."
+    description = "Speed and memory, compared with other libraries where they are installed (pip install '.[bench]')."
     top = Parser(prog=PROG, description=description, epilog=words)
     commands = top.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
     for name, rounds, peers, text in (
-        ("step", 20, OPTIONS, "one training step of a dense VAE, beside PyTorch and JAX"),
-        ("process", 5, OPTIONS, "a fresh process to its first step, beside PyTorch and JAX"),
+        ("step", 20, OPTIONS, "one training step of a dense VAE, compared with PyTorch and JAX"),
+        ("process", 5, OPTIONS, "a fresh process to its first step, compared with PyTorch and JAX"),
         ("backends", 10, None, "every layer and model on NumPy and on CuPy"),
-        ("convolution", 7, CONVOLUTION, "convolutions and steps of convolutional models, beside PyTorch and JAX"),
-        ("memory", 3, CONVOLUTION, "peak memory of training a convolutional model, beside PyTorch and JAX"),
-        ("nearest", 20, NEAREST, "the nearest codes of many vectors, beside PyTorch"),
-        ("pixelcnn", 5, PIXELCNN, "steps of pixelcnn and images drawn a second, beside PyTorch"),
-        ("adversaries", 5, ADVERSARIES, "steps of adversaries, all phases, beside PyTorch"),
+        ("convolution", 7, CONVOLUTION, "convolutions and steps of convolutional models, and PyTorch's and JAX's"),
+        ("memory", 3, CONVOLUTION, "peak memory of training a convolutional model, compared with PyTorch and JAX"),
+        ("nearest", 20, NEAREST, "the nearest codes of many vectors, compared with PyTorch"),
+        ("pixelcnn", 5, PIXELCNN, "steps of pixelcnn and images sampled a second, compared with PyTorch"),
+        ("adversaries", 5, ADVERSARIES, "steps of adversaries, all phases, compared with PyTorch"),
         ("profile", 5, None, "where a convolutional model's step spends its time, layer by layer"),
-        ("clustering", None, None, "classes found without labels, beside EM on PCA codes"),
-        ("labels", None, None, "classes from a few labels, beside the labelled images alone and published errors"),
-        ("disentanglement", None, None, "how far codes of dSprites tell its factors apart, beside PCA and pixels"),
-        ("codes", None, None, "vq-vae and pixelcnn on images, beside published numbers"),
+        ("clustering", None, None, "classes found without labels, compared with EM on PCA codes"),
+        ("labels", None, None, "classes from a few labels, compared with supervised training on them"),
+        ("disentanglement", None, None, "how far codes of dSprites separate its factors, compared with PCA and pixels"),
+        ("codes", None, None, "vq-vae and pixelcnn on images, compared with published numbers"),
         ("photographs", None, None, "vq-vae on crops of 128x128 from photographs, judged on other photographs"),
         ("generative", None, None, "autoencoders, adversaries and priors side by side, and their samples judged"),
     ):

@@ -1,4 +1,4 @@
-"""Milliseconds of whole training steps of adversaries, all phases with an Adam each, beside PyTorch.
+"""Milliseconds of whole training steps of adversaries, all phases with an Adam each, compared with PyTorch.
 
 A step draws its own noise, dropout's too. What a phase does not train is frozen: neither side computes gradients of its
 weights. "distance" is as in `convolution`.
@@ -20,7 +20,7 @@ from .serve import serve
 LR = 1e-4
 NAMES = tuple(name for name in CONVOLUTION if name != "jax")
 
-# What a network costs, as multiples of (its products forward, those of its first layer): forward alone; frozen, and
+# What a network costs, as multiples of (its products forward, its first layer's products): forward alone; frozen, and
 # passed by gradients; trained, without a gradient by what enters it; trained and passed; and a gradient penalty, which
 # goes forward, back to the images, forward along the gradient there, and takes the weights' gradients once.
 FORWARD, FROZEN, FIRST, TRAINED, PENALISED = (1, 0), (2, 0), (3, -1), (3, 0), (4, 0)

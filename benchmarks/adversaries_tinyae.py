@@ -25,7 +25,7 @@ class Run:
         ]
 
     def step(self, x):
-        """What each phase lessened."""
+        """What each phase minimised."""
         losses = []
         for step in self.phases:
             if self.count % step.phase.every == 0:

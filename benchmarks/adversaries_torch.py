@@ -24,7 +24,7 @@ class Contender(convolution_torch.Contender):
 
 
 class Run:
-    """A subclass has for each phase of the model a function of (x, *draws) -> what the phase lessens."""
+    """A subclass has for each phase of the model a function of (x, *draws) -> what the phase minimises."""
 
     def __init__(self, case, memory, compiled, dropout=True):
         self.case, self.memory, self.compiled, self.count = case, memory, compiled, 0
@@ -43,7 +43,7 @@ class Run:
         raise NotImplementedError
 
     def step(self, x, noise=None):
-        """What each phase lessened. noise: tinyae's, for a step that is compared; without it all is drawn here."""
+        """What each phase minimised. noise: tinyae's, for a step that is compared; without it all is drawn here."""
         x, losses = images(x, self.memory), []
         for phase, adam, objective in self.phases:
             if self.count % phase.every == 0:
@@ -75,7 +75,7 @@ class Run:
 
 
 def told(discriminator, real, fake):
-    """What a discriminator lessens: its cross-entropy on real examples, and on others, of which there may be more."""
+    """What a discriminator minimises: its cross-entropy on real examples, and on others, of which there may be more."""
     logits = discriminator(torch.cat((real, fake)))
     return (F.softplus(-logits[: len(real)]).sum() + F.softplus(logits[len(real) :]).sum()) / len(real)
 

@@ -1,4 +1,4 @@
-"""NumPy beside CuPy: forward + backward of every registered layer and every model, the same numbers on both."""
+"""NumPy compared with CuPy: forward + backward of every registered layer and every model, the same numbers on both."""
 
 import time
 
@@ -50,7 +50,7 @@ def measure(rounds=10, only=None, batch=BATCH):
 
 
 def subjects():
-    """{name: function(backend, batch) -> a step without arguments, whose `shape` is that of x} for every registered
+    """{name: function(backend, batch) -> a step without arguments, whose `shape` is x's} for every registered
     layer and every model."""
     found = {f"layer {name}": layer_step(kind) for name, kind in layers.REGISTRY.items()}
     return found | {f"model {name}": model_step(kind) for name, kind in NAMES.items()}

@@ -1,7 +1,7 @@
-"""Classes found without labels: `mixture-vae` beside a Gaussian mixture fitted by EM to PCA codes.
+"""Classes found without labels: `mixture-vae` compared with a Gaussian mixture fitted by EM to PCA codes.
 
 Both see the same training images and no label, and both have as many components as there are classes and codes of 20
-numbers; the mixture of the baseline has full covariances (scikit-learn). The accuracy is that of the best matching
+numbers; the mixture of the baseline has full covariances (scikit-learn). The accuracy belongs to the best matching
 between clusters and classes, on the test images.
 """
 

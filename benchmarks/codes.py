@@ -1,8 +1,8 @@
-"""Images to codes and a prior over them, beside published numbers: `vq-vae`, then `pixelcnn` on its codes.
+"""Images to codes and a prior over them, compared with published numbers: `vq-vae`, then `pixelcnn` on its codes.
 
-The published rows are those of Keras's example (Paul 2021) on MNIST: the small vq-vae with 128 codes, 30 epochs of
+The published rows are from Keras's example (Paul 2021) on MNIST: the small vq-vae with 128 codes, 30 epochs of
 batches of 128, and the residual pixelcnn of 1,049,728 parameters with Adam 3e-4. The nats of a code depend on how many
-codes are in use, so the perplexity stands beside them, and with them the bits that the prior needs for an image. A
+codes are in use, so the perplexity stands next to them, and with them the bits that the prior needs for an image. A
 stopped run goes on where it was.
 """
 

@@ -14,7 +14,7 @@ OPTIONS = {
     "torch-compile": ("torch", {"fused": True, "compiled": True}),
     "jax": ("jax", {}),
 }
-CONVOLUTION = {  # of the convolutional benchmarks; Adam is always fused
+CONVOLUTION = {  # the convolutional benchmarks'; Adam is always fused
     "tinyae": ("tinyae", {}),
     "tinyae-numpy": ("tinyae", {"native": False}),
     "torch": ("torch", {}),

@@ -1,8 +1,8 @@
-"""Milliseconds of single convolutions and of whole training steps of convolutional models, beside PyTorch and JAX.
+"""Milliseconds of convolutions and of training steps of convolutional models, compared with PyTorch and JAX.
 
 A layer is timed forward and backward (dx, dw and db together), a model by its training step with Adam. tinyae runs a
-layer as a step does: the batch in two parts on worker threads. "distance" is the time over that of the same number of
-operations at the rate of sgemm in NumPy; below 1 means less arithmetic than the plain formula.
+layer as a step does: the batch in two parts on worker threads. "distance" is the time over what the same number of
+operations takes at the rate of sgemm in NumPy; below 1 means less arithmetic than the plain formula.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ CHECKED = 3
 def measure(names=tuple(CONVOLUTION), rounds=7, only=None, cores=None, module=MODULE, cases=CASES):
     """The result for the JSON: {"cases": {name: report}, ...}. What contenders compute is compared before any timing.
 
-    tinyae takes part in any case: the rate of sgemm is measured in its process. module: whose workers know the `cases`
+    tinyae takes part in any case: the rate of sgemm is measured in its process. module: whose workers find the `cases`
     by their names. only: some of these names.
     """
     found, versions = {}, {}
@@ -67,7 +67,7 @@ def _case(workers, name, case, phase, rounds):
 
 
 def show(result):
-    """A line for each case: tinyae beside the PyTorch that is fastest there by its median, and the floor."""
+    """A line for each case: tinyae compared with the PyTorch that is fastest there by its median, and the floor."""
     rate = result["sgemm_flops_per_second"]
     print(f"the floor is the plain formula at the {rate / 1e9:.0f} GFLOP/s of sgemm")
     print(f"{'':34}{'ours, ms':>9}{'MFLOP':>9}{'distance':>9}{'ratio':>7} to the fastest PyTorch")

@@ -72,7 +72,7 @@ class ModelCase:
     def flops(self, phase):
         """Of a step's plain formulas: forward, dx and dw cost the same, but of the data no dx is asked.
 
-        A codebook's product is that of all vectors with all codes; nothing flows back through it.
+        A codebook's product multiplies all vectors with all codes; nothing flows back through it.
         """
         model, total = self.kind(**self.options), 0
         for network, layer, shape in networks(model):

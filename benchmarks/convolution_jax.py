@@ -11,7 +11,7 @@ from . import adam_jax
 from .convolution_cases import CASES, LAYERS, LR, networks
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-MOMENTUM = 0.9  # of BatchNorm's running statistics, tinyae's default
+MOMENTUM = 0.9  # BatchNorm's running statistics keep this share, tinyae's default
 
 
 class Contender:

@@ -16,7 +16,7 @@ from tinyae.training.workers import cores, workers
 
 from .convolution_cases import CASES, LAYERS, LR
 
-SIZE = 2048  # of the matrices by which sgemm is measured
+SIZE = 2048  # the size of the matrices by which sgemm is measured
 
 
 class Contender:

@@ -1,8 +1,8 @@
-"""How far codes of dSprites tell its factors apart: variational autoencoders, PCA, the pixels, the factors themselves.
+"""How far codes of dSprites separate its factors: variational autoencoders, PCA, the pixels, the factors themselves.
 
 Every model is 4096-256-256-256-10, mirrored, and sees the same images once, in batches of 64; Adam 1e-3. (With 512-256
 instead, five numbers shared the place after 1,800 steps at beta 40, where here x and y have one each.) The metrics are
-those of `tinyae.evaluation.disentanglement`, on the codes of the 10,000 images of the test part. A stopped run goes on
+computed by `tinyae.evaluation.disentanglement` on the codes of the 10,000 test images. A stopped run goes on
 where it was.
 
 Published are Higgins et al. 2017, table 1, on the original images: a network of their own, trained for longer, and a

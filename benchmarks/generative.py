@@ -3,8 +3,8 @@
 `ae`, `vae` and `aae` are dense, with one encoder and one decoder of the same sizes; `conv-vae` and `vae-gan` have the
 same convolutional ones, and all five codes of 20 numbers: what differs between them is what they are trained for. Two
 are trained in two stages of so many epochs each: `vae-gan` starts from the `conv-vae`, and the prior of `vq-vae`
-is a `pixelcnn` over its codes. What equal epochs cost in time stands beside. The table is that of `tinyae compare
---frechet`, which takes the runs' folders too. A stopped run goes on where it was.
+is a `pixelcnn` over its codes. What equal epochs cost in time stands next to it. `tinyae compare --frechet` prints
+the table; it takes the runs' folders too. A stopped run goes on where it was.
 """
 
 import sys

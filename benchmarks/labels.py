@@ -1,6 +1,7 @@
-"""What a few labels are worth: `semi-aae` beside its encoder trained on those images alone, and published errors.
+"""What a few labels are worth: `semi-aae` compared with its encoder alone, trained on the labelled images.
 
-Both choose the same labelled images by the seed, and are judged on the test images. A stopped run goes on where it was.
+Both choose the same labelled images by the seed, and are judged on the test images; published
+errors stand next to them. A stopped run goes on where it was.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""log p(x) of binarized MNIST beside published numbers: networks trained and measured by one command.
+"""log p(x) of binarized MNIST compared with published numbers: networks trained and measured by one command.
 
     python -m benchmarks.quality likelihood [--data mnist] [--out runs/likelihood] [--threads N] [--json FILE]
 

@@ -1,7 +1,7 @@
-"""Milliseconds of the nearest codes of many vectors, argmin_k |z - e_k|^2, beside PyTorch's usual forms and NumPy.
+"""Milliseconds of the nearest codes, argmin_k |z - e_k|^2, compared with PyTorch's usual forms and NumPy.
 
-tinyae's codes are those of brute force in float64; the others' may differ where two codes are as near but for rounding.
-"cdist" takes distances, "addmm" and NumPy |e|^2 - 2 z.e. A process each, as in `step`.
+tinyae's codes equal a brute-force search's in float64; the others' may differ where two codes are equally near except
+for rounding. "cdist" takes distances, "addmm" and NumPy |e|^2 - 2 z.e. A process each, as in `step`.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from .step import PAUSE
 SIZES = (8192, 64, 128), (8192, 512, 256), (6272, 128, 16)  # vectors, codes, numbers of each
 NAMES = "tinyae", "tinyae-numpy", "numpy", "torch-cdist", "torch-addmm", "torch-compile"
 NEAREST = {name: (name.partition("-")[0], {}) for name in NAMES}
-AGREE = 0.999  # of the codes
+AGREE = 0.999  # share of the codes
 RUNS, WARM_UP = 10, 0.05  # timed, and seconds before them, one run at least
 
 
@@ -46,7 +46,7 @@ def measure(names=NAMES, rounds=20, cores=None, sizes=SIZES):
 
 
 def agree(codes):
-    """Raise SystemExit unless nearly all codes are those of tinyae."""
+    """Raise SystemExit unless nearly all codes equal tinyae's."""
     for name, theirs in codes.items():
         same = sum(a == b for a, b in zip(codes["tinyae"], theirs, strict=True)) / len(theirs)
         if same < AGREE:

@@ -25,7 +25,7 @@ PHOTOGRAPHS = {
     "train": ("astronaut.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg"),
     "test": ("chelsea.png", "coffee.png"),
 }
-TEST_CROPS = 32  # of each photograph
+TEST_CROPS = 32  # patches of each photograph
 SHOWN = 10  # in the picture
 FIT = {"batch_size": 8, "schedule": "cosine"}
 

@@ -1,4 +1,4 @@
-"""Training steps of `pixelcnn`, and images drawn a second, beside PyTorch with the same weights.
+"""Training steps of `pixelcnn`, and images sampled a second, compared with PyTorch with the same weights.
 
 Drawing goes pixel by pixel. `tinyae` computes at each pixel only what no earlier one has; "every pixel anew" is its
 whole network for every pixel, which gives the same bits, and so does the usual loop in PyTorch.

@@ -29,7 +29,7 @@ def measure(case, rounds=5, threads=None):
     problem = CASES[case]
     model = problem.build()
     watched = [Watched(name, *leaf) for name, network, shape in networks(model) for leaf in leaves(network, shape)]
-    watched[0].flops["backward"] //= 2  # of the data no dx is asked
+    watched[0].flops["backward"] //= 2  # the data need no dx
     spent = {"gradients": [], "update": []}
     with workers(threads) as team:
         step = Step(model, Adam(LR), team=team)

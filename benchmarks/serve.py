@@ -8,7 +8,7 @@ import sys
 def serve(begin):
     """Run as `python -m MODULE NAME [CORES]`: begin(NAME) gives answer(command, *words), called for every line."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a framework prints must not mix with the answers
+    os.dup2(2, 1)  # a framework's own output must not mix with the answers
     name, *cores = sys.argv[1:]
     if cores:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores[0])])

@@ -1,4 +1,4 @@
-"""Seconds of a training step, contender beside contender, and what arithmetic alone would take."""
+"""Seconds of a training step, contender by contender, and what arithmetic alone would take."""
 
 import contextlib
 import time

@@ -88,7 +88,7 @@ def peak_memory():
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a framework prints must not mix with the answers
+    os.dup2(2, 1)  # a framework's own output must not mix with the answers
     if len(sys.argv) > 2:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
     floor(sys.stdin, answers) if sys.argv[1] == "floor" else main(sys.argv[1], sys.stdin, answers)

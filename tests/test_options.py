@@ -81,7 +81,7 @@ def test_a_schedule_that_gives_no_number_is_refused():
 
 def test_only_layers_are_put_in_sequence():
     for odd in (3, None, "dense", Dense, [Dense(2)]):
-        with pytest.raises(ConfigError, match="^Sequential: layers must be layers, got "):
+        with pytest.raises(ConfigError, match="^Sequential: layers must be layers, one argument each, got "):
             Sequential(odd)
 
 

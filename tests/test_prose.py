@@ -1,4 +1,4 @@
-"""The prose of the package: no habit that hides its meaning, and public docstrings with sections in one order."""
+"""The prose of package and benchmarks: no habit that hides its meaning, and docstrings with sections in one order."""
 
 import ast
 import doctest
@@ -40,7 +40,7 @@ SECTIONS = "Parameters", "Returns", "Raises", "References", "Example"
 
 
 def files():
-    return sorted((ROOT / "tinyae").rglob("*.py"))
+    return sorted(path for folder in ("tinyae", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 
 
 def prose(path):

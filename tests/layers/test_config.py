@@ -72,7 +72,7 @@ def test_an_argument_that_is_left_out_has_its_default():
         ({}, "the description of a layer has its class, a name, under 'class', not None"),
         ({"class": "Dense", "units": 3, "bios": True}, "Dense takes no argument 'bios'"),
         ({"class": "Dense", "units": 0}, "Dense: units must be an integer from 1"),
-        ({"class": "Sequential", "layers": [3]}, "Sequential: layers must be layers, got "),
+        ({"class": "Sequential", "layers": [3]}, "Sequential: layers must be layers, one argument each, got "),
     ],
 )
 def test_what_is_no_layer_is_refused(config, message):

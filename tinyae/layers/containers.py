@@ -24,7 +24,7 @@ class _Layer(Kind):
 
 
 class _Layers(_Layer):
-    wanted = "layers"
+    wanted = "layers, one argument each"
 
     def convert(self, value):
         return tuple(map(super().convert, value))
