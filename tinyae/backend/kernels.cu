@@ -110,8 +110,8 @@ static __device__ __forceinline__ double distance(const real *__restrict__ z, co
     return sum;
 }
 
-// codes: (n,), of the rows of z (n, d) in a codebook (k, d): that of the lowest score, or, among several at most
-// `slack` (n,) above it, that of the least distance. scores: (k, n), since neighbouring threads have neighbouring rows.
+// codes (n,): for each row of z (n, d), the code of the codebook (k, d) with the lowest score; if other scores are at
+// most `slack` (n,) above it, the code with the least distance. scores: (k, n), so neighbouring threads read neighbours.
 extern "C" __global__ void nearest_code(long long n, long long k, long long d, const real *__restrict__ scores,
                                         const real *__restrict__ slack, const real *__restrict__ z,
                                         const real *__restrict__ codebook, long long *__restrict__ codes) {
@@ -121,7 +121,7 @@ extern "C" __global__ void nearest_code(long long n, long long k, long long d, c
         const real limit = lowest + slack[i];
         long long near = 0, code = -1;
         for (long long j = 0; j < k; ++j)
-            if (!(scores[j * n + i] > limit)) code = j, ++near;  // where either is NaN too
+            if (!(scores[j * n + i] > limit)) code = j, ++near;  // true for NaN too
         if (near > 1) {
             double least = 0;
             code = -1;

@@ -14,7 +14,7 @@ struct OuterTile {
     Operand a, b;  // numbers, vectors
     long images, rows, columns;
     Target to;
-    long used;  // of the vectors' numbers, those that there are
+    long used;  // the vectors' numbers that exist; the rest is padding
 
     template <int R, int V, int L>
     void run() const {

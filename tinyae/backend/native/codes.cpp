@@ -1,7 +1,7 @@
 // Vector quantisation: the nearest code of every row, and the sums of the rows of every code.
 //
 // The nearest code e of a row z has the highest score z.e - |e|^2 / 2. Scores are float32, a product of matrices; codes
-// whose scores rounding may have put in the wrong order are compared by their distances in float64.
+// with scores so near that rounding may have changed their order are compared by their distances in float64.
 #include <atomic>
 #include <cfloat>
 #include <cmath>
@@ -70,7 +70,7 @@ struct Codebook {
         const float limit = over_lanes<float>(highest, [](float a, float b) { return a > b ? a : b; }) - slack(z);
         Ints near = {}, sum = {}, place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
         for (int i = 0; i < vectors; i++, place += LANES) {
-            const Ints is_near = ~(s[i] < limit);  // where either is NaN too
+            const Ints is_near = ~(s[i] < limit);  // true for NaN too
             near -= is_near;
             sum += is_near & place;
         }

@@ -22,11 +22,11 @@ static inline float multiply_add(float a, float b, float sum) {
 struct CorrelationTile {
     static constexpr int NARROWEST = 1;
     const Window &window;
-    const float *in[MOST_ROWS];  // where the windows begin
+    const float *in[MOST_ROWS];  // pointers to the starts of the windows
     float *out[MOST_ROWS];
     const float *bias, *weights;
-    long weights_row;  // from the weights of one number of the window to those of the next
-    long filters;      // of the tile's width, those that there are
+    long weights_row;  // step between the weights of neighbouring numbers of the window
+    long filters;      // the filters of the tile that exist; the rest is padding
 
     template <int R, int V, int L>
     void run() const {
@@ -85,8 +85,8 @@ struct CorrelationTile {
     }
 };
 
-// One block of packed weights: `width` filters, the first `used` of them there, zeros beyond. Strides of taps, columns
-// of taps, channels and filters, so that any view will do; bias may be null.
+// One block of packed weights: `width` filters, of which the first `used` exist and the rest are zeros. Strides of taps,
+// columns of taps, channels and filters, so that any view will do; bias may be null.
 static void pack_block(const float *weights, const long *shape, const long *strides, const float *bias, int width,
                        long used, float *packed) {
     memset(packed, 0, width * sizeof(float));
@@ -162,8 +162,8 @@ extern "C" void correlate(const StridePhase *phases, long count, long filters, c
     });
 }
 
-// y (n, f) = x (n, k) w (k, f) + bias (f), which may be null. f: a multiple of 4, so that tiles are exactly as wide as
-// what is left.
+// y (n, f) = x (n, k) w (k, f) + bias (f), which may be null. f: a multiple of 4, so that the tiles fill the rows
+// exactly.
 extern "C" void product(const float *x, long n, long k, const float *w, long f, const float *bias, float *y,
                         long threads) {
     static const float zeros[WIDEST] = {};

@@ -6,7 +6,7 @@ struct StridePhase {  // a grid of outputs that see the image in one way
     long rows, columns, out, out_row, out_column;  // the grid, its first output, and the steps between outputs
     long in, in_row, in_column;                    // its first window in the image, and the steps between windows
     Window window;
-    long weights;  // where its packed weights begin
+    long weights;  // the start of its packed weights
 };
 
 // All outputs of a phase, over `images` images: see correlate.cpp.
@@ -18,7 +18,7 @@ struct Operand {  // one factor of a product, from its first number at the first
     long image, row, column;  // the steps to the next image, row and column of positions
 };
 
-struct Target {  // where a sum goes, (a's numbers, b's numbers) with these steps; added to what is there unless fresh
+struct Target {  // the place of a sum, (a's numbers, b's numbers) with these steps; unless fresh, it is added
     float *out;
     long a, b;
     bool fresh;

@@ -17,7 +17,7 @@ static inline float exp_negative(float x) {
     const float n = std::nearbyint(x * 1.44269504f), r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     const float high = 1.0f / 24 + r * (1.0f / 120 + r * (1.0f / 720 + r * (1.0f / 5040)));
     const float sum = 1 + r * (1 + r * (0.5f + r * (1.0f / 6 + r * high)));
-    const int bits = ((int)n + 127) << 23;  // of 2^n
+    const int bits = ((int)n + 127) << 23;  // the bits of 2^n
     float power;
     memcpy(&power, &bits, sizeof power);
     return tiny ? 0.0f : sum * power;

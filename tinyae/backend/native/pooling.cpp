@@ -5,7 +5,7 @@
 #include "pool.h"
 
 struct Pool {
-    long height, width, channels, rows, columns;  // of the image, of the result
+    long height, width, channels, rows, columns;  // the image's first three, then the result's
     long size_y, size_x, stride_y, stride_x, top, left;
 
     long image() const { return height * width * channels; }
@@ -57,7 +57,7 @@ extern "C" void max_pool_gradient(const Pool *pool, const float *images, const f
     share(threads, count, worth(8 * p.image()), [&](long start, long stop) {
         const float *x = images + start * p.image(), *y = results + start * p.result();
         const float *dy = dresults + start * p.result();
-        float *dx = dimages + start * p.image(), *left = lefts + next++ * channels;  // what has not found its pixel yet
+        float *dx = dimages + start * p.image(), *left = lefts + next++ * channels;  // gradients without a pixel so far
         for (long n = start; n < stop; n++, x += p.image(), dx += p.image())
             for (long i = 0; i < p.rows; i++)
                 for (long j = 0; j < p.columns; j++, y += channels, dy += channels) {

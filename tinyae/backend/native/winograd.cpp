@@ -20,7 +20,7 @@
 #include "pool.h"
 
 struct Fast {
-    long rows, columns, channels, filters, taps;  // of the result, of its windows' rows
+    long rows, columns, channels, filters, taps;  // the result's, then the rows of its windows
     long first, pairs;                            // the first window in the padded image; pairs of rows at a time
 
     long width() const { return columns + taps - 1; }  // pixels of x below a row of y
