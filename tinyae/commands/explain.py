@@ -4,7 +4,7 @@ import os
 import sys
 
 from ..errors import ConfigError
-from .arguments import add_json, print_json, shape
+from .arguments import add_json, add_threads, print_json, shape
 from .gradcheck_own import setting
 
 
@@ -15,6 +15,7 @@ def explain_options(parser):
     add("--shape", type=shape, metavar="A,B,...", help="input shape of a layer or a model, without the batch axis")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="an argument of its constructor; repeatable")
     add("--plot", metavar="FILE", help="write a .png: gradients and their differences, or a model's gradient norms")
+    add_threads(add)
     add_json(add)
 
 
