@@ -204,7 +204,7 @@ def test_the_whole_difference_moves_one_mean_to_the_other():
 @pytest.mark.parametrize("chosen", [(0, 1), (3, 1)])
 def test_a_plane_has_the_priors_quantiles(chosen):
     points, values = explore.plane(5, 4, chosen)
-    np.testing.assert_allclose(values[0], [-1.6449, -0.5978, 0, 0.5978, 1.6449], atol=1e-3)  # of 5, 27.5, 50 ... %
+    np.testing.assert_allclose(values[0], [-1.6449, -0.5978, 0, 0.5978, 1.6449], atol=1e-3)  # at 5, 27.5, 50 ... %
     np.testing.assert_array_equal(values[0], values[1])
     for row, column in np.ndindex(5, 5):
         expected = np.zeros(4)

@@ -14,7 +14,7 @@ SHAPES = {"a": {"weight": (4, 3), "bias": (3,)}, "b": {"0": {"weight": (2, 2)}, 
 @pytest.fixture
 def grads():
     store = ParamStore(SHAPES).like()
-    store.flat[...] = 7  # what an earlier step left
+    store.flat[...] = 7  # values from an earlier step
     store.clear()
     return store
 

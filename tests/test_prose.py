@@ -35,7 +35,7 @@ HABITS = {
     r"\bpart of (a|the) data( set)?\b": "split of a data set",
     r"^#+:? *(of|which|what|whose|where|how)\b": "a sentence, or a noun",
 }
-UNLISTED = "self", "args", "kwargs", "layers", "options"  # what may go without a line under Parameters
+UNLISTED = "self", "args", "kwargs", "layers", "options"  # names that need no line under Parameters
 SECTIONS = "Parameters", "Returns", "Raises", "References", "Example"
 
 

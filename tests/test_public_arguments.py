@@ -190,7 +190,7 @@ def nothing_is_written(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     VAE.save("model.npz")
     monkeypatch.setattr("tinyae.plot.axes.replace", lambda path, write: path)
-    for picture in ("scatter_codes", "curves", "manifold", "reconstructions", "samples"):  # of a report
+    for picture in ("scatter_codes", "curves", "manifold", "reconstructions", "samples"):  # the pictures in a report
         monkeypatch.setattr(f"tinyae.plot.report.{picture}", lambda path, *arguments, **options: path)
     monkeypatch.setattr(classifier, "STEPS", 1)
 

@@ -128,7 +128,7 @@ def test_nearest_code(way, case, m, k, d, dtype, seed):
 @way
 @pytest.mark.parametrize("case", CASES)
 def test_nearest_code_of_every_width(way, case):
-    """Sizes about those of blocks, tiles and vectors."""
+    """Sizes near the sizes of blocks, tiles and vectors."""
     for m, k, d in ((61, 129, 3), (28, 100, 16), (29, 64, 65), (57, 33, 1), (5, 17, 130), (85, 5, 7), (14, 1, 9)):
         z, codebook = drawn(case, m, k, d)
         assert nearest_code(way, z, codebook).tolist() == brute_force(z, codebook), (m, k, d)

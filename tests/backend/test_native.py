@@ -68,7 +68,7 @@ def test_fast_algorithm(n, size, kw, padding, channels, filters, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "FAST_CHANNELS", 1)
         patch.setattr(compiled, "CHUNK", chunk)
-        compiled._fast_plan.cache_clear()  # which holds CHUNK
+        compiled._fast_plan.cache_clear()  # a cached plan depends on CHUNK
         assert compiled._pays(geometry, weight.shape)
         close(convolution(x4, weight4, geometry, bias4), patches.output(x, weight, geometry, bias))
         dx = patches.input_gradient(dy, weight, geometry, size)

@@ -68,7 +68,7 @@ def test_arrays_choose(library, monkeypatch):
     batch_norm(x4, *vectors4, epsilon=0.1)
     assert found == ["compiled_operations"] * 2
     batch_norm(x, *vectors, 0.1)
-    batch_norm(x4, *vectors, 0.1)  # of two dtypes
+    batch_norm(x4, *vectors, 0.1)  # x4 and vectors differ in dtype
     batch_norm(np.asfortranarray(x4), *vectors4, 0.1)
     batch_norm(x4[:, ::2], *vectors4[:, :2].copy(), 0.1)
     batch_norm(x4.view(np.recarray), *vectors4, 0.1)  # a subclass may compute otherwise

@@ -34,11 +34,11 @@ def test_all_are_trained_and_compared_and_on_again(tiny, tmp_path, capsys):
     assert all(row["frechet"] > 0 and row["seconds"] >= 0 for row in runs.values())
     assert runs["gan"]["rms"] is None and runs["vq-vae + pixelcnn"]["rms"] > 0
     assert runs["ae"]["parameters"] == 64 * 4 + 4 + 4 * 2 + 2 + 2 * 4 + 4 + 4 * 64 + 64
-    assert abs(runs["vae-gan"]["rms"] - runs["conv-vae"]["rms"]) < 1e-6  # where it starts and hardly moves
+    assert abs(runs["vae-gan"]["rms"] - runs["conv-vae"]["rms"]) < 1e-6  # vae-gan starts from conv-vae and hardly moves
     assert result["judge"]["classifier"]["images"] == 60 and result["epochs"] == 1
     assert "digits, test part; epochs of each: 1, in batches of 128" in said and all(name in said for name in runs)
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 1000
-    drawn = tinyae.load(tmp_path / "out" / "pixelcnn").images(np.zeros((1, 2, 2), int))  # it knows its vq-vae
+    drawn = tinyae.load(tmp_path / "out" / "pixelcnn").images(np.zeros((1, 2, 2), int))  # decoded by its vq-vae
     assert drawn.shape == (1, 8, 8, 1)
     main([*words, "--json", str(tmp_path / "b.json")])  # finds the trained ones
     again = json.loads((tmp_path / "b.json").read_text())["runs"]

@@ -1,4 +1,4 @@
-"""The benchmark of few labels: both methods see the same labelled images, and published errors stand beside."""
+"""The benchmark of few labels: both methods see the same labelled images, and published errors are shown too."""
 
 import json
 
@@ -46,4 +46,4 @@ def test_errors_are_shown_by_labels(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[-2:] == ["100", "500"]
     assert lines[1].split() == ["semi-aae", "8.00", "(6.00", "to", "10.00)", "3.00", "(3.00", "to", "3.00)"]
-    assert lines[-1].split()[-1] == "1.9"  # of 100 labels; nothing is published of 500
+    assert lines[-1].split()[-1] == "1.9"  # published for 100 labels; nothing is published for 500

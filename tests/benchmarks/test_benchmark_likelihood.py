@@ -1,4 +1,4 @@
-"""The table of log p(x): made small, resumed, and shown beside what was published."""
+"""The table of log p(x): computed for small models, resumed, and shown with the published values."""
 
 from benchmarks import likelihood
 from tinyae.checkpoint import files as checkpoint

@@ -1,4 +1,4 @@
-"""Checkpoints that were damaged at random or on purpose: one line, bounded memory, and the next file is used."""
+"""Checkpoints corrupted at random or on purpose: one line says so, memory is bounded, and the next file is used."""
 
 import io
 import json

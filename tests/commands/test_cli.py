@@ -42,7 +42,7 @@ def place(tmp_path_factory):
     return folder
 
 
-# what commands answer
+# results and messages of commands
 
 
 def test_train_says_what_it_did_and_what_comes_next(tmp_path):

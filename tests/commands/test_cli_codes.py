@@ -257,7 +257,7 @@ def test_reconstruct_and_sample_do_what_a_model_can(name, here, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-# what is refused
+# refusals
 
 NO_VECTORS = "vq-vae has no codes that are vectors of numbers"
 NO_CODES = "pixelcnn has no codes of its own"

@@ -204,7 +204,7 @@ def test_among_equals_an_image_is_not_its_own_neighbour(here, tmp_path, capsys):
     assert facts["neighbours"] == [[1, 2], [0, 1], [0, 1]] and facts["distances"] == [[0, 0]] * 3
 
 
-# where they answer, and what they refuse
+# result files and refusals
 
 
 def test_they_answer_beside_the_run(here, tmp_path, capsys):
@@ -281,7 +281,7 @@ def test_refused(words, says, here, capsys):
     assert contents(here) == before
 
 
-# models that know the label
+# models that use labels
 
 
 @pytest.fixture(scope="module")

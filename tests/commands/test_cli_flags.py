@@ -47,7 +47,7 @@ def test_flags_of_train(words, points_to, capsys):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_of_a_model_typed_as_a_flag(name, capsys):
     for option, default in default_options(NAMES[name]).items():
-        if option not in ("latent_dim", "codes", "warmup"):  # which are flags of their own
+        if option not in ("latent_dim", "codes", "warmup"):  # these three have flags of their own
             value = as_text(default) or "7"
             for words in ([f"--{option}", value], [f"--{option.replace('_', '-')}={value}"]):
                 assert said("train", name, *words, capsys=capsys).endswith(f": use --set {option}={value}")

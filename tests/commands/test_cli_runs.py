@@ -1,4 +1,4 @@
-"""Runs that are stopped, killed, damaged, repeated or doubled: nothing is lost, and the way on is told."""
+"""Runs stopped, killed, corrupted, repeated or started twice: nothing is lost, and a message says how to go on."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def test_stopped_it_saves_and_says_how_to_go_on(number, tmp_path):
     steps = int(out.partition("stopped after ")[2].partition(" ")[0])
     assert checkpoint.read(tmp_path / "my run ü" / "last.npz").training["step"] == steps
 
-    epochs = steps // 29 + 2  # of 29 steps
+    epochs = steps // 29 + 2  # an epoch has 29 steps
     resumed = run(*go_on(out), "--epochs", epochs, "--no-pictures", cwd=tmp_path)
     assert f"resuming at step {steps} of {epochs * 29}" in resumed.stderr
     assert resumed.stdout.startswith(f"done: {epochs * 29} steps")

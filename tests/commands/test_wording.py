@@ -128,7 +128,7 @@ def test_a_table_that_diverges_is_told_to_standardise():
 @pytest.mark.parametrize(
     "x, options",
     [
-        (ROWS, {}),  # which are in [0, 1] for a Bernoulli
+        (ROWS, {}),  # in [0, 1], for the Bernoulli likelihood
         (1e6 * ROWS, dict(likelihood="gaussian", standardize=True)),
         (ROWS.reshape(20, 2, 2, 1), dict(likelihood="gaussian")),
     ],

@@ -239,7 +239,7 @@ def test_names_and_labels_on_the_command_line(write, tmp_path, monkeypatch, caps
     said = capsys.readouterr().err
     assert "first line read as names: kind, height, width\nlabels: column 1 (kind), 2 classes: cat, dog\n" in said
     assert shown == [("height", "width")]
-    assert main(["encode", "runs/ae", "--split", "train"]) == 0  # the run's origin knows the column of labels
+    assert main(["encode", "runs/ae", "--split", "train"]) == 0  # the run stores the column of labels
     assert np.load("runs/ae/codes.npz")["labels"].tolist() == [0, 1] * 3
     assert main(["encode", "runs/ae", "--data", "table.csv", "--header", "maybe"]) == 2
     assert "expected yes or no, got 'maybe'" in capsys.readouterr().err

@@ -57,7 +57,7 @@ def test_numbers_and_factors_are_each_others_inverse(number):
     ],
 )  # fmt: skip
 def test_the_order_is_the_originals(number, factors):
-    """y varies fastest; the bases are those of the original's own example."""
+    """y varies fastest, and a step of any factor changes the number as in the original's own example."""
     assert dsprites.factors(np.array([number])).tolist() == [factors]
 
 
@@ -177,7 +177,7 @@ def test_fingerprints_tell_parts_apart():
 
 @pytest.mark.parametrize("labels", [None, np.arange(50)])
 def test_batches_are_those_of_the_array(device, labels):
-    """The order is that of an array's batches, and on the model's device."""
+    """Batches come in the same order as from an array, and they are on the model's device."""
     backend = Backend(device.backend)
     drawn, whole = (Feed(x, labels, backend, 16, 3) for x in (as_split(counted())[0], counted()[:]))
     for one, other, sizes in (

@@ -114,7 +114,7 @@ def test_a_larger_one_still_is_told_to_be_made_smaller(tmp_path, monkeypatch):
 
 
 def test_plain_pixels_that_a_file_cannot_hold_are_refused(tmp_path):
-    """Pillow gives zeros for what a TIFF's damaged width promises."""
+    """Pillow fills in zeros for the pixels that a TIFF's corrupted width promises and the file does not have."""
     Image.fromarray(np.zeros((5, 6), np.uint16)).save(tmp_path / "a.tif")
     content = bytearray((tmp_path / "a.tif").read_bytes())
     place = content.index(struct.pack("<HHII", 256, 4, 1, 6))  # the width: 6

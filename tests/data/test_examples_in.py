@@ -219,7 +219,7 @@ def test_codes_with_nan_are_refused():
             entry(z)
 
 
-# what is no array of numbers
+# data that are no array of numbers
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_range_is_labels():
     np.testing.assert_array_equal(of(models.AAE).draw_prior(3, labels=range(3)).shape, (3, 2))
 
 
-# what is refused
+# refusals
 
 
 MASKED = np.ma.array(LABELS, mask=LABELS == 2)

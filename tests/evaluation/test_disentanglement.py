@@ -9,8 +9,8 @@ from tinyae.errors import ConfigError, DataError, ShapeError
 from tinyae.evaluation import disentanglement as metrics
 
 SIZES = (3, 6, 10, 20)  # no more values than bins
-FACTORS = np.tile(np.indices(SIZES).reshape(4, -1).T, (3, 1))  # each combination thrice, so that factors know nothing
-N = len(FACTORS)  # of each other
+FACTORS = np.tile(np.indices(SIZES).reshape(4, -1).T, (3, 1))  # each combination three times: independent factors
+N = len(FACTORS)
 SCALES = np.array([1, -3, 0.2, 7])
 CODES = FACTORS * SCALES + [0, 5, -1, 100]  # one dimension a factor
 NOISE = np.random.default_rng(0).normal(size=(N, 6))

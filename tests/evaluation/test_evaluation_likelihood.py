@@ -173,7 +173,7 @@ VARIATIONAL = [name for name, model in NAMES.items() if hasattr(model, "log_like
 
 @pytest.mark.parametrize("name", VARIATIONAL)
 def test_every_variational_model_has_the_joint_that_it_trains(name):
-    """The ELBO from log p(x|z), log p(z) and q(z|x) is that of the model's own terms, many draws of each."""
+    """The ELBO from log p(x|z), log p(z) and q(z|x) agrees with the model's own loss terms, over many samples of z."""
     model = next(model for model in NAMES[name].examples() if model.samples == 1)
     batch = model.example_batch(Noise(5), 4)
     many = {key: np.concatenate([array] * 3000) for key, array in batch.items()}

@@ -57,7 +57,7 @@ def test_the_definition_by_scipy():
 
 
 def test_singular_covariances():
-    """Features that never change, as those of dead units, and fewer rows than features."""
+    """Features that never change, such as outputs of dead units, and fewer rows than features."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(20, 2)), rng.normal(size=(30, 2))
     wide = [np.hstack((rows, np.full((len(rows), 3), 5.0))) for rows in (a, b)]

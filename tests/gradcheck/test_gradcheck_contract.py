@@ -1,4 +1,4 @@
-"""The gradient checker says what a layer or a function does wrong beside its derivative: one line for each."""
+"""The gradient checker reports faults of a layer or a function other than a wrong derivative, each in one line."""
 
 import numpy as np
 import pytest

@@ -14,7 +14,7 @@ from tinyae.models import VAE
 
 
 class _Wrong(Layer):
-    """A layer whose backward is that of another one, changed by change(dx, grads)."""
+    """A copy of another layer whose backward results are changed by change(dx, grads)."""
 
     def __init__(self, layer, change):
         self.layer, self.change = layer, change

@@ -1,4 +1,4 @@
-"""Checkpoint files that tests change: as older versions wrote them, or damaged on purpose."""
+"""Checkpoint files that tests change: as older versions wrote them, or corrupted on purpose."""
 
 import json
 import os

@@ -9,7 +9,7 @@ from devices import assert_same
 from tinyae import layers
 from tinyae.params import nest, walk
 
-TOLERANCE = {"float32": 2e-5, "float64": 1e-11}  # of the largest value of an array
+TOLERANCE = {"float32": 2e-5, "float64": 1e-11}  # relative to the largest value of an array
 
 
 @dataclass

@@ -7,7 +7,7 @@ FASHION = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot
 
 def read(path):
     """The pixels of a PNG, (H, W, 3)."""
-    from PIL import Image  # where it is missing, the tests skip
+    from PIL import Image  # imported here, because tests skip where Pillow is missing
 
     with Image.open(path) as picture:
         assert picture.format == "PNG"

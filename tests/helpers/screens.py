@@ -25,7 +25,7 @@ def received(*arguments, cwd, columns=80, command=COMMAND, until=None, then=lamb
                 came += block
                 if until is not None and until in came:
                     until = then(process)
-        except OSError:  # how a terminal says that the other side is gone
+        except OSError:  # raised when the other side of the terminal is closed
             pass
         os.close(ours)
     return process.returncode, came.decode()

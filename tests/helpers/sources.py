@@ -78,7 +78,7 @@ def assert_agrees(model, batch, loss, p, factor, noise=None, constant=0.0):
 
 
 def assert_begins_as_glorot(model, parted=None):
-    """parted: the name of a weight that is those of two layers there, side by side."""
+    """parted: the name of a weight that joins the weights of two layers of the source, side by side."""
     for name, value in model.named_parameters().items():
         if name.endswith(".bias"):
             assert not value.any(), name

@@ -44,7 +44,7 @@ ON_HOST = frozenset(
     min_scalar_type ndim promote_types result_type shape shares_memory size
     """.split()
 )
-# Functions that wait for device values, to know the shape of their result or to check them.
+# Functions that wait for device values, which decide the shape of the result or have to be checked.
 SYNCING = frozenset(
     "argwhere bincount compress extract flatnonzero histogram nonzero trim_zeros union1d unique".split()
 )
@@ -233,7 +233,7 @@ def _operand(value, where):
     if isinstance(value, ndarray):
         return value._host
     if isinstance(value, (np.ndarray, np.generic)):
-        raise TypeError(f"{where}: NumPy {type(value).__name__} on the host beside device arrays")
+        raise TypeError(f"{where}: NumPy {type(value).__name__} on the host, mixed with device arrays")
     if isinstance(value, PYTHON_SCALARS):
         return value
     raise TypeError(f"{where}: unsupported operand of type {type(value).__name__}")

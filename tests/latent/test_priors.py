@@ -1,4 +1,4 @@
-"""Priors that codes are drawn from: their laws, their regions for labels, and the same bits wherever they are drawn."""
+"""Priors of codes: the distribution of the samples, the regions for labels, and the same bits on every device."""
 
 import math
 

@@ -58,7 +58,7 @@ def test_one_group_is_the_whole_example():
 
 
 def test_a_group_for_each_channel_is_batch_norm_of_one_image():
-    """The statistics are those of each channel of each image (instance normalisation)."""
+    """Each channel of each image has its own mean and variance (instance normalisation)."""
     params, x, _ = Case(GroupNorm(6), (3, 4, 6), 3).arrays()
     alone = [BatchNorm().forward(params, x[n : n + 1], train=True)[0] for n in range(3)]
     assert_same(GroupNorm(6).forward(params, x)[0], np.concatenate(alone), 1e-13)

@@ -19,7 +19,7 @@ from tinyae.losses import adversarial  # noqa: E402
 from tinyae.losses import image as image_losses  # noqa: E402
 from tinyae.params import child, nest, walk  # noqa: E402
 
-RTOL = {"float32": 2e-5, "float64": 1e-11}  # of the largest value of an array
+RTOL = {"float32": 2e-5, "float64": 1e-11}  # relative to the largest value of an array
 each_dtype = pytest.mark.parametrize("dtype", RTOL)
 each_seed = pytest.mark.parametrize("seed", range(3))
 
@@ -37,7 +37,7 @@ def tensors(tree, grad=True):
 def assert_close(got, expected, dtype, what=""):
     expected = expected.detach().numpy() if isinstance(expected, torch.Tensor) else expected
     assert got.shape == expected.shape and got.dtype == expected.dtype, what
-    # Some gradients are zero but for rounding, such as that of a bias before BatchNorm: others are of order 1.
+    # Some gradients are zero except for rounding, as for a bias before BatchNorm; others are of order 1.
     atol = RTOL[dtype] * np.abs(expected).max(initial=0.1)
     np.testing.assert_allclose(got, expected, rtol=0, atol=atol, err_msg=what)
 

@@ -11,7 +11,7 @@ from tinyae.losses import adversarial
 from tinyae.losses import image as image_losses
 
 NONE, IMAGES = np.zeros((0, 3)), np.zeros((0, 12, 12, 1))
-MEANS = {  # of losses that are means over the batch: a call of a batch without examples, given `batch_size`
+MEANS = {  # losses that are means over the batch: each is called with no examples and the given `batch_size`
     "kl_standard": lambda n: gaussian.kl_standard(NONE, NONE, n),
     "kl_between": lambda n: gaussian.kl_between(NONE, NONE, NONE, NONE, n),
     "kl_to_mixture": lambda n: mixture.kl_to_mixture(NONE, NONE, np.zeros((0, 2)), np.zeros((2, 3)), n),

@@ -99,7 +99,7 @@ def test_gradient_of_every_parameter(name):
 
 
 def test_a_planted_error_is_seen(monkeypatch):
-    """Slopes at the wrong place, those of the linearised pass instead of those of x."""
+    """LeakyReLU takes its slopes from the values of the linearised pass instead of from x."""
     monkeypatch.setattr(module, "DIAGONAL", (LeakyReLU, ReLU, Dropout))
     monkeypatch.setattr(LeakyReLU, "backward", lambda self, params, cache, dy, grads=None: self.forward({}, dy)[0])
     with pytest.raises(AssertionError):

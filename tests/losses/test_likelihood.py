@@ -159,7 +159,7 @@ def test_a_density_as_wide_as_a_level_gives_that_level_about_its_probability():
     x = (np.rint(255 * np.clip(0.5 + 0.1 * rng.normal(size=(20_000, 1)), 0, 1)) + rng.random((20_000, 1))) / 256
     p = likelihood("gaussian", 0.1)
     nats, _ = p.nll(np.full_like(x, 0.5), x)
-    entropy = math.log2(0.1 * math.sqrt(2 * math.pi * math.e) * 256)  # of the levels of N(0.5, 0.1^2)
+    entropy = math.log2(0.1 * math.sqrt(2 * math.pi * math.e) * 256)  # in bits, of N(0.5, 0.1^2) cut into levels
     assert p.bits_per_dimension(nats, 1) == pytest.approx(entropy, abs=0.02)
 
 

@@ -1,4 +1,4 @@
-"""`aae` beside PyTorch for 30 full steps: same weights, images, draws of the prior and dropout; four Adams."""
+"""`aae` compared with PyTorch for 30 full steps: same weights, images, prior samples and dropout; four Adams."""
 
 import math
 
@@ -91,7 +91,7 @@ def test_thirty_steps_beside_torch(kind, dtype, data):
     rates = zip((p, q, d, q), (LR, LR, LR / 2 if reference else LR, LR / 2), (0.9, 0.9, beta, beta), strict=True)
     adams = [torch.optim.Adam(net.parameters(), lr=trains * lr, betas=(beta1, 0.999)) for net, lr, beta1 in rates]
     rng = np.random.default_rng(0)
-    for _ in range(STEPS if trains and not reference else 10):  # which takes ten times as long
+    for _ in range(STEPS if trains and not reference else 10):  # the reference takes ten times as long
         rows = rng.integers(0, len(data[0]), BATCH)
         x, labels = data[0][rows].astype(dtype), data[1][rows]
         batch = {"x": x.reshape(-1, 7, 7, 1), "labels": labels}
@@ -140,7 +140,7 @@ def their_step(q, p, d, adams, x, labels, prior, noise, classes):
     def beside(z):
         if not classes:
             return z
-        one_hot = F.one_hot(labels + 1, classes + 1)[:, 1:]  # of -1 none
+        one_hot = F.one_hot(labels + 1, classes + 1)[:, 1:]  # label -1 gives zeros
         return torch.cat((z, one_hot.to(z.dtype)), dim=1)
 
     def bce(logits, target):

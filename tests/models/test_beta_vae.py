@@ -130,7 +130,7 @@ def test_a_form_that_couples_the_batch_is_not_cut_into_parts():
 
 @pytest.mark.parametrize("options", (dict(beta=7.0, capacity=0.4), dict(beta=3.0, free_bits=0.1), dict(beta=4.0)))
 def test_evaluation_is_that_of_the_whole_data_however_it_is_cut(options):
-    """The mean KL of a part lies above the capacity and that of another below: their distances do not add up."""
+    """One part has a mean KL above the capacity and another below it, so the parts' distances do not add up."""
     x = np.concatenate((np.zeros((20, 4, 3, 1)), np.ones((20, 4, 3, 1)))) * np.linspace(0.2, 1, 40)[:, None, None, None]
     model = models.BetaVAE(**SMALL, **options)
     whole = model.loss({"x": x}, {"z": np.zeros((40, 3))})
@@ -150,7 +150,7 @@ def test_training_gives_the_same_bits_on_any_number_of_threads(options):
     np.testing.assert_array_equal(*results)
 
 
-# what they do
+# effects on training
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_the_best_epoch_is_one_judged_by_the_final_price(digits):
     free, model = models.BetaVAE(**small, beta=0), models.BetaVAE(**small, beta=8.0, warmup="linear", warmup_steps=20)
     fit(free, digits, epochs=10, batch_size=64, lr=0.01, **options)
     model.store.flat[...] = free.store.flat
-    history = fit(model, digits, epochs=6, batch_size=64, **options)  # of 8 steps each
+    history = fit(model, digits, epochs=6, batch_size=64, **options)  # each epoch has 8 steps
     losses = [record["train"]["loss"] for record in history.records]
     assert losses[0] < min(losses[3:]), "otherwise this shows nothing"
     assert history.best["epoch"] == 4 + np.argmin(losses[3:]) and history.best["loss"] == min(losses[3:])

@@ -281,7 +281,7 @@ def test_what_is_hidden_does_not_reach_the_network():
     with pytest.raises(ShapeError, match=r"^masked-ae: expected hidden of shape \(2, 8, 12\), got \(2, 8\)$"):
         model.fill(x, hidden[:, :, 0])
     np.testing.assert_array_equal(model.fill(x, hidden.astype("float32")), model.fill(x, hidden * np.uint8(255)))
-    for odd in (0.5, np.nan):  # of a resized mask, say
+    for odd in (0.5, np.nan):  # a resized mask may hold such values
         with pytest.raises(DataError, match="^masked-ae: a pixel is hidden or not, and hidden has other floats than 0"):
             model.fill(x, np.where(hidden, odd, 0))
 

@@ -1,4 +1,4 @@
-"""Whole trainings of the convolutional models beside PyTorch, written with its own layers on channels-first images."""
+"""Trainings of the convolutional models compared with PyTorch, whose own layers take channels-first images."""
 
 import math
 
@@ -100,7 +100,8 @@ def mixture_vae(model, p, x, noise):
     for level, size in zip((2, 6), reversed(sizes), strict=True):
         h = F.leaky_relu(conv(p, f"decoder.{level}", h), 0.2)
         weight, bias = p[f"decoder.{level + 2}.weight"].permute(3, 2, 0, 1), p[f"decoder.{level + 2}.bias"]
-        start = size % 2  # of 2 h + 1 rows the last is cut off, or of an odd size the first and the last
+        # The output has 2 h + 1 rows: for an even size the last is cut off, for an odd size the first and the last.
+        start = size % 2
         h = F.leaky_relu(F.conv_transpose2d(h, weight, bias, 2)[:, :, start : start + size, start : start + size], 0.2)
     rec = -D.Normal(conv(p, "decoder.10", h), 0.4**0.5).log_prob(first(x)).sum() / n
     surprise = -D.Normal(p["means.weight"], 1.0).log_prob(z[:, None, :]).sum(dim=2)

@@ -1,4 +1,4 @@
-"""Whole trainings of `gan` beside PyTorch: same weights, images and noise; 30 steps of all phases with their Adams."""
+"""Trainings of `gan` compared with PyTorch: same weights, images and noise; 30 steps of all phases with their Adams."""
 
 import numpy as np
 import pytest

@@ -211,7 +211,7 @@ def test_codes_of_a_class_gather_around_its_mean(trainings, digits):
     assert (distance.argmin(axis=1) == digits.train.labels).mean() > 0.8
 
 
-# what is refused
+# refusals
 
 
 @both

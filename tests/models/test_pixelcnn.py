@@ -122,7 +122,7 @@ def seen_by(model, i, j):
     dlogits[:, i, j] = rng.normal(size=(16, model.levels))
     dh = net.output.backward(c_out, dlogits)
     dx, _ = net.stack.backward(c_stack, dh)
-    if model.config["network"] == "residual":  # whose input network looks around
+    if model.config["network"] == "residual":  # its input network is a convolution, not an embedding
         one_hot = np.zeros((*shape, model.levels))
         dx = model.networks["input"].conv.backward(model.store.tree["input"], one_hot, dx)
     return (dx != 0).any(axis=(0, 3))
@@ -156,7 +156,7 @@ def test_the_residual_network_has_a_blind_spot():
         assert (seen_by(model, i, j) == expected).all(), (i, j)
     deep = drawn(models.PixelCNN(shape, levels=3, width=8, blocks=6, dtype="float64"))
     seen = seen_by(deep, 3, 0)
-    assert seen[:3].sum(axis=1).tolist() == [6, 5, 4]  # of 9 pixels each
+    assert seen[:3].sum(axis=1).tolist() == [6, 5, 4]  # each row has 9 pixels
     assert not seen[3:].any()
 
 

@@ -1,4 +1,4 @@
-"""Drawing from pixelcnn: the incremental sampler beside the naive one, and the maps it draws beside p(x)."""
+"""Sampling from pixelcnn: the incremental sampler is compared with the naive one, and the sampled maps with p(x)."""
 
 import itertools
 import math

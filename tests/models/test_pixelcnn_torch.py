@@ -1,4 +1,4 @@
-"""Whole trainings of pixelcnn beside PyTorch, in the layouts of Keras's example and of ritheshkumar95/pytorch-vqvae."""
+"""Trainings of pixelcnn compared with PyTorch, for the networks of Keras's example and ritheshkumar95/pytorch-vqvae."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`semi-aae` beside PyTorch for 30 full steps: same weights, images, labelled examples and draws; an Adam per phase."""
+"""`semi-aae` compared with PyTorch for 30 full steps: same weights, images, labels and samples; an Adam per phase."""
 
 import numpy as np
 import pytest

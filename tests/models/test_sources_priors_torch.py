@@ -42,7 +42,7 @@ def test_the_gated_pixelcnn_begins_as_pytorch_vqvae_does():
     parameters = models.PixelCNN(source="ritheshkumar95", classes=10).named_parameters()
     for name, value in parameters.items():
         if name.startswith(("input", "classes")):
-            assert value.std() == pytest.approx(1, rel=0.05), name  # of torch.nn.Embedding
+            assert value.std() == pytest.approx(1, rel=0.05), name  # as in torch.nn.Embedding
         else:
             fan_in, fan_out = fans(value.shape)
             if name in ("stack.0.vertical.weight", "stack.0.horizontal.weight"):  # 4 x 7 and 1 x 4
@@ -59,7 +59,7 @@ def test_aae_reference_begins_as_pytorch_does():
     assert model.param_count == 1_906_120 + 1_906_784 + 311_501
     parameters = model.named_parameters()
     for name, value in parameters.items():
-        most = fans(parameters[name.replace("bias", "weight")].shape)[0] ** -0.5  # of torch.nn.Linear
+        most = fans(parameters[name.replace("bias", "weight")].shape)[0] ** -0.5  # the bound in torch.nn.Linear
         assert np.abs(value).max() <= most, name
         assert value.size < 200 or np.abs(value).max() > 0.98 * most and abs(value.mean()) < 0.1 * most, name
     assert not models.AAE(network="reference", latent_dim=120).named_parameters()["encoder.1.bias"].any()

@@ -1,4 +1,4 @@
-"""The VAE family beside PyTorch: same weights and noise; every term, every gradient, and the weights after Adam."""
+"""The VAE family compared with PyTorch: same weights and noise; all terms and gradients, and the weights after Adam."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Whole trainings of `vae-gan` beside PyTorch: same weights, images and noise; 30 steps of three phases, Adam each."""
+"""Trainings of `vae-gan` compared with PyTorch: same weights, images and noise; 30 steps of three phases, Adam each."""
 
 import math
 

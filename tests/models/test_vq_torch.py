@@ -1,4 +1,4 @@
-"""Whole trainings of `vq-vae` beside PyTorch: same weights, images and candidates for restarts; 50 steps of Adam."""
+"""Trainings of `vq-vae` compared with PyTorch: same weights, images and candidates for restarts; 50 steps of Adam."""
 
 import math
 

@@ -54,7 +54,7 @@ def test_it_learns(learning, digits):
 
 @pytest.mark.parametrize("learning", ("loss", "ema"))
 def test_a_second_training_goes_on_with_the_codes(learning, digits):
-    """A decoder knows its codes: k-means anew would undo what it learned."""
+    """The decoder was trained with the existing codes: running k-means again would undo what it learned."""
     model = make(learning)
     fit(model, digits[:200], lr=2e-3)
     before = model.store.flat.copy(), model.state.flat.copy()
@@ -64,7 +64,7 @@ def test_a_second_training_goes_on_with_the_codes(learning, digits):
 
 
 def test_perplexity_is_counted_over_the_epoch(digits):
-    """With codes that stand still it is that of the whole data set: of one batch it would be less."""
+    """With constant codes it equals the perplexity over the whole data set; over one batch it would be lower."""
     model = make(restart=False)
     history = fit(model, digits, lr=1e-30, batch_size=10)
     usage = model.usage(digits)
@@ -98,7 +98,7 @@ class Told(progress.Silent):
 
 def test_a_collapsed_codebook_is_said_at_the_end(digits, monkeypatch):
     told, grey = Told(), np.full((100, 8, 8, 1), 77, np.uint8)
-    fit(make(codes=64), grey, progress=told)  # of four places
+    fit(make(codes=64), grey, progress=told)  # each image has four codes
     assert told.texts == [], "a few steps say nothing yet"
     monkeypatch.setattr(loop, "LONG", 4)
     fit(make(codes=64), grey, progress=told)

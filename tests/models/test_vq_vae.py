@@ -241,7 +241,7 @@ def test_a_restart_counts_as_a_change_of_the_parameters():
     assert model.store.version > before
 
 
-# what it starts from
+# the start of a training
 
 
 @pytest.mark.parametrize("form", ("loss", "ema", "signed"))
@@ -345,7 +345,7 @@ def test_a_planted_gradient_is_caught(wrong):
 
 @each_form
 def test_training_on_a_device_brings_nothing_to_the_host(form, gpu):
-    """From the start through restarts; the parameters are those of NumPy."""
+    """The training includes the start and restarts, and its parameters agree with a training on NumPy."""
     stores = []
     for backend in ("numpy", "cupy"):
         model = models.VQVAE(**FORMS[form], decay=0.5, dtype="float64", backend=backend)

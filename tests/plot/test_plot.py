@@ -1,4 +1,4 @@
-"""Pictures: their pixels are the model's pixels, and their words stand beside them."""
+"""Pictures: their pixels are the model's pixels, and the words are written next to the images."""
 
 import math
 import re
@@ -165,7 +165,7 @@ def test_a_manifold_of_two_chosen_dimensions(tmp_path):
 
     two, three = (read(plot.manifold(tmp_path / "a.png", model, side=3, chosen=chosen))
                   for model, chosen in ((Plane(), (0, 1)), (Cube(), (2, 0))))  # fmt: skip
-    middle = slice(100, -100)  # the words beside differ: z1 and z3
+    middle = slice(100, -100)  # the words at the edges differ: z1 and z3
     assert np.array_equal(two[middle, middle], three[middle, middle])
     with pytest.raises(ConfigError, match="dimension 3: vae has dimensions 1 to 2"):
         plot.manifold(tmp_path / "a.png", VAE(input_shape=(4, 4, 1), latent_dim=2, hidden=(5,)), chosen=(0, 2))

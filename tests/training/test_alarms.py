@@ -231,7 +231,7 @@ def test_epochs_with_alarms_are_tinted_in_the_curves(tmp_path):
     assert tints[0] == 0 and tints[2] > 1.5 * tints[1] > 0
 
 
-# what is not finite, and stops
+# values that are not finite stop the training
 
 
 @pytest.mark.parametrize("fault", ("loss", "gradient"))

@@ -47,7 +47,7 @@ def test_names_are_kept_in_a_checkpoint(tmp_path):
     model.save(tmp_path / "m.npz")
     assert tinyae.load(tmp_path / "m.npz").class_names == PETS
     train(model, (pets().train.x, pets().train.labels))
-    assert model.class_names == PETS  # the numbers of a model with labels are those of its classes
+    assert model.class_names == PETS  # unnamed labels are numbers of the model's classes
     unlabelled = tinyae.models.VAE(input_shape=(3, 3, 1), hidden=(4,))
     train(unlabelled, pets())
     assert unlabelled.class_names == PETS
@@ -258,7 +258,7 @@ def test_a_class_with_a_comma_in_its_name():
 
 
 def test_the_class_that_was_left_out_is_known_by_its_name(answer):
-    """In the folder of two, cat has another number than in that of the run."""
+    """The class cat has another number in the folder `two` than in the folder that the run was trained on."""
     for name, trained_on in (("cat", False), ("dog", True)):
         notes = answer("evaluate", "vae", "--data", "two", "--held-out", name)["notes"]
         assert (f"the model was trained on class {name} too (train --without-class)" in notes) is trained_on

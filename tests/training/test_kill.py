@@ -18,8 +18,8 @@ from tinyae.checkpoint import files as checkpoint
 RANDOM_KILLS = 12
 WRITE_KILLS = 14
 
-# Trains in `folder`, resuming what is there; with a plan it kills itself inside a checkpoint's write: at the n-th call
-# of the functions that touch the disk, or with only a share of the file's bytes written.
+# Trains in `folder`, resuming what is there. With a plan, it kills itself while it writes a checkpoint: at the n-th
+# call that touches the disk, or when only a share of the file's bytes is written.
 TRAIN = """
 import os, signal, sys
 import numpy as np

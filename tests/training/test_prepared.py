@@ -1,4 +1,4 @@
-"""The data of a run: one object holds all that the training loop knows of them."""
+"""The data of a run: one object holds all facts about them that the training loop needs."""
 
 import numpy as np
 import pytest

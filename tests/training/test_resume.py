@@ -1,4 +1,4 @@
-"""What a resumed run compares before it goes on, and what is left of a run that was replaced or damaged."""
+"""What a resumed run compares before it goes on, and what is left of a run that was replaced or corrupted."""
 
 import os
 

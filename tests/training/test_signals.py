@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP in a training, beside a host program's own handlers, and before the program has begun."""
+"""Ctrl-C, SIGTERM and SIGHUP during training, with a host program's own handlers, and before the program has begun."""
 
 import asyncio
 import ctypes

@@ -212,7 +212,7 @@ def test_bad_options(x, options):
     assert "\n" not in str(caught.value)
 
 
-# what goes wrong
+# errors during training
 
 
 def test_a_nan_loss_names_step_and_term_and_keeps_the_last_checkpoint(x, tmp_path):

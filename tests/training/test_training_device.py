@@ -23,7 +23,7 @@ def test_training_on_the_stand_in_is_training_on_numpy(name, optimizer, tmp_path
     rng = np.random.default_rng(0)
     x, labels = rng.integers(0, 256, (50, 4, 4, 1), dtype="uint8"), rng.integers(0, 10, 50)
     needed = (labels,) if name == "cvae" else ()  # by its encoder
-    few = {"semi-aae": {"labelled": 10}, "vq-vae": {"codes": 8}}.get(name, {})  # of 40 examples
+    few = {"semi-aae": {"labelled": 10}, "vq-vae": {"codes": 8}}.get(name, {})  # fewer than the 40 training examples
     options = dict(epochs=2, batch_size=20, optimizer=optimizer, clip_norm=5.0, validation=0.2, progress=False)
 
     def make(backend):
