@@ -19,9 +19,12 @@ settings.load_profile("tinyae")
 # PyTorch is an oracle here, which needs no speed: its AVX2 convolutions (oneDNN's) end the process on some processors.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "SSE41")
 
-# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+# A process in the background of a shell ignores Ctrl-C, and with nohup the end of the terminal; the processes that tests
+# start must not inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_sessionstart():
