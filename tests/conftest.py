@@ -19,8 +19,8 @@ settings.load_profile("tinyae")
 # PyTorch is an oracle here, which needs no speed: its AVX2 convolutions (oneDNN's) end the process on some processors.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "SSE41")
 
-# A process in the background of a shell ignores Ctrl-C, and with nohup the end of the terminal; the processes that tests
-# start must not inherit that.
+# A process in the background of a shell ignores Ctrl-C, and with nohup the end of the terminal. The processes that
+# tests start must not inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
