@@ -1,10 +1,12 @@
 """Options that several commands share, the parsing of their values, and output as JSON."""
 
 import argparse
+import ast
 import functools
 import json
 import math
 
+from ..errors import ConfigError
 from ..terminal import printable
 
 # Every command names a class in this way.
@@ -140,6 +142,25 @@ def add_threads(add):
 
 def add_json(add):
     add("--json", action="store_true", help="print the results as JSON")
+
+
+def key_value(text, example):
+    """(key, value) of a text "KEY=VALUE" that --set takes. Raises `ConfigError` with an example for any other text."""
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise ConfigError(f"--set {text}: expected KEY=VALUE, e.g. {example}")
+    return key, value
+
+
+def constructor_argument(text):
+    """(name, value) of a text "KEY=VALUE"; the value is a Python literal, true or false, or else the text itself."""
+    key, value = key_value(text, "units=3")
+    if value in ("true", "false"):
+        return key, value == "true"
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
 
 
 def print_line(text):

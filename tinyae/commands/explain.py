@@ -2,10 +2,10 @@
 
 import os
 import sys
+import textwrap
 
 from ..errors import ConfigError
-from .arguments import add_json, add_threads, print_json, shape
-from .gradcheck_own import setting
+from .arguments import add_json, add_threads, constructor_argument, print_json, shape
 
 
 def explain_options(parser):
@@ -33,7 +33,7 @@ def explain(arguments):
         return
     if arguments.plot and not arguments.plot.endswith(".png"):
         raise ConfigError(f"--plot writes a .png: name it so, got {arguments.plot}")
-    found = wing.explain(arguments.name, arguments.shape, dict(map(setting, arguments.set)))
+    found = wing.explain(arguments.name, arguments.shape, dict(map(constructor_argument, arguments.set)))
     if arguments.plot:
         pictures.plot(arguments.plot, found)
     if arguments.json:
@@ -58,6 +58,5 @@ def _list(entries, as_json):
         if entry.kind != kind:
             kind = entry.kind
             print(f"\n{'losses' if kind == 'loss' else f'{kind}s'}")
-        summary = entry.summary if len(entry.summary) <= 90 else f"{entry.summary[:87]}..."
-        print(f"  {entry.name:<32}{summary}")
+        print(f"  {entry.name:<32}{textwrap.shorten(entry.summary, 90, placeholder=' ...')}")
     print("\n'tinyae explain NAME' explains one.")

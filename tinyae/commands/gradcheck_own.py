@@ -1,12 +1,12 @@
 """`tinyae gradcheck FILE.py:CLASS`: check a layer or a model of the user's own."""
 
-import ast
 import inspect
 
 from ..errors import ConfigError, suggest
 from ..gradcheck import gradcheck
 from ..layers import Layer
 from ..models import Model
+from .arguments import constructor_argument
 from .own_networks import import_file, run_file
 
 
@@ -17,7 +17,7 @@ def check_own(path, name, shape, settings, seed):
     arguments of the constructor. Raises ConfigError in one line, whatever the file does.
     """
     own = own_class(path, name)
-    arguments = dict(map(setting, settings))
+    arguments = dict(map(constructor_argument, settings))
     if issubclass(own, Model):
         if shape is not None:
             arguments["input_shape"] = shape
@@ -44,16 +44,3 @@ def own_class(path, name):
     if name not in known:
         raise suggest(f"class of {path}", name, known)
     return known[name]
-
-
-def setting(text):
-    """ "KEY=VALUE" as (key, value): a Python literal, true or false, or text."""
-    key, separator, value = text.partition("=")
-    if not separator:
-        raise ConfigError(f"--set {text}: expected KEY=VALUE, e.g. units=3")
-    if value in ("true", "false"):
-        return key, value == "true"
-    try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return key, value

@@ -5,6 +5,7 @@ import math
 from ..declared import options_of
 from ..errors import ConfigError, suggest
 from ..options import Choice
+from .arguments import key_value
 from .own_networks import network_options, networks_in
 
 
@@ -26,9 +27,7 @@ def given_options(model_class, latent_dim, texts):
     first = [] if latent_dim is None else [f"latent_dim={latent_dim}"]
     options = {}
     for text in first + texts:
-        key, separator, value = text.partition("=")
-        if not separator:
-            raise ConfigError(f"--set {text}: expected KEY=VALUE, e.g. hidden=512,256")
+        key, value = key_value(text, "hidden=512,256")
         if key == "networks" and network_options(model_class):
             options |= networks_in(value, model_class)
             continue

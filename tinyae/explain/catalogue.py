@@ -1,14 +1,14 @@
 """What can be explained: a row for each layer, loss, latent operation, optimiser and model."""
 
-import inspect
 from typing import NamedTuple
 
-from .. import optim
 from ..errors import ConfigError, suggest
 from ..gradcheck import functions
 from ..layers import REGISTRY
 from ..models import NAMES
+from ..optim import OPTIMIZERS
 from . import function, layer, model, optimizer
+from .source import doc
 
 
 class Entry(NamedTuple):
@@ -23,19 +23,14 @@ class Entry(NamedTuple):
 def catalogue():
     """{name: Entry}, kind by kind."""
     layers = {name: cls for name, cls in REGISTRY.items() if cls.__module__.startswith("tinyae.")}
-    optimizers = {
-        name: cls for name, cls in vars(optim).items()
-        if inspect.isclass(cls) and issubclass(cls, optim.Optimizer) and cls is not optim.Optimizer
-    }  # fmt: skip
-    entries = [Entry(name, "layer", _first(cls), _of(layer.explain, name, cls)) for name, cls in sorted(layers.items())]
+    optimizers = {cls.__name__: cls for cls in OPTIMIZERS.values()}
+    entries = [_entry(name, "layer", cls, layer.explain, cls) for name, cls in sorted(layers.items())]
     for name in functions():
         where = function.home(name)
         kind = "loss" if ".losses" in where.__module__ else "latent operation"
-        entries.append(Entry(name, kind, _first(where), _of(function.explain, name, kind)))
-    entries += [Entry(name, "optimiser", _first(c), _of(optimizer.explain, name, c)) for name, c in optimizers.items()]
-    for name, cls in NAMES.items():
-        summary = (inspect.getmodule(cls).__doc__ or "").partition("\n")[0]
-        entries.append(Entry(name, "model", summary, _of(model.explain, name, cls)))
+        entries.append(_entry(name, kind, where, function.explain, kind))
+    entries += [_entry(name, "optimiser", cls, optimizer.explain, cls) for name, cls in optimizers.items()]
+    entries += [_entry(name, "model", cls, model.explain, cls) for name, cls in NAMES.items()]
     order = ("layer", "loss", "latent operation", "optimiser", "model")
     return {entry.name: entry for kind in order for entry in entries if entry.kind == kind}
 
@@ -51,19 +46,15 @@ def find(name):
     return known[wanted]
 
 
-def _of(explainer, *arguments):
+def _entry(name, kind, documented, explainer, argument):
+    """The Entry that calls explainer(name, argument, shape, settings), summed up by the docstring of `documented`."""
+
     def explain(shape, settings):
         try:
-            return explainer(*arguments, shape, settings)
+            return explainer(name, argument, shape, settings)
         except TypeError as error:
             if settings and "argument" in str(error):
-                raise ConfigError(f"{arguments[0]}: {error}") from None
+                raise ConfigError(f"{name}: {error}") from None
             raise
 
-    return explain
-
-
-def _first(thing):
-    """The first sentence of a docstring, in one line."""
-    paragraph = (inspect.getdoc(thing) or "").partition("\n\n")[0]
-    return " ".join(paragraph.split())
+    return Entry(name, kind, doc(documented)[0], explain)

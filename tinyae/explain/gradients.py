@@ -3,10 +3,8 @@
 import numpy as np
 
 from ..backend import Noise
-from ..gradcheck.diagnosis import MOST, numeric_gradient
-
-DRAWS = 20  # points tried; near a kink, such as ReLU at 0, a central difference is wrong
-GOOD = 1e-6
+from ..gradcheck import POINTS, TOLERANCE
+from ..gradcheck.diagnosis import MOST, numeric_gradient, worst
 
 
 def compared(make):
@@ -16,7 +14,7 @@ def compared(make):
     of the worst coordinate. Arrays of more than MOST coordinates are left out.
     """
     best = None
-    for seed in range(DRAWS):
+    for seed in range(POINTS):
         problem = make(Noise(seed).child("point"))
         gradients = problem.evaluate(problem.point, True)[1]
         arrays = {
@@ -24,19 +22,19 @@ def compared(make):
             for name, value in problem.point.items() if 0 < value.size <= MOST
         }  # fmt: skip
         rows = [_row(name, *pair) for name, pair in arrays.items()]
-        worst = max((row["error"] for row in rows), default=0.0)
-        if best is None or worst < best[0]:
-            best = worst, rows, arrays, problem
-        if worst < GOOD:
+        largest = max((row["error"] for row in rows), default=0.0)
+        if best is None or largest < best[0]:
+            best = largest, rows, arrays, problem
+        if largest < TOLERANCE:
             break
     return best[1:]
 
 
 def _row(name, analytic, numeric):
-    error = np.abs(analytic - numeric)
-    index = tuple(map(int, np.unravel_index(int(error.argmax()), error.shape)))
+    index = worst(analytic, numeric)
+    a, n = float(analytic[index]), float(numeric[index])
     largest = max(float(np.abs(numeric).max()), float(np.abs(analytic).max()), 1e-300)
     return {
-        "array": name, "shape": list(analytic.shape), "error": float(error.max()) / largest, "index": list(index),
-        "analytic": float(analytic[index]), "numeric": float(numeric[index]),
+        "array": name, "shape": list(analytic.shape), "error": abs(a - n) / largest, "index": list(index),
+        "analytic": a, "numeric": n,
     }  # fmt: skip

@@ -1,6 +1,5 @@
 """Explains a model: its training step, line by line with the shapes of a run, and its terms."""
 
-import inspect
 import math
 
 from ..backend import Noise
@@ -32,11 +31,9 @@ def explain(name, cls, shape, settings):
         norms += [
             {"phase": phase.name, "array": key, "norm": math.sqrt(float((g * g).sum()))} for key, g in walk(grads.tree)
         ]
-    summary = (inspect.getmodule(cls).__doc__ or "").partition("\n")[0]
-    first, rest = doc(cls)
-    formula = f"{first}\n\n{rest}".partition("\nParameters\n")[0]
+    summary, rest = doc(cls)
     return {
-        "name": name, "kind": "model", "summary": summary, "formula": formula,
+        "name": name, "kind": "model", "summary": summary, "formula": rest.partition("\nParameters\n")[0],
         "file": steps[0]["file"], "example": repr(model), "batch": BATCH, "steps": steps,
         "terms": [{"term": key, "value": float(terms[key]), "unit": model.unit} for key in model.terms if key in terms],
         "norms": norms,

@@ -34,11 +34,15 @@ def diagnose(problem, key):
         return None
     analytic = np.array(problem.evaluate(problem.point, True)[1][key], "float64")
     numeric = numeric_gradient(problem, key)
-    error = np.abs(analytic - numeric)
-    index = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), value.shape)
-    index = tuple(map(int, index))
+    index = worst(analytic, numeric)
     found = _turned(problem, key, analytic) or pattern(analytic, numeric, _by_example(problem, key))
     return Diagnosis(key, value.shape, index, float(analytic[index]), float(numeric[index]), found)
+
+
+def worst(analytic, numeric):
+    """The index of the largest error; NaN counts as larger than all others."""
+    error = np.abs(analytic - numeric)
+    return tuple(map(int, np.unravel_index(int(error.argmax()), error.shape)))
 
 
 def numeric_gradient(problem, key, others=None):

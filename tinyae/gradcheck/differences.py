@@ -16,11 +16,10 @@ float32 somewhere, it is a staircase: n is the gradient at a larger h and is not
 import math
 
 from ..backend import Noise
-from .diagnosis import diagnose
+from .diagnosis import STEP, diagnose
 from .report import TOGETHER
 
 TOLERANCE = 1e-6
-STEP = 1e-5
 POINTS = 20  # as many times a point with a kink nearby is replaced by another
 FINEST, LARGE = 1e-10, 0.03  # finer than float32, and well coarser than float64; coarser than float16
 
